@@ -1,0 +1,39 @@
+"""How much an edit changes a model's keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from .context_map import ContextMap
+from .projections import Projection
+
+COLLAPSE = 0.5
+"""Relative change of keys or values above which a warning is due: half of what the layers say is then new."""
+
+
+def relative_change(
+    context_map: ContextMap, projections: Iterable[Projection], weights: Mapping[str, torch.Tensor]
+) -> dict[str, float]:
+    """||W M - W|| / ||W|| (Frobenius) over all edited keys and over all edited values.
+
+    Args:
+        context_map: the edit.
+        projections: what it is applied to.
+        weights: (out, width) for every ``projection.key``.
+
+    Returns:
+        "keys" and "values", each only where such projections are edited.
+    """
+    changed: dict[str, float] = {}
+    total: dict[str, float] = {}
+    # R has orthogonal rows for every map that was solved or composed, so ||W L R||² needs only W L and R's Gram matrix.
+    gram = context_map.right @ context_map.right.T
+    for projection in projections:
+        weight = weights[projection.key].to("cpu", torch.float32)
+        image = weight @ context_map.left
+        size = float(((image.T @ image) * gram).sum())
+        changed[projection.kind] = changed.get(projection.kind, 0.0) + size
+        total[projection.kind] = total.get(projection.kind, 0.0) + float(weight.square().sum())
+    return {kind: (changed[kind] / max(total[kind], 1e-30)) ** 0.5 for kind in sorted(changed)}

@@ -1,0 +1,122 @@
+"""The solve: columns in, ContextMap out.
+
+TIME (Orgad, Kawar, Belinkov, ICCV 2023), equation 5, minimises for every key and value projection W of every
+cross-attention layer
+
+    sum_i w_i ||W' c_i - W c*_i||² + lambda ||W' - W||²_F
+
+With C and C* the embeddings as columns, E = C* - C and D = diag(w), the solution is W' = W M for all of them at once:
+
+    M = I + E D C^T (C D C^T + lambda I)^-1            primal, d x d
+      = I + E D^½ (D^½ C^T C D^½ + lambda I)^-1 D^½ C^T      dual, tokens x tokens
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .columns import Columns
+from .context_map import ContextMap
+from .errors import EditError
+from .recipe import DEFAULT_REGULARIZATION
+
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved edit and what is known of it.
+
+    Args:
+        context_map: M
+        tokens: distinct tokens in the problem, preserved ones included.
+        edited: how many of them are to change.
+        residual: what is left between M c and the target over the edited tokens, relative to what was asked.
+        regularization: the lambda that was used, after scaling.
+    """
+
+    context_map: ContextMap
+    tokens: int
+    edited: int
+    residual: float
+    regularization: float
+
+
+def token_scale(columns: Columns) -> float:
+    """Median squared norm of a source token over the width: about 1 for SD 1.x, what other encoders need lambda times."""
+    squared = torch.cat([rows.double().square().sum(dim=1) for rows in columns.source.split(_ROWS_AT_ONCE)])
+    return float(squared.median()) / columns.width
+
+
+def solve(columns: Columns, regularization: float = DEFAULT_REGULARIZATION, scaled: bool = True) -> Solution:
+    """Minimise the objective above over all columns, in float64, by whichever side is smaller.
+
+    Args:
+        columns: the tokens of all pairs and preserved prompts.
+        regularization: lambda, above 0.
+        scaled: multiply lambda by :func:`token_scale`, so that it means the same on every text encoder. Off, lambda is
+            the paper's.
+
+    Raises:
+        EditError: the edit would change nothing, or its result is not finite.
+    """
+    if not regularization > 0:
+        raise EditError(f"The regularization is {regularization:g}; give a number greater than 0.")
+    strength = regularization * (token_scale(columns) if scaled else 1.0)
+    columns = columns.merged()
+    root = columns.weight.sqrt()[:, None]
+    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength)
+    if not left.shape[1]:
+        raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
+    context_map = ContextMap.from_product(left, right)
+    if not context_map.rank:
+        raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
+    edited, residual = _residual(columns, context_map)
+    return Solution(context_map, len(columns), edited, residual, strength)
+
+
+def _cholesky(matrix: torch.Tensor, strength: float) -> torch.Tensor:
+    matrix.diagonal().add_(strength)
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed or not factor.isfinite().all():
+        raise EditError("The edit cannot be solved: raise the regularization.")
+    return factor
+
+
+def _dual(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = columns.source.double() * root
+    shift = columns.shift() * root
+    solved = torch.cholesky_solve(tokens, _cholesky(tokens @ tokens.T, strength))
+    edited = shift.abs().amax(dim=1) > 0
+    return shift[edited].T, solved[edited]
+
+
+def _primal(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+    width = columns.width
+    second_moment = torch.zeros(width, width, dtype=torch.float64)
+    cross = torch.zeros(width, width, dtype=torch.float64)
+    for start in range(0, len(columns), _ROWS_AT_ONCE):
+        stop = start + _ROWS_AT_ONCE
+        tokens = columns.source[start:stop].double() * root[start:stop]
+        second_moment.addmm_(tokens.T, tokens)
+        cross.addmm_(tokens.T, columns.shift(start, stop) * root[start:stop])
+    if not cross.abs().max() > 0:
+        return torch.zeros(width, 0), torch.zeros(0, width)
+    solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength))
+    return solved.T, torch.eye(width, dtype=torch.float64)
+
+
+def _residual(columns: Columns, context_map: ContextMap) -> tuple[int, float]:
+    """How many tokens change, and ||M c - target|| / ||target - c|| over them, Frobenius."""
+    missed = asked = 0.0
+    edited = 0
+    for start in range(0, len(columns), _ROWS_AT_ONCE):
+        shift = columns.shift(start, start + _ROWS_AT_ONCE)
+        rows = shift.abs().amax(dim=1) > 0
+        tokens, shift = columns.source[start : start + _ROWS_AT_ONCE][rows].float(), shift[rows].float()
+        edited += len(shift)
+        asked += float(shift.square().sum())
+        missed += float(((tokens @ context_map.right.T) @ context_map.left.T - shift).square().sum())
+    return edited, (missed / asked) ** 0.5

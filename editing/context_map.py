@@ -1,0 +1,128 @@
+"""ContextMap: the d x d map M = I + L R of text embeddings that every edit of this family is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .errors import EditError
+
+
+@dataclass(frozen=True)
+class ContextMap:
+    """M = I + L R, which replaces a projection W by W M, or, equally, its input c by M c.
+
+    Args:
+        left: L, (width, rank)
+        right: R, (rank, width)
+
+    Raises:
+        EditError: a factor is not finite.
+    """
+
+    left: torch.Tensor
+    right: torch.Tensor
+
+    def __post_init__(self) -> None:
+        width, rank = self.left.shape
+        if self.right.shape != (rank, width):
+            raise ValueError(f"factors of shapes {tuple(self.left.shape)} and {tuple(self.right.shape)} do not fit")
+        if not (self.left.isfinite().all() and self.right.isfinite().all()):
+            raise EditError("The edit is not finite; lower the strength or raise the regularization.")
+
+    @classmethod
+    def identity(cls, width: int) -> ContextMap:
+        """The map that changes nothing: rank 0."""
+        return cls(torch.zeros(width, 0), torch.zeros(0, width))
+
+    @classmethod
+    def from_product(cls, left: torch.Tensor, right: torch.Tensor, tolerance: float = 1e-7) -> ContextMap:
+        """The map I + ``left`` ``right``, in float32 factors that lose nothing to cancellation.
+
+        L has orthonormal columns and R orthogonal rows, by falling size: the singular value decomposition of M - I, from
+        a QR decomposition and the eigenvectors of the small side. Directions that carry together less than ``tolerance``
+        of the Frobenius norm of M - I are left out.
+        """
+        left, right = left.double(), right.double()
+        if left.shape[1] >= left.shape[0]:
+            basis, rows = None, left @ right
+        else:
+            basis, triangle = torch.linalg.qr(left)
+            rows = triangle @ right
+        if not rows.isfinite().all():
+            raise EditError("The edit is not finite; lower the strength or raise the regularization.")
+        energy, vectors = torch.linalg.eigh(rows @ rows.T)
+        keep = _strongest(energy.clamp(min=0), tolerance)
+        vectors = vectors[:, keep]
+        return cls((vectors if basis is None else basis @ vectors).float(), (vectors.T @ rows).float())
+
+    @property
+    def width(self) -> int:
+        """d, the width of a text embedding."""
+        return self.left.shape[0]
+
+    @property
+    def rank(self) -> int:
+        """How many directions of the embedding space are changed."""
+        return self.left.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the factors hold."""
+        return self.left.nbytes + self.right.nbytes
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ContextMap:
+        """The same map elsewhere or in another precision."""
+        return ContextMap(self.left.to(device, dtype), self.right.to(device, dtype))
+
+    def apply(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """M c for every token: (…, width) to (…, width), in the input's type."""
+        wide = embeddings.to(torch.promote_types(embeddings.dtype, self.left.dtype))
+        left, right = self.left.to(wide), self.right.to(wide)
+        return (wide + (wide @ right.T) @ left.T).to(embeddings.dtype)
+
+    def apply_to_weight(self, weight: torch.Tensor) -> torch.Tensor:
+        """W M: (out, width) to (out, width), in the weight's type, computed in float32 or better."""
+        wide = weight.to(torch.promote_types(torch.float32, weight.dtype))
+        return (wide + self.weight_change(wide)).to(weight.dtype)
+
+    def weight_change(self, weight: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+        """W M - W at a ``strength``: (out, width)."""
+        left, right = self.left.to(weight), self.right.to(weight)
+        return (weight @ (left * strength)) @ right
+
+    def compose(self, later: ContextMap) -> ContextMap:
+        """The map of two weight edits in turn, this one first: W M M_later."""
+        right = torch.cat([self.right.double(), later.right.double()])
+        shared = later.left.double() + self.left.double() @ (self.right.double() @ later.left.double())
+        return ContextMap.from_product(torch.cat([self.left.double(), shared], dim=1), right)
+
+    def scale(self, strength: float) -> ContextMap:
+        """I + strength (M - I)."""
+        return ContextMap(self.left * strength, self.right)
+
+    def truncate(self, tolerance: float) -> ContextMap:
+        """The map of lowest rank whose M - I is within ``tolerance`` (relative, Frobenius) of this one's."""
+        return ContextMap.from_product(self.left, self.right, tolerance)
+
+    def change(self) -> torch.Tensor:
+        """M - I as a (width, width) matrix."""
+        return self.left @ self.right
+
+    def dense(self) -> torch.Tensor:
+        """M as a (width, width) matrix."""
+        return torch.eye(self.width, dtype=self.left.dtype, device=self.left.device) + self.change()
+
+    def relative_size(self) -> float:
+        """||M - I|| / ||I||, Frobenius."""
+        left, right = self.left.double(), self.right.double()
+        squared = ((left.T @ left) * (right @ right.T)).sum().clamp(min=0)
+        return float((squared / self.width).sqrt())
+
+
+def _strongest(energy: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Indices of the largest energies, falling, without the smallest that sum to less than tolerance² of all."""
+    falling = energy.argsort(descending=True)
+    rest = energy[falling].flip(0).cumsum(0).flip(0)
+    return falling[rest > tolerance**2 * energy.sum()]

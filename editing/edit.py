@@ -1,0 +1,106 @@
+"""An edit: a recipe and its solution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .closed_form import solve
+from .columns import columns_of
+from .context_map import ContextMap
+from .encoding import Encode, EncodedPrompt
+from .errors import EditError
+from .recipe import Recipe
+
+_IDENTITY_TOKENS = 16
+SAME_ENCODER = 0.02
+RELATED_ENCODER = 0.25
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """What a text encoder makes of one prompt: enough to tell whether another encoder speaks the same language.
+
+    Args:
+        prompt: the text.
+        embeddings: (up to 16 tokens, width), float32.
+    """
+
+    prompt: str
+    embeddings: torch.Tensor
+
+    @classmethod
+    def of(cls, prompt: str, encoded: EncodedPrompt) -> EncoderIdentity:
+        """The identity of the encoder that gave ``encoded``."""
+        return cls(prompt, encoded.embeddings[:_IDENTITY_TOKENS].to("cpu", torch.float32).clone())
+
+    def distance(self, encode: Encode) -> float:
+        """Relative difference (Frobenius) of another encoder's embeddings of the prompt; infinite for another width."""
+        theirs = encode([self.prompt])[0].embeddings[: len(self.embeddings)].to("cpu", torch.float32)
+        if theirs.shape != self.embeddings.shape:
+            return float("inf")
+        return float((theirs - self.embeddings).norm() / self.embeddings.norm())
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A recipe, the map that fulfils it, and what is known of both.
+
+    Args:
+        recipe: what was asked.
+        context_map: the solution M.
+        encoder: the text encoder that it was solved for.
+        tokens, edited, residual: see :class:`~.closed_form.Solution`.
+    """
+
+    recipe: Recipe
+    context_map: ContextMap
+    encoder: EncoderIdentity
+    tokens: int
+    edited: int
+    residual: float
+
+    def check_encoder(self, encode: Encode) -> str:
+        """Whether the edit is for this text encoder: "" when it is, a remark when it is a close relative.
+
+        Raises:
+            EditError: it is for another one.
+        """
+        distance = self.encoder.distance(encode)
+        if distance > RELATED_ENCODER:
+            theirs = encode([self.encoder.prompt])[0].embeddings.shape[1]
+            width = self.context_map.width
+            made = f" (width {width}, this one gives {theirs})" if theirs != width else ""
+            raise EditError(
+                f"This edit was made for another text encoder{made}; connect the CLIP it was made with "
+                "(same model family and same CLIP skip), or make the edit again from its recipe."
+            )
+        if distance > SAME_ENCODER:
+            return f"made with a related text encoder ({distance:.0%} away); make it again from its recipe for full effect"
+        return ""
+
+
+def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True) -> Edit:
+    """Encode the recipe's prompts, align, solve.
+
+    Args:
+        recipe: what is asked.
+        encode: the host's text encoder; called once, with every distinct prompt once.
+        scaled: see :func:`~.closed_form.solve`.
+
+    Raises:
+        EditError: nothing would change, or the result is not finite.
+    """
+    prompts = recipe.prompts()
+    encoded = dict(zip(prompts, encode(prompts), strict=True)) if prompts else {}
+    solution = solve(columns_of(recipe, encoded), recipe.regularization, scaled)
+    first = recipe.active[0].source
+    return Edit(
+        recipe=recipe,
+        context_map=solution.context_map,
+        encoder=EncoderIdentity.of(first, encoded[first]),
+        tokens=solution.tokens,
+        edited=solution.edited,
+        residual=solution.residual,
+    )

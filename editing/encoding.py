@@ -1,0 +1,49 @@
+"""What a host hands in: a prompt as its text encoder sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One window of an encoder's input: positions ``start`` to ``stop``, with the prompt's words at ``words``.
+
+    Before the words stands what opens a window (CLIP's start token), after them what closes and fills it (the end token
+    and padding). T5 has one window and, unpadded, nothing but the end token after the words.
+    """
+
+    start: int
+    words: range
+    stop: int
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """A prompt's tokens and their embeddings, in the space that the model's projections read.
+
+    Args:
+        tokens: one text piece per position (such as ``"rose</w>"``), used to align prompts and to show them.
+        chunks: the windows of the encoder, in order; together they cover every position once.
+        embeddings: (tokens, width), float32 or better.
+    """
+
+    tokens: tuple[str, ...]
+    chunks: tuple[Chunk, ...]
+    embeddings: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.embeddings.shape[0] != len(self.tokens) or not self.chunks or self.chunks[-1].stop != len(self.tokens):
+            raise ValueError(f"{len(self.tokens)} tokens do not fit embeddings of shape {tuple(self.embeddings.shape)}")
+
+    @property
+    def words(self) -> list[int]:
+        """The positions of the prompt's own tokens, over all chunks."""
+        return [position for chunk in self.chunks for position in chunk.words]
+
+
+Encode = Callable[[Sequence[str]], Sequence[EncodedPrompt]]
+"""A host's encoder: all prompts in one call, the answers in the same order."""

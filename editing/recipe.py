@@ -1,0 +1,316 @@
+"""What the user asked for: pairs of prompts and settings, as data, as text and as JSON.
+
+Text form, one line an edit::
+
+    a pack of roses -> a pack of blue roses
+    a doctor -> a female doctor @ 0.5        # at half strength
+    a doctor -> a male doctor * 2            # counts twice in a joint solve
+    Van Gogh ->                              # forget
+    = a pack of tulips                       # preserve
+
+Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
+below it; ``! regularization: 0.2``, ``! projections: values`` and ``! blocks: mid, up`` hold for the whole recipe. A
+backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as part of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from .errors import EditError
+
+DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
+DEFAULT_REGULARIZATION = 0.1
+PROJECTION_CHOICES = ("keys and values", "values", "keys")
+STRENGTH_LIMIT = 2.0
+
+
+def tidy(prompt: str) -> str:
+    """The prompt on one line: runs of white space become one space, the ends are trimmed."""
+    return " ".join(prompt.split())
+
+
+def augment(template: str, prompt: str) -> str:
+    """Put ``prompt`` into an augmentation: at its ``{}``, or after it. A leading "A" becomes "a" (TIME, section 4.1)."""
+    inner = "a" + prompt[1:] if prompt.startswith("A") else prompt
+    return tidy(template.replace("{}", inner) if "{}" in template else f"{template} {inner}")
+
+
+def _number(value: Any, name: str, low: float, high: float, low_allowed: bool = True) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise EditError(f"{name} is {value!r}; give a number.") from None
+    if not math.isfinite(number) or number > high or number < low or (number == low and not low_allowed):
+        rule = f"between {low:g} and {high:g}" if math.isfinite(high) else f"greater than {low:g} and finite"
+        raise EditError(f"{name} is {number:g}; give a number {rule}.")
+    return number
+
+
+def check_strength(value: Any) -> float:
+    """``value`` as a strength, or an :class:`EditError` when it is no number from -2 to 2."""
+    return _number(value, "The strength", -STRENGTH_LIMIT, STRENGTH_LIMIT)
+
+
+@dataclass(frozen=True, order=True)
+class PromptPair:
+    """One edit: wherever the model would think of ``source`` it should think of ``destination``.
+
+    An empty ``destination`` forgets the source. ``strength`` moves the target, c + strength (c* - c), and lies between -2
+    and 2; 0 is off. ``weight`` (above 0) says how much the pair counts beside the others of a joint solve.
+    ``augmentations`` are sentences in which the pair is repeated: a phrase that goes before it, or one with ``{}``.
+    """
+
+    source: str
+    destination: str
+    strength: float = 1.0
+    weight: float = 1.0
+    augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "source", tidy(self.source))
+        set_(self, "destination", tidy(self.destination))
+        set_(self, "strength", check_strength(self.strength))
+        set_(self, "weight", _number(self.weight, "The weight", 0.0, math.inf, low_allowed=False))
+        set_(self, "augmentations", tuple(line for line in map(tidy, self.augmentations) if line))
+        if not self.source:
+            raise EditError("The source is empty; write the prompt whose assumption you want to change.")
+        if self.source == self.destination:
+            raise EditError(
+                f"The source and the destination are both “{self.source}”, so nothing would change; "
+                "say in the destination what the source should mean."
+            )
+
+    def sentences(self) -> list[tuple[str, str]]:
+        """The pair itself and the pair in every augmentation, as (source, destination) texts."""
+        plain = (self.source, self.destination)
+        return [plain] + [tuple(augment(line, text) for text in plain) for line in self.augmentations]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an edit, apart from the text encoder.
+
+    Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
+    changes the result, not even in the last bit. ``blocks`` limits the edit to some blocks of the model
+    (see :func:`~.projections.select`); empty means all.
+    """
+
+    pairs: tuple[PromptPair, ...]
+    preserve: tuple[str, ...] = ()
+    regularization: float = DEFAULT_REGULARIZATION
+    projections: str = PROJECTION_CHOICES[0]
+    blocks: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "pairs", tuple(sorted(set(self.pairs))))
+        set_(self, "preserve", tuple(sorted({line for line in map(tidy, self.preserve) if line})))
+        set_(self, "blocks", tuple(sorted({line for line in map(tidy, self.blocks) if line})))
+        set_(
+            self,
+            "regularization",
+            _number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
+        )
+        if self.projections not in PROJECTION_CHOICES:
+            choices = ", ".join(f"“{choice}”" for choice in PROJECTION_CHOICES)
+            raise EditError(f"The projections “{self.projections}” are not known; choose one of {choices}.")
+        if not self.pairs:
+            raise EditError("The recipe has no edit; add a line such as: a pack of roses -> a pack of blue roses")
+
+    @property
+    def active(self) -> tuple[PromptPair, ...]:
+        """The pairs that are not switched off by a strength of 0."""
+        return tuple(pair for pair in self.pairs if pair.strength != 0)
+
+    def prompts(self) -> list[str]:
+        """Every distinct text that has to be encoded, in a fixed order."""
+        texts = [text for pair in self.active for sentence in pair.sentences() for text in sentence]
+        return list(dict.fromkeys([*texts, *self.preserve]))
+
+    def shares_settings(self, other: Recipe) -> bool:
+        """Whether both can be solved together: same projections, blocks and regularization."""
+        mine = (self.regularization, self.projections, self.blocks)
+        return mine == (other.regularization, other.projections, other.blocks)
+
+    def merge(self, other: Recipe) -> Recipe:
+        """Both recipes as one joint recipe. Raises :class:`EditError` when their settings differ."""
+        if not self.shares_settings(other):
+            raise EditError("Recipes with different regularization or projections cannot be merged; apply them in turn.")
+        return replace(self, pairs=self.pairs + other.pairs, preserve=self.preserve + other.preserve)
+
+    def to_text(self) -> str:
+        """The recipe as lines; :func:`parse_recipe` gives back an equal recipe."""
+        lines = []
+        if self.regularization != DEFAULT_REGULARIZATION:
+            lines.append(f"! regularization: {self.regularization!r}")
+        if self.projections != PROJECTION_CHOICES[0]:
+            lines.append(f"! projections: {self.projections}")
+        if self.blocks:
+            lines.append("! blocks: " + ", ".join(_escape(block) for block in self.blocks))
+        augmentations = DEFAULT_AUGMENTATIONS
+        for pair in self.pairs:
+            if pair.augmentations != augmentations:
+                augmentations = pair.augmentations
+                lines.append("! augmentations: " + (" | ".join(map(_escape, augmentations)) or "none"))
+            line = f"{_escape(pair.source)} -> {_escape(pair.destination)}".rstrip()
+            line += "" if pair.strength == 1 else f" @ {pair.strength!r}"
+            line += "" if pair.weight == 1 else f" * {pair.weight!r}"
+            lines.append(line)
+        lines += [f"= {_escape(prompt)}" for prompt in self.preserve]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The recipe as JSON; :func:`recipe_from_json` gives back an equal recipe."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def recipe_from_json(text: str) -> Recipe:
+    """Read what :meth:`Recipe.to_json` wrote. Raises :class:`EditError` on anything else."""
+    try:
+        data = json.loads(text)
+        pairs = [_from_dict(PromptPair, entry) for entry in data.pop("pairs")]
+        return _from_dict(Recipe, {**data, "pairs": pairs})
+    except EditError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EditError(f"This is not a recipe in JSON ({error}); export it again.") from error
+
+
+def _from_dict(cls: type, data: dict[str, Any]) -> Any:
+    known = {entry.name for entry in fields(cls)}
+    if unknown := set(data) - known:
+        raise EditError(f"The recipe has the unknown entry “{min(unknown)}”; it was made by another version.")
+    for name, value in data.items():
+        if isinstance(value, list):
+            if name != "pairs" and not all(isinstance(item, str) for item in value):
+                raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
+        elif name in ("preserve", "blocks", "augmentations"):
+            raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+
+
+# A mark after a backslash stands for itself, wherever it is; a bare mark means something only in some lines.
+_TOKEN = re.compile(r"\\(?P<escaped>->|[#@*=!|\\])|(?P<mark>->|[#@*|])")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def _escape(prompt: str) -> str:
+    doubled = re.sub(r"\\(?=->|[#@*=!|\\]|$)", r"\\\\", prompt)
+    return re.sub(r"->|[#@*=!|]", lambda match: "\\" + match[0], doubled)
+
+
+def _split(text: str, marks: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Cut a text at its unescaped ``marks``: [("", text), ("->", text), …]. Resolves escapes, cuts a comment off."""
+    parts, piece, mark, position = [], "", "", 0
+    for match in _TOKEN.finditer(text):
+        if not match["escaped"] and match["mark"] not in (*marks, "#"):
+            continue
+        piece += text[position : match.start()] + (match["escaped"] or "")
+        position = match.end()
+        if match["mark"] == "#":
+            position = len(text)
+            break
+        if match["mark"]:
+            parts.append((mark, piece))
+            mark, piece = match["mark"], ""
+    return [*parts, (mark, piece + text[position:])]
+
+
+def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair:
+    parts = _split(line, ("->", "@", "*"))
+    marks = [mark for mark, _ in parts]
+    if marks.count("->") == 0:
+        raise EditError("there is no “->” between a source and a destination")
+    if marks.count("->") > 1:
+        raise EditError("there are two “->”; write \\-> for an arrow that belongs to a prompt")
+    if marks[1] != "->":
+        raise EditError(f"“{marks[1]}” stands before “->”; write \\{marks[1]} if it belongs to the source")
+    numbers = {}
+    for mark, text in parts[2:]:
+        name = {"@": "strength", "*": "weight"}[mark]
+        if name in numbers or not _NUMBER.fullmatch(text.strip()):
+            raise EditError(
+                f"“{mark}{text.rstrip()}” is not understood; write “@ 0.5” for a strength, “* 2” for a weight, "
+                f"or \\{mark} if it belongs to the destination"
+            )
+        numbers[name] = float(text)
+    return PromptPair(parts[0][1], parts[1][1], augmentations=augmentations, **numbers)
+
+
+def _parse_preserve(line: str) -> str:
+    prompt = tidy(_split(line, ())[0][1])
+    if not prompt:
+        raise EditError("there is no prompt to preserve after “=”")
+    return prompt
+
+
+def _parse_setting(line: str) -> tuple[str, Any]:
+    name, colon, value = line.partition(":")
+    name = tidy(name)
+    if not colon or name not in ("augmentations", "regularization", "projections", "blocks"):
+        raise EditError("a line with “!” sets augmentations, regularization, projections or blocks, such as: ! blocks: mid")
+    if name == "augmentations":
+        lines = tuple(tidy(text) for _, text in _split(value, ("|",)))
+        return name, () if lines == ("none",) else lines
+    value = tidy(_split(value, ())[0][1])
+    if name == "regularization":
+        return name, _number(value, "The regularization", 0.0, math.inf, low_allowed=False)
+    return name, tuple(value.split(",")) if name == "blocks" else value
+
+
+def parse_recipe(text: str, **defaults: Any) -> Recipe:
+    """Read the text form.
+
+    ``defaults`` are fields of :class:`Recipe`, or ``augmentations``, for whatever the text itself does not set. Raises
+    :class:`EditError` that names every bad line by its number and says what is wrong with it.
+    """
+    settings: dict[str, Any] = {"augmentations": DEFAULT_AUGMENTATIONS, **defaults}
+    pairs: list[PromptPair] = []
+    preserve: list[str] = list(settings.pop("preserve", ()))
+    problems: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        line = line.strip()
+        try:
+            if line.startswith("="):
+                preserve.append(_parse_preserve(line[1:]))
+            elif line.startswith("!"):
+                name, value = _parse_setting(line[1:])
+                settings[name] = value
+            elif line and not line.startswith("#"):
+                pairs.append(_parse_pair(line, settings["augmentations"]))
+        except EditError as error:
+            problems.append(f"Line {number}: {str(error).rstrip('.')}.")
+    if problems:
+        raise EditError("\n".join(problems))
+    settings.pop("augmentations")
+    return Recipe(pairs=tuple(pairs), preserve=tuple(preserve), **settings)
+
+
+def recipe_from_lines(
+    sources: str, destinations: str, strength: float = 1.0, augmentations: Iterable[str] = DEFAULT_AUGMENTATIONS, **settings: Any
+) -> Recipe:
+    """A recipe from two text boxes, one prompt per line: the first source answers to the first destination, and so on.
+
+    A destination box left empty forgets every source. Raises :class:`EditError` when the lines do not pair up.
+    """
+    left = [tidy(line) for line in sources.strip().splitlines()] or [""]
+    right = [tidy(line) for line in destinations.strip().splitlines()] or [""] * len(left)
+    if len(left) != len(right):
+        raise EditError(
+            f"The source has {len(left)} line(s) and the destination has {len(right)}; "
+            "write one destination line for each source line."
+        )
+    augmentations = tuple(augmentations)
+    pairs = [
+        PromptPair(source, destination, strength, augmentations=augmentations)
+        for source, destination in zip(left, right, strict=True)
+        if source or destination
+    ]
+    return Recipe(pairs=tuple(pairs), **settings)

@@ -1,0 +1,44 @@
+"""What an edit did, in words that every host shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from .change import COLLAPSE
+from .edit import Edit
+from .projections import Projection
+
+
+def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str, float], remarks: Iterable[str] = ()) -> str:
+    """A few lines: the edits, the projections, how far the model moved, what is left of the request, and warnings.
+
+    Args:
+        edit: what was applied.
+        projections: what it was applied to.
+        change: relative change of "keys" and "values" (:func:`~.change.relative_change`).
+        remarks: more lines, such as times.
+    """
+    kinds = Counter(projection.kind for projection in projections)
+    pairs = edit.recipe.active
+    names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:3]]
+    if len(pairs) > 3:
+        names.append(f"and {len(pairs) - 3} more, solved together")
+    elif len(pairs) > 1:
+        names.append("solved together")
+    lines = [
+        *names,
+        f"{kinds.total()} projections patched ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}), "
+        f"rank {edit.context_map.rank}",
+        ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())),
+        f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
+        *remarks,
+    ]
+    if any(amount > COLLAPSE for amount in change.values()):
+        lines.append("Warning: this is a large change and pictures may collapse; lower the strength or raise the regularization.")
+    return "\n".join(lines)
+
+
+def percent(amount: float) -> str:
+    """A share in percent with two significant digits: 0.1234 is "12 %"."""
+    return f"{100 * amount:.2g} %" if amount < 1 else f"{100 * amount:.0f} %"
