@@ -47,6 +47,7 @@ class Columns:
 
     @property
     def width(self) -> int:
+        """d, the width of a text embedding."""
         return self.source.shape[1]
 
     def shift(self, start: int = 0, stop: int | None = None) -> torch.Tensor:

@@ -294,7 +294,11 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
 
 
 def recipe_from_lines(
-    sources: str, destinations: str, strength: float = 1.0, augmentations: Iterable[str] = DEFAULT_AUGMENTATIONS, **settings: Any
+    sources: str,
+    destinations: str,
+    strength: float = 1.0,
+    augmentations: Iterable[str] = DEFAULT_AUGMENTATIONS,
+    **settings: Any,
 ) -> Recipe:
     """A recipe from two text boxes, one prompt per line: the first source answers to the first destination, and so on.
 

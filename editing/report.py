@@ -35,7 +35,9 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         *remarks,
     ]
     if any(amount > COLLAPSE for amount in change.values()):
-        lines.append("Warning: this is a large change and pictures may collapse; lower the strength or raise the regularization.")
+        lines.append(
+            "Warning: this is a large change and pictures may collapse; lower the strength or raise the regularization."
+        )
     return "\n".join(lines)
 
 

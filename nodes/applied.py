@@ -1,0 +1,137 @@
+"""Edits on a ComfyUI MODEL: which it carries, how another is put on, always on a clone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..editing import projections as table
+from ..editing.change import relative_change
+from ..editing.edit import Edit
+from ..editing.encoding import Encode
+from ..editing.errors import EditError
+from ..editing.projections import Family, Projection
+from .adapter import ContextMapAdapter
+
+_ATTACHMENT = "edit_assumption"
+
+
+@dataclass(frozen=True)
+class AppliedEdit:
+    """An edit on a model, with the patch that carries it and the encoder that it can be solved again with."""
+
+    edit: Edit
+    adapter: ContextMapAdapter
+    encoder: Hashable
+
+
+def projections_of(model: Any) -> tuple[Family, list[Projection]]:
+    """Where text enters the model. Raises :class:`EditError` where the table does not know."""
+    shapes = {
+        key: tensor.shape for key, tensor in model.model_state_dict("diffusion_model.").items() if key.endswith(".weight")
+    }
+    return table.find(shapes)
+
+
+def original_weights(model: Any, found: list[Projection]) -> dict[str, torch.Tensor]:
+    """The loaded model's own weights of some projections, without any patch, also while patches are loaded."""
+    weights = {}
+    for key in (projection.key for projection in found):
+        weight, convert = model.get_key_patches(key)[key][0]
+        weights[key] = convert(weight.detach().to("cpu", torch.float32), inplace=True)
+    return weights
+
+
+def check_width(family: Family, width: int) -> None:
+    """Raise :class:`EditError` unless text of this width is what the model reads."""
+    if width != family.width:
+        raise EditError(
+            f"The CLIP gives {width} numbers a token, but this {family.name} model reads {family.width}; "
+            "connect the CLIP of the same checkpoint."
+        )
+
+
+def edits_on(model: Any) -> tuple[AppliedEdit, ...]:
+    """The edits that a model carries, in the order in which they are applied."""
+    return model.get_attachment(_ATTACHMENT) or ()
+
+
+def joinable(model: Any, recipe: Any, encoder: Hashable) -> AppliedEdit | None:
+    """The edit on the model that a further recipe is solved together with.
+
+    It shares settings and text encoder, and nothing but edits was patched onto its weights after it (a LoRA between two
+    edits keeps its place).
+    """
+    ours = {id(entry.adapter) for entry in edits_on(model)}
+    for entry in edits_on(model):
+        if entry.encoder != encoder or not entry.edit.recipe.shares_settings(recipe):
+            continue
+        lists = [[patch[1] for patch in model.patches.get(key, [])] for key in entry.adapter.loaded_keys]
+        if all(entry.adapter in values and _only_after(values, entry.adapter, ours) for values in lists):
+            return entry
+    return None
+
+
+def _only_after(values: list[Any], adapter: ContextMapAdapter, ours: set[int]) -> bool:
+    return all(id(value) in ours for value in values[values.index(adapter) :])
+
+
+def put_on(
+    model: Any, edit: Edit, encoder: Hashable = None, instead_of: AppliedEdit | None = None
+) -> tuple[Any, list[Projection]]:
+    """A clone of the model that carries the edit.
+
+    Args:
+        model: a ``ModelPatcher``; not changed.
+        edit: what to put on.
+        encoder: key of the text encoder, if the edit may be solved together with later ones.
+        instead_of: an edit on the model whose place this one takes.
+
+    Returns:
+        The clone, and the projections that were patched.
+
+    Raises:
+        EditError: the model reads text of another width, or nowhere.
+    """
+    family, found = projections_of(model)
+    check_width(family, edit.context_map.width)
+    chosen = table.select(found, edit.recipe.projections, edit.recipe.blocks)
+    keys = {projection.key for projection in chosen}
+    adapter = ContextMapAdapter(keys, (edit.context_map.left, edit.context_map.right))
+    entry = AppliedEdit(edit, adapter, encoder)
+    patched = model.clone()
+    if instead_of is None:
+        done = set(patched.add_patches({key: adapter for key in keys}))
+        if done != keys:
+            raise EditError("ComfyUI did not accept the patch on every projection; load the model unquantised.")
+        entries = (*edits_on(model), entry)
+    else:
+        for key in keys:
+            patched.patches[key] = [
+                (*patch[:1], adapter, *patch[2:]) if patch[1] is instead_of.adapter else patch for patch in patched.patches[key]
+            ]
+        patched.patches_uuid = uuid.uuid4()
+        entries = tuple(entry if old is instead_of else old for old in edits_on(model))
+    patched.set_attachments(_ATTACHMENT, entries)
+    return patched, chosen
+
+
+def change_of(model: Any, edit: Edit, chosen: list[Projection]) -> dict[str, float]:
+    """Relative change of the model's own keys and values by an edit."""
+    return relative_change(edit.context_map, chosen, original_weights(model, chosen))
+
+
+def checked(encode: Encode, family: Family) -> Encode:
+    """``encode`` that refuses, before anything is aligned, text of a width that the model does not read."""
+
+    def encode_for_family(prompts: Any) -> Any:
+        answers = encode(prompts)
+        for answer in answers[:1]:
+            check_width(family, answer.embeddings.shape[1])
+        return answers
+
+    return encode_for_family

@@ -1,0 +1,135 @@
+"""Save Edit, Load Edit, Apply Edit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..editing.edit import Edit
+from ..editing.edit_file import load_edit, save_edit
+from ..editing.errors import EditError
+from ..editing.recipe import STRENGTH_LIMIT, check_strength
+from ..editing.report import describe, percent
+from .applied import change_of, put_on
+from .encoder import ComfyEncoder
+from .folders import EDITS, edit_path, new_file, saved_edits
+from .host import EditType, required_edit, schema
+
+
+class SaveEdit(io.ComfyNode):
+    """An edit into a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionSaveEdit",
+            display_name="Save Edit",
+            description="Writes an edit into a small .safetensors file that Load Edit lists: the map, the recipe and what it "
+            "was made for.",
+            search_aliases=["save assumption", "export edit"],
+            is_output_node=True,
+            inputs=[
+                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                io.String.Input(
+                    "filename_prefix",
+                    default=f"{EDITS}/edit",
+                    tooltip=f"Name of the file in ComfyUI's output folder. Load Edit lists what is in {EDITS} there.",
+                ),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )
+
+    @classmethod
+    def execute(cls, edit: Edit | None, filename_prefix: str) -> io.NodeOutput:
+        """Write the file."""
+        path, name = new_file(filename_prefix)
+        texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
+        save_edit(required_edit(edit), path, {key: json.dumps(value) for key, value in texts.items() if value is not None})
+        size = Path(path).stat().st_size / 2**20
+        return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB)"))
+
+
+class LoadEdit(io.ComfyNode):
+    """A file into an edit."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionLoadEdit",
+            display_name="Load Edit",
+            description="Reads an edit that Save Edit wrote and checks that it is for this text encoder.",
+            search_aliases=["load assumption", "import edit"],
+            inputs=[
+                io.Combo.Input(
+                    "edit_name",
+                    options=saved_edits(),
+                    tooltip=f"A file from models/{EDITS} or output/{EDITS}.",
+                ),
+                io.Clip.Input("clip", tooltip="The CLIP that your prompts are encoded with; the edit must be made for it."),
+            ],
+            outputs=[EditType.Output(display_name="EDIT", tooltip="For Apply Edit.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, edit_name: str, clip: Any = None) -> str:
+        """Run again when the file changed."""
+        path = edit_path(edit_name)
+        stat = Path(path).stat() if path else None
+        return f"{edit_name} {stat.st_mtime_ns} {stat.st_size}" if stat else edit_name
+
+    @classmethod
+    def execute(cls, edit_name: str, clip: Any) -> io.NodeOutput:
+        """Read and check."""
+        path = edit_path(edit_name)
+        if path is None:
+            raise EditError(f"The edit “{edit_name}” is no longer there; choose another one.")
+        edit = load_edit(path)
+        remark = edit.check_encoder(ComfyEncoder(clip))
+        return io.NodeOutput(edit, ui=ui.PreviewText("\n".join([edit.recipe.to_text(), *([remark] if remark else [])])))
+
+
+class ApplyEdit(io.ComfyNode):
+    """An edit onto a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionApplyEdit",
+            display_name="Apply Edit",
+            description="Puts an edit onto a model. After other edits it is applied in turn, in the order of the graph.",
+            search_aliases=["apply assumption"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
+                EditType.Input("edit", tooltip="From Load Edit or Edit Assumption."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-STRENGTH_LIMIT,
+                    max=STRENGTH_LIMIT,
+                    step=0.05,
+                    round=0.001,
+                    tooltip="Scales the edit as it was made: 0 is off, 1 is as saved.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="MODEL", tooltip="The model that believes it.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, edit: Edit | None, strength: float) -> io.NodeOutput:
+        """Patch."""
+        if check_strength(strength) == 0 or edit is None:
+            return io.NodeOutput(model, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+        scaled = replace(edit, context_map=edit.context_map.scale(strength))
+        patched, chosen = put_on(model, scaled)
+        remarks = [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
+        return io.NodeOutput(patched, ui=ui.PreviewText(describe(scaled, chosen, change_of(model, scaled, chosen), remarks)))
+
+
+NODES = [SaveEdit, LoadEdit, ApplyEdit]

@@ -1,0 +1,169 @@
+"""ComfyUI's CLIP as the library's text encoder: one batch, each distinct prompt once, unchanged prompts never again."""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+
+from ..editing.encoding import Chunk, EncodedPrompt
+from ..editing.errors import EditError
+from .host import stop_if_interrupted
+
+_CHUNKS_AT_ONCE = 256
+_CACHE_BYTES = 128 * 2**20
+
+Tokens = dict[str, list[list[tuple[Any, float, int]]]]
+"""As ``clip.tokenize(…, return_word_ids=True)`` gives them: encoder name to chunks of (token or vector, weight, word)."""
+
+
+class _Cache:
+    """Encoded prompts of one text encoder, the least recently used ones dropped."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[Hashable, EncodedPrompt] = OrderedDict()
+        self.nbytes = 0
+
+    def get(self, key: Hashable) -> EncodedPrompt | None:
+        if key in self.entries:
+            self.entries.move_to_end(key)
+        return self.entries.get(key)
+
+    def put(self, key: Hashable, prompt: EncodedPrompt) -> None:
+        self.entries[key] = prompt
+        self.nbytes += prompt.embeddings.nbytes
+        while self.nbytes > _CACHE_BYTES and len(self.entries) > 1:
+            self.nbytes -= self.entries.popitem(last=False)[1].embeddings.nbytes
+
+
+_caches: weakref.WeakKeyDictionary[torch.nn.Module, _Cache] = weakref.WeakKeyDictionary()
+
+
+class ComfyEncoder:
+    """``encode`` for the library, over a ComfyUI CLIP. Does what CLIP Text Encode does: chunks, weights, CLIP skip.
+
+    Args:
+        clip: a ``comfy.sd.CLIP``.
+
+    ``encoded`` counts the prompts that had to go through the encoder.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        if clip is None:
+            raise EditError("There is no CLIP; choose a checkpoint that contains a text encoder, or connect a CLIP Loader.")
+        self.clip = clip
+        self.encoded = 0
+        self._cache = _caches.setdefault(clip.cond_stage_model, _Cache())
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for two encoders that give the same embeddings: model, patches, CLIP skip, options."""
+        patcher = self.clip.patcher
+        options = repr(sorted(getattr(self.clip, "tokenizer_options", {}).items()))
+        hooks = getattr(patcher, "forced_hooks", None)
+        return id(self.clip.cond_stage_model), patcher.patches_uuid, self.clip.layer_idx, options, id(hooks) if hooks else None
+
+    def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encode prompts, the ones not seen before in one batch.
+
+        Raises:
+            EditError: the CLIP joins its encoders in a way that has no row for each token.
+        """
+        state = self.key
+        tokenized = [self._tokenize(prompt) for prompt in prompts]
+        keys = [(state, _content(tokens)) for tokens in tokenized]
+        missing = {key: tokens for key, tokens in zip(keys, tokenized, strict=True) if self._cache.get(key) is None}
+        fresh = dict(zip(missing, self._encode(list(missing.values())), strict=True))
+        answers = [fresh.get(key) or self._cache.get(key) for key in keys]
+        for key, prompt in fresh.items():
+            self._cache.put(key, prompt)
+        self.encoded += len(fresh)
+        return answers
+
+    def _tokenize(self, prompt: str) -> Tokens:
+        tokens = self.clip.tokenize(prompt, return_word_ids=True)
+        # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts.
+        count = min(len(chunks) for chunks in tokens.values())
+        return {name: chunks[:count] for name, chunks in tokens.items()}
+
+    def _encode(self, tokenized: list[Tokens]) -> list[EncodedPrompt]:
+        # Chunks of equal length go together: one batch for CLIP, one for each length where prompts are not padded.
+        batches: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
+        for prompt, tokens in enumerate(tokenized):
+            for number in range(len(_main(tokens))):
+                batches[tuple(len(chunks[number]) for chunks in tokens.values())].append((prompt, number))
+        rows: dict[tuple[int, int], torch.Tensor] = {}
+        for places in batches.values():
+            for start in range(0, len(places), _CHUNKS_AT_ONCE):
+                stop_if_interrupted()
+                batch = places[start : start + _CHUNKS_AT_ONCE]
+                rows.update(zip(batch, self._encode_batch([_chunk(tokenized[p], n) for p, n in batch]), strict=True))
+        return [
+            self._prompt(tokens, torch.cat([rows[prompt, number] for number in range(len(_main(tokens)))]))
+            for prompt, tokens in enumerate(tokenized)
+        ]
+
+    def _encode_batch(self, chunks: list[dict[str, list]]) -> list[torch.Tensor]:
+        joined = {name: [[entry[:2] for entry in chunk[name]] for chunk in chunks] for name in chunks[0]}
+        out = self.clip.encode_from_tokens(joined)
+        expected = len(chunks) * len(_main(chunks[0]))
+        if out.shape[0] != 1 or out.shape[1] != expected:
+            raise EditError(
+                "This CLIP joins several text encoders in a way that no edit is known for; connect the CLIP of "
+                "an SD 1.x, SD 2.x or SDXL checkpoint."
+            )
+        # Cloned: a view would keep the whole batch in memory for as long as one prompt of it is cached.
+        return [part.clone() for part in out[0].to("cpu", torch.float32).chunk(len(chunks))]
+
+    def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
+        name = _main_name(tokens)
+        tokenizer = getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
+        opening = int(getattr(tokenizer, "start_token", None) is not None)
+        vocabulary = getattr(tokenizer, "inv_vocab", {})
+        pieces: list[str] = []
+        chunks: list[Chunk] = []
+        for chunk in tokens[name]:
+            start = len(pieces)
+            words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
+            span = range(start + words[0], start + words[-1] + 1) if words else range(start + opening, start + opening)
+            pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
+            chunks.append(Chunk(start, span, len(pieces)))
+        return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
+
+
+def _main_name(tokens: dict[str, Any]) -> str:
+    """The encoder whose tokens are aligned: CLIP-L where there is one (SDXL's two read the same words)."""
+    return "l" if "l" in tokens else next(iter(tokens))
+
+
+def _main(tokens: dict[str, Any]) -> Any:
+    return tokens[_main_name(tokens)]
+
+
+def _chunk(tokens: Tokens, number: int) -> dict[str, list]:
+    return {name: chunks[number] for name, chunks in tokens.items()}
+
+
+def _fingerprint(vector: torch.Tensor) -> str:
+    """A textual inversion's vector, as something to compare by."""
+    return hashlib.sha256(vector.detach().to("cpu", torch.float32).numpy().tobytes()).hexdigest()
+
+
+def _content(tokens: Tokens) -> Hashable:
+    return tuple(
+        (
+            name,
+            tuple(tuple((_fingerprint(t) if torch.is_tensor(t) else t, weight) for t, weight, _ in chunk) for chunk in chunks),
+        )
+        for name, chunks in tokens.items()
+    )
+
+
+def _piece(token: Any, vocabulary: dict[int, str]) -> str:
+    if torch.is_tensor(token):
+        return f"embedding:{_fingerprint(token)[:8]}"
+    return vocabulary.get(token, str(token))

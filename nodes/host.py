@@ -1,0 +1,52 @@
+"""What every node needs from ComfyUI: schemas that any supported version loads, stops, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+from comfy_api.latest import io
+
+from ..editing.edit import Edit
+from ..editing.errors import EditError
+
+CATEGORY = "edit assumption"
+EditType = io.Custom("ASSUMPTION_EDIT")
+_SCHEMA_FIELDS = {entry.name for entry in fields(io.Schema)}
+
+
+def schema(**details: Any) -> io.Schema:
+    """An ``io.Schema`` without the fields that the running version does not have yet (``search_aliases`` before 0.12.1)."""
+    return io.Schema(category=CATEGORY, **{name: value for name, value in details.items() if name in _SCHEMA_FIELDS})
+
+
+def advanced(entry: io.Input) -> io.Input:
+    """The input, shown among the advanced ones by front ends that fold those away."""
+    entry.extra_dict = {**(entry.extra_dict or {}), "advanced": True}
+    return entry
+
+
+def stop_if_interrupted() -> None:
+    """Raise ComfyUI's own exception when the user pressed Cancel."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+def progress(steps: int) -> Callable[[], None]:
+    """A progress bar on the running node: a function that advances it by one step and stops when the user cancelled."""
+    bar = comfy.utils.ProgressBar(steps)
+
+    def advance() -> None:
+        stop_if_interrupted()
+        bar.update(1)
+
+    return advance
+
+
+def required_edit(edit: Edit | None) -> Edit:
+    """``edit``, or an :class:`EditError` when it comes from a node that is switched off."""
+    if edit is None:
+        raise EditError("The edit is switched off by a strength of 0, so there is nothing to save; raise its strength.")
+    return edit

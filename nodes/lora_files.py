@@ -1,0 +1,77 @@
+"""Save Edit as LoRA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..editing import projections as table
+from ..editing.edit import Edit
+from ..editing.lora import lora_metadata, lora_tensors, save_lora
+from .applied import original_weights, projections_of
+from .folders import new_file
+from .host import EditType, progress, required_edit, schema
+
+_PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class SaveEditAsLora(io.ComfyNode):
+    """An edit into a LoRA file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionSaveLora",
+            display_name="Save Edit as LoRA",
+            description="Writes an edit as a LoRA file for this model, with kohya's names, which every tool that loads LoRA "
+            "understands.",
+            search_aliases=["export lora", "edit to lora"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The model that the LoRA is for. Its own weights are used, without patches."),
+                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="loras/edit",
+                    tooltip="Name of the file in ComfyUI's output folder. Load LoRA lists what is in loras there.",
+                ),
+                io.Float.Input(
+                    "tolerance",
+                    default=0.0,
+                    min=0.0,
+                    max=0.5,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="0 is exact. Above, each layer gets the lowest rank that is this close to its exact update "
+                    "(relative; 0.01 is 1 %), for a smaller file.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=list(_PRECISIONS),
+                    default="float32",
+                    tooltip="float16 halves the file.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, edit: Edit | None, filename_prefix: str, tolerance: float, precision: str) -> io.NodeOutput:
+        """Write the file."""
+        edit = required_edit(edit)
+        family, found = projections_of(model)
+        chosen = table.select(found, edit.recipe.projections, edit.recipe.blocks)
+        weights = original_weights(model, chosen)
+        tensors = lora_tensors(edit, family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
+        path, name = new_file(filename_prefix)
+        save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+        ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]
+        size = Path(path).stat().st_size / 2**20
+        spread = f"rank {max(ranks)}" if min(ranks) == max(ranks) else f"ranks {min(ranks)} to {max(ranks)}"
+        return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({len(ranks)} layers, {spread}, {size:.1f} MB)"))
+
+
+NODES = [SaveEditAsLora]
