@@ -89,7 +89,7 @@ def _dual(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torch.
     tokens = columns.source.double() * root
     shift = columns.shift() * root
     solved = torch.cholesky_solve(tokens, _cholesky(tokens @ tokens.T, strength))
-    edited = shift.abs().amax(dim=1) > 0
+    edited = shift.abs().amax(dim=1) != 0
     return shift[edited].T, solved[edited]
 
 
@@ -102,7 +102,7 @@ def _primal(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torc
         tokens = columns.source[start:stop].double() * root[start:stop]
         second_moment.addmm_(tokens.T, tokens)
         cross.addmm_(tokens.T, columns.shift(start, stop) * root[start:stop])
-    if not cross.abs().max() > 0:
+    if cross.abs().max() == 0:
         return torch.zeros(width, 0), torch.zeros(0, width)
     solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength))
     return solved.T, torch.eye(width, dtype=torch.float64)

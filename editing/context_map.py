@@ -84,7 +84,7 @@ class ContextMap:
 
     def apply_to_weight(self, weight: torch.Tensor) -> torch.Tensor:
         """W M: (out, width) to (out, width), in the weight's type, computed in float32 or better."""
-        wide = weight.to(torch.promote_types(torch.float32, weight.dtype))
+        wide = weight.to(torch.float32 if weight.dtype.itemsize < 4 else weight.dtype)  # float8 has no type promotion
         return (wide + self.weight_change(wide)).to(weight.dtype)
 
     def weight_change(self, weight: torch.Tensor, strength: float = 1.0) -> torch.Tensor:

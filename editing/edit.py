@@ -68,7 +68,7 @@ class Edit:
             EditError: it is for another one.
         """
         distance = self.encoder.distance(encode)
-        if distance > RELATED_ENCODER:
+        if not distance <= RELATED_ENCODER:  # so that nan is refused, too
             theirs = encode([self.encoder.prompt])[0].embeddings.shape[1]
             width = self.context_map.width
             made = f" (width {width}, this one gives {theirs})" if theirs != width else ""

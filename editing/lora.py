@@ -56,7 +56,7 @@ def lora_tensors(
         # Cloned: the exact form has the same down matrix in every layer, and the file format wants each its own memory.
         tensors[f"{name}.lora_up.weight"] = up.to(dtype).contiguous()
         tensors[f"{name}.lora_down.weight"] = down.to(dtype, copy=True).contiguous()
-        tensors[f"{name}.alpha"] = torch.tensor(float(down.shape[0]), dtype=dtype)
+        tensors[f"{name}.alpha"] = torch.tensor(float(down.shape[0]), dtype=torch.float32)  # bfloat16 has no 301
         progress()
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise EditError(f"The edit does not fit into {str(dtype).removeprefix('torch.')}; save it in float32.")

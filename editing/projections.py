@@ -55,6 +55,7 @@ class Projection:
     Args:
         key: the host's own name of it, as it was handed in.
         module: its name inside the UNet, without prefix and ``.weight``.
+        diffusers_module: the same module as diffusers names it.
         kind: "keys" or "values".
         part: "down", "mid" or "up".
         block: the block's own name, such as ``input_blocks.4`` or ``down_blocks.1``.
@@ -62,6 +63,7 @@ class Projection:
 
     key: str
     module: str
+    diffusers_module: str
     kind: str
     part: str
     block: str
@@ -92,8 +94,16 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
     widths = {shapes[key][-1] if len(shapes[key]) == 2 else 0 for key in matches}
     if len(widths) > 1 or 0 in widths:
         raise EditError("This model's text projections are stored packed or in several sizes; load it unquantised or in fp8.")
+    stride = _level_stride(shapes)
     found = [
-        Projection(key, match["module"], "keys" if match["kind"] == "k" else "values", _PARTS[match["part"]], match["block"])
+        Projection(
+            key=key,
+            module=match["module"],
+            diffusers_module=_diffusers_name(match["module"], stride),
+            kind="keys" if match["kind"] == "k" else "values",
+            part=_PARTS[match["part"]],
+            block=match["block"],
+        )
         for key, match in matches.items()
     ]
     return family_of(widths.pop()), found
@@ -125,15 +135,23 @@ def select(found: Iterable[Projection], projections: str = "keys and values", bl
 
 def lora_name(projection: Projection, family: Family) -> str:
     """The layer's name in a kohya LoRA file, such as ``lora_unet_down_blocks_0_attentions_0_…_attn2_to_k``."""
-    module = _diffusers_name(projection.module) if family.diffusers_lora_names else projection.module
+    module = projection.diffusers_module if family.diffusers_lora_names else projection.module
     return "lora_unet_" + module.replace(".", "_")
 
 
-def _diffusers_name(module: str) -> str:
-    """LDM's name of an SD 1.x or 2.x module (two residual blocks a level) as diffusers names it; others unchanged."""
+def _level_stride(names: Iterable[str]) -> int:
+    """How many of LDM's numbered blocks a resolution level has: one more than its residual blocks, 3 in most models.
+
+    Read off the first downsampling block, ``input_blocks.3.0.op``.
+    """
+    found = [int(match[1]) for name in names if (match := re.search(r"input_blocks\.(\d+)\.0\.op\.", name))]
+    return min(found, default=3)
+
+
+def _diffusers_name(module: str, stride: int) -> str:
     match = re.match(r"(input_blocks|output_blocks)\.(\d+)\.1\.(.*)", module)
     if match:
-        side, number, rest = match[1], int(match[2]), match[3]
-        level, attention = divmod(number - 1, 3) if side == "input_blocks" else divmod(number, 3)
-        return f"{'down' if side == 'input_blocks' else 'up'}_blocks.{level}.attentions.{attention}.{rest}"
+        down = match[1] == "input_blocks"
+        level, attention = divmod(int(match[2]) - down, stride)
+        return f"{'down' if down else 'up'}_blocks.{level}.attentions.{attention}.{match[3]}"
     return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", module)

@@ -44,7 +44,7 @@ def augment(template: str, prompt: str) -> str:
 def _number(value: Any, name: str, low: float, high: float, low_allowed: bool = True) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise EditError(f"{name} is {value!r}; give a number.") from None
     if not math.isfinite(number) or number > high or number < low or (number == low and not low_allowed):
         rule = f"between {low:g} and {high:g}" if math.isfinite(high) else f"greater than {low:g} and finite"
@@ -158,7 +158,8 @@ class Recipe:
         for pair in self.pairs:
             if pair.augmentations != augmentations:
                 augmentations = pair.augmentations
-                lines.append("! augmentations: " + (" | ".join(map(_escape, augmentations)) or "none"))
+                written = " | ".join(map(_escape, augmentations)) or "none"
+                lines.append("! augmentations: " + ("none |" if augmentations == ("none",) else written))
             line = f"{_escape(pair.source)} -> {_escape(pair.destination)}".rstrip()
             line += "" if pair.strength == 1 else f" @ {pair.strength!r}"
             line += "" if pair.weight == 1 else f" * {pair.weight!r}"
@@ -179,7 +180,7 @@ def recipe_from_json(text: str) -> Recipe:
         return _from_dict(Recipe, {**data, "pairs": pairs})
     except EditError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EditError(f"This is not a recipe in JSON ({error}); export it again.") from error
 
 

@@ -43,4 +43,4 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
 
 def percent(amount: float) -> str:
     """A share in percent with two significant digits: 0.1234 is "12 %"."""
-    return f"{100 * amount:.2g} %" if amount < 1 else f"{100 * amount:.0f} %"
+    return f"{100 * amount:.2g} %" if amount < 0.995 else f"{100 * amount:.0f} %"

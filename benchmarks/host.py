@@ -1,0 +1,169 @@
+"""What needs ComfyUI: text encoding, the whole node, sampling. A script for ComfyUI's Python; prints one JSON line.
+
+``python host.py COMFYUI CHECKPOINT [--quick]``; ``benchmarks.run`` starts it. It is no part of the package: ComfyUI's own
+``nodes`` has to be found under that name, and this repository is loaded the way ComfyUI loads a custom node.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+_PACKAGE = "edit_assumption_node"
+_SOURCE, _DESTINATION = "a pack of roses", "a pack of blue roses"
+
+
+def start_comfyui(folder: str) -> None:
+    """Make ComfyUI's modules importable, on the CPU."""
+    sys.argv = ["host", "--cpu"]
+    sys.path.insert(0, folder)
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import comfy.utils
+
+    comfy.utils.set_progress_bar_enabled(False)
+
+
+def load_pack() -> None:
+    """This repository as a package, as ComfyUI loads a folder of ``custom_nodes``."""
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location(_PACKAGE, root / "__init__.py", submodule_search_locations=[str(root)])
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_PACKAGE] = module
+    spec.loader.exec_module(module)
+
+
+def part(name: str) -> ModuleType:
+    """A module of this repository."""
+    return importlib.import_module(f"{_PACKAGE}.{name}")
+
+
+class Bench:
+    """The checkpoint, loaded once, and what is measured on it."""
+
+    def __init__(self, checkpoint: str, quick: bool) -> None:
+        import comfy.sd
+
+        self.quick = quick
+        self.row = part("benchmarks.rows").Row
+        self.timing = part("benchmarks.timing")
+        self.recipes = part("editing.recipe")
+        self.encoder = part("nodes.encoder")
+        self.node = part("nodes.edit_assumption").EditAssumption
+        self.model, self.clip, *_ = comfy.sd.load_checkpoint_guess_config(checkpoint, output_vae=False)
+        self.prompts = self.recipes.recipe_from_lines(_SOURCE, _DESTINATION).prompts()
+
+    def encode_together(self) -> None:
+        """What the node does with its prompts when it has seen none of them."""
+        self.encoder._caches.clear()
+        self.encoder.ComfyEncoder(self.clip)(self.prompts)
+
+    def encode_in_turn(self) -> None:
+        """What a row of CLIP Text Encode nodes would do."""
+        for prompt in self.prompts:
+            self.clip.encode_from_tokens(self.clip.tokenize(prompt))
+
+    def edited(self) -> Any:
+        """The node with its default settings, none of its prompts seen before: the edited model."""
+        self.encoder._caches.clear()
+        augmentations = "\n".join(self.recipes.DEFAULT_AUGMENTATIONS)
+        strength, regularization = 1.0, self.recipes.DEFAULT_REGULARIZATION
+        projections = self.recipes.PROJECTION_CHOICES[0]
+        answer = self.node.execute(
+            self.model, self.clip, _SOURCE, _DESTINATION, strength, regularization, augmentations, projections
+        )
+        return answer.result[0]
+
+    def encoding(self) -> Any:
+        """One batch against one prompt at a time."""
+        together, in_turn = self.timing.alternate(3 if self.quick else 9, self.encode_together, self.encode_in_turn)
+        show = self.timing.readable
+        return self.row(
+            "encoding the prompts one by one, against in one batch",
+            in_turn / together,
+            "×",
+            f"{show(together)} in one batch against {show(in_turn)}; {len(self.prompts)} prompts, ComfyUI's CLIP",
+        )
+
+    def whole_node(self) -> Any:
+        """The node against the encoding that it cannot do without."""
+        alone, node = self.timing.alternate(5 if self.quick else 15, self.encode_together, self.edited)
+        show, ratio = self.timing.readable, node / alone
+        return self.row(
+            "the whole node, against its text encoding alone",
+            ratio,
+            "×",
+            f"{show(node)} against {show(alone)}, {show(node - alone)} beside encoding; ComfyUI, nothing cached",
+            "≤ 1.15×",
+            ratio <= 1.15,
+        )
+
+    def sampling(self) -> Any:
+        """KSampler on the edited model against the plain one, the weights of each loaded before the clock starts."""
+        import comfy.model_management
+        import torch
+
+        import nodes
+
+        side, steps, rounds = (16, 2, 5) if self.quick else (32, 3, 9)
+        latent = {"samples": torch.zeros(1, 4, side, side)}
+        positive, negative = (
+            [[cond, {"pooled_output": pooled}]]
+            for cond, pooled in (
+                self.clip.encode_from_tokens(self.clip.tokenize(text), return_pooled=True) for text in (_SOURCE, "")
+            )
+        )
+
+        def sample(model: Any, count: int = steps) -> None:
+            nodes.common_ksampler(model, 0, count, 7.0, "euler", "normal", positive, negative, latent)
+
+        models = (self.model, self.edited())
+        times: tuple[list[float], ...] = ([], [])
+        loads: tuple[list[float], ...] = ([], [])
+        for number in range(rounds):
+            order = (0, 1) if number % 2 else (1, 0)  # so that neither is always the second
+            for which in order:
+                model = models[which]
+                load = self.timing.seconds(lambda model=model: comfy.model_management.load_models_gpu([model]))
+                sample(model, 1)
+                measured = self.timing.seconds(lambda model=model: sample(model))
+                if number:  # the first round is the warm-up
+                    times[which].append(measured)
+                    loads[which].append(load)
+        plain, edited = (median(measured) for measured in times)
+        extra = median(loads[1])
+        show, ratio = self.timing.readable, edited / plain
+        return self.row(
+            "sampling with the edit, against without",
+            ratio,
+            "×",
+            f"{show(edited)} against {show(plain)}; {steps} steps of Euler at {side * 8} × {side * 8}, weights loaded before; "
+            f"loading the edited weights takes {show(extra)} once",
+            "1.00× ± 0.02",
+            abs(ratio - 1) <= 0.02,
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    comfyui, checkpoint, *options = sys.argv[1:]
+    start_comfyui(comfyui)
+    import torch
+
+    load_pack()
+    with torch.inference_mode():  # as ComfyUI runs every node
+        bench = Bench(checkpoint, "--quick" in options)
+        rows = [bench.encoding(), bench.whole_node(), bench.sampling()]
+    print(json.dumps({"rows": [asdict(row) for row in rows], "torch": torch.__version__, "threads": torch.get_num_threads()}))
+
+
+if __name__ == "__main__":
+    main()

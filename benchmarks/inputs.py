@@ -1,0 +1,71 @@
+"""What is edited where no host is needed: SD 1.5's projections and its text encoder, in size, with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.recipe import PromptPair, Recipe
+
+WIDTH = 768
+LENGTH = 77
+_LEVELS = (320,) * 5 + (640,) * 5 + (1280,) * 6
+_START, _END = 49406, 49407
+
+
+def recipe() -> Recipe:
+    """One pair in four sentences: itself and the three default augmentations."""
+    return Recipe(pairs=(PromptPair("a pack of roses", "a pack of blue roses"),))
+
+
+def projections() -> list[torch.Tensor]:
+    """A key and a value projection, (out, 768), of each of SD 1.5's 16 cross-attention layers."""
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(out, WIDTH, generator=generator) / WIDTH**0.5 for out in _LEVELS for _ in ("keys", "values")]
+
+
+def _prompt(words: Sequence[str], embeddings: torch.Tensor) -> EncodedPrompt:
+    padding = ("<end>",) * (LENGTH - 1 - len(words))
+    return EncodedPrompt(("<start>", *words, *padding), (Chunk(0, range(1, 1 + len(words)), LENGTH),), embeddings)
+
+
+def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """The prompts as a randomly filled CLIP ViT-L/14 text encoder sees them, one token a word."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    config = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=WIDTH,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        max_position_embeddings=LENGTH,
+        hidden_act="quick_gelu",
+        bos_token_id=_START,
+        eos_token_id=_END,
+    )
+    words = [prompt.split() for prompt in prompts]
+    numbers = {word: 1000 + number for number, word in enumerate(dict.fromkeys(word for line in words for word in line))}
+    tokens = [[_START, *(numbers[word] for word in line), *[_END] * (LENGTH - 1 - len(line))] for line in words]
+    with torch.no_grad():
+        embeddings = CLIPTextModel(config).eval()(torch.tensor(tokens)).last_hidden_state
+    return [_prompt(line, rows.clone()) for line, rows in zip(words, embeddings, strict=True)]
+
+
+def synthetic_recipe(pairs: int) -> Recipe:
+    """So many different pairs, each in four sentences."""
+    return Recipe(pairs=tuple(PromptPair(f"a thing number {n}", f"a blue thing number {n}") for n in range(pairs)))
+
+
+def synthetic_encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """Every token a random row of its own but for the start token, which all prompts share, as in CLIP."""
+    generator = torch.Generator().manual_seed(2)
+    start = torch.randn(WIDTH, generator=generator)
+    encoded = []
+    for prompt in prompts:
+        embeddings = torch.randn(LENGTH, WIDTH, generator=generator)
+        embeddings[0] = start
+        encoded.append(_prompt(prompt.split(), embeddings))
+    return encoded

@@ -1,0 +1,126 @@
+"""What needs no host: solving and applying, the memory that an edit holds, and many pairs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from edit_assumption.editing.closed_form import solve
+from edit_assumption.editing.columns import columns_of
+from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.edit import make_edit
+
+from . import inputs, reference
+from .rows import Row
+from .timing import alternate, readable
+
+_LAMBDA = 0.1
+_MB = 1e6
+
+
+def solve_and_apply(quick: bool) -> list[Row]:
+    """Ours against the paper's equation written out, in time and in distance from the float64 optimum."""
+    recipe, weights = inputs.recipe(), inputs.projections()
+    prompts = recipe.prompts()
+    encoded = dict(zip(prompts, inputs.encode(prompts), strict=True))
+    columns = columns_of(recipe, encoded)
+    sentences = columns.source.split(inputs.LENGTH), columns.destination.split(inputs.LENGTH)
+
+    def map_of() -> ContextMap:
+        return solve(columns_of(recipe, encoded), _LAMBDA, scaled=False).context_map
+
+    def ours() -> list[torch.Tensor]:
+        context_map = map_of()
+        return [context_map.apply_to_weight(weight) for weight in weights]
+
+    def plain() -> list[torch.Tensor]:
+        return reference.edit_plainly(weights, *sentences, _LAMBDA)
+
+    def products() -> list[torch.Tensor]:
+        return reference.edit_with_products(weights, *sentences, _LAMBDA)
+
+    best = reference.optimum(weights, *sentences, _LAMBDA)
+    ours_off, plain_off, products_off = (reference.distance(weights, edit(), best) for edit in (ours, plain, products))
+    times = alternate(3 if quick else 7, ours, plain, products, map_of)
+    ours_time, plain_time, products_time, solve_time = times
+    mine = f"{readable(ours_time)} (of which align and solve {readable(solve_time)})"
+    size = f"{len(weights)} projections, {len(recipe.prompts()) // 2} sentences"
+    ratio = plain_time / ours_time
+    return [
+        Row(
+            "solve and apply, against the paper's equation written out",
+            ratio,
+            "×",
+            f"{mine} against {readable(plain_time)}; {size}, float32",
+            "≥ 100×",
+            ratio >= 100,
+        ),
+        Row(
+            "the same, against the equation with matrix products for its sums",
+            products_time / ours_time,
+            "×",
+            f"{mine} against {readable(products_time)}",
+        ),
+        Row(
+            "distance of W' - W from the float64 optimum",
+            ours_off,
+            "",
+            f"relative, Frobenius; written out {plain_off:.1e}, with matrix products {products_off:.1e}",
+            "below the reference's",
+            ours_off < min(plain_off, products_off),
+        ),
+    ]
+
+
+def memory(quick: bool) -> list[Row]:
+    """Bytes that an edit keeps, and that the prompts it was made from keep while they are cached."""
+    recipe = inputs.recipe()
+    prompts = recipe.prompts()
+    encoded = dict(zip(prompts, inputs.encode(prompts), strict=True))
+    edit = make_edit(recipe, lambda texts: [encoded[text] for text in texts])
+    identity = edit.encoder.embeddings.nbytes
+    held = (edit.context_map.nbytes + identity) / _MB
+    cached = sum(prompt.embeddings.nbytes for prompt in encoded.values()) / _MB
+    return [
+        Row(
+            "memory held by an edit",
+            held,
+            "MB",
+            f"map of rank {edit.context_map.rank} {edit.context_map.nbytes / _MB:.2f} MB, sample of the text encoder "
+            f"{identity / _MB:.2f} MB",
+            "< 3 MB",
+            held < 3,
+        ),
+        Row(
+            "memory held by the encoder's cache for it",
+            cached,
+            "MB",
+            f"{len(prompts)} prompts; the cache is shared by all edits and bounded",
+        ),
+    ]
+
+
+def many_pairs(quick: bool) -> Iterator[Row]:
+    """Time to align and solve ever more pairs together."""
+    first = 0.0
+    for pairs in (1, 10, 100) if quick else (1, 10, 100, 1000):
+        recipe = inputs.synthetic_recipe(pairs)
+        prompts = recipe.prompts()
+        encoded = inputs.synthetic_encode(prompts)
+        rounds = 1 if pairs > 100 else 3 if quick else 5
+        (time,) = alternate(rounds, lambda recipe=recipe, encoded=encoded: make_edit(recipe, lambda _: encoded))
+        first = first or time
+        if pairs == 1:
+            continue
+        yield Row(
+            f"{pairs:,} pairs solved together, against one pair",
+            time / first,
+            "×",
+            f"{readable(time)} against {readable(first)} for one; {len(prompts) * inputs.LENGTH // 2:,} source tokens, "
+            "encoding left out",
+        )
+
+
+def measure(quick: bool) -> tuple[list[Row], list[Row]]:
+    """The rows to print before and after the host's."""
+    return solve_and_apply(quick), [*memory(quick), *many_pairs(quick)]

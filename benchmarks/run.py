@@ -1,0 +1,60 @@
+"""The command: measures everything in one run and prints a table. ``python -m benchmarks.run --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from . import find_host, library
+from .rows import Row, markdown
+
+_HOST_ROWS = (
+    "encoding the prompts one by one, against in one batch",
+    "the whole node, against its text encoding alone",
+    "sampling with the edit, against without",
+)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def host_rows(comfyui: str | None, checkpoint: str | None, quick: bool) -> tuple[list[Row], str]:
+    """The rows measured in ComfyUI and a line about its torch; skipped rows and the reason where there is none."""
+    try:
+        folder = find_host.comfyui_folder(comfyui)
+        measured = find_host.run_host(folder, find_host.checkpoint_file(checkpoint, folder), quick)
+    except find_host.NoHostError as reason:
+        return [Row(what, None, "×", str(reason)) for what in _HOST_ROWS], f"ComfyUI: skipped, {reason}."
+    return [Row(**row) for row in measured["rows"]], f"ComfyUI: torch {measured['torch']}, {measured['threads']} threads."
+
+
+def main() -> None:
+    """Parse the command line, measure, print, save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measures edits at the size of SD 1.5.")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, and at most 100 pairs together")
+    parser.add_argument("--json", metavar="OUT", help="also write the results to this file")
+    parser.add_argument("--comfyui", metavar="PATH", help="ComfyUI's folder; else COMFYUI_PATH, else ~/comfy/ComfyUI")
+    parser.add_argument("--checkpoint", metavar="PATH", help="an SD 1.x checkpoint; else the first one that ComfyUI has")
+    options = parser.parse_args()
+
+    _say("measuring the library …")
+    before, after = library.measure(options.quick)
+    _say("measuring in ComfyUI …")
+    hosted, host_line = host_rows(options.comfyui, options.checkpoint, options.quick)
+    rows = [*before, *hosted, *after]
+    machine = f"Library: torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}."
+    print(f"{markdown(rows)}\n\n{machine} {host_line}")
+    if options.json:
+        answer = {"library": machine, "host": host_line, "quick": options.quick, "rows": [asdict(row) for row in rows]}
+        Path(options.json).write_text(json.dumps(answer, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The clock: several functions timed in turn, so that a slow moment of the computer falls on all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+_TURN = 0.25
+"""Seconds for which a short function is repeated within its turn."""
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one call."""
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def _turn(function: Callable[[], Any]) -> list[float]:
+    times = [seconds(function)]
+    while sum(times) < _TURN:
+        times.append(seconds(function))
+    return times
+
+
+def alternate(rounds: int, *functions: Callable[[], Any]) -> list[float]:
+    """Median seconds of a call of each function: one warm-up each, then ``rounds`` turns of each, one after the other."""
+    for function in functions:
+        function()
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, measured in zip(functions, times, strict=True):
+            measured += _turn(function)
+    return [median(measured) for measured in times]
+
+
+def readable(duration: float) -> str:
+    """Seconds for people: ``1.23 s`` or ``12.3 ms``."""
+    return f"{duration:.3g} s" if duration >= 1 else f"{duration * 1000:.3g} ms"

@@ -1,0 +1,177 @@
+"""Nodes that only the tests load: models of random weights from ComfyUI's own classes, and looks at what others did."""
+
+import hashlib
+import os
+
+import comfy.model_base
+import comfy.model_patcher
+import comfy.sd
+import comfy.sdxl_clip
+import comfy.supported_models as families
+import comfy.supported_models_base
+import comfy.text_encoders.sd2_clip
+import folder_paths
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy_api.latest import ComfyExtension, io, ui
+from safetensors.torch import load_file, save_file
+
+FULL_SD1 = dict(
+    model_channels=320, channel_mult=[1, 2, 4, 4], num_res_blocks=[2, 2, 2, 2], transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
+    transformer_depth_output=[1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], transformer_depth_middle=1,
+)  # fmt: skip
+SMALL = dict(
+    model_channels=64, channel_mult=[1, 2], num_res_blocks=[1, 1], transformer_depth=[1, 1],
+    transformer_depth_output=[1, 1, 1, 1], transformer_depth_middle=1,
+)  # fmt: skip
+UNETS = {
+    "sd1": dict(context_dim=768, use_linear_in_transformer=False, adm_in_channels=None),
+    "sd2": dict(context_dim=1024, use_linear_in_transformer=True, adm_in_channels=None),
+    "sdxl": dict(context_dim=2048, use_linear_in_transformer=True, adm_in_channels=2816, num_classes="sequential"),
+}
+DTYPES = {"full": torch.float16, "small": torch.float32, "fp8": torch.float8_e4m3fn}
+CLASSES = {
+    "sd1": (families.SD15, comfy.model_base.BaseModel),
+    "sd2": (families.SD20, comfy.model_base.BaseModel),
+    "sdxl": (families.SDXL, comfy.model_base.SDXL),
+}
+
+
+def randomise(module, seed):
+    """The same draw for the same module, scaled so that activations stay finite."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in sorted(module.state_dict().items()):
+            if not tensor.is_floating_point():
+                continue
+            if tensor.ndim >= 2:
+                scale = 0.02 if "embedding" in name else tensor[0].numel() ** -0.5
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * scale)
+            elif tensor.ndim == 1:
+                tensor.fill_(float(name.endswith("weight")))
+    return module
+
+
+def build_unet(family, size):
+    config_class, model_class = CLASSES[family]
+    config = config_class({
+        "image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False,
+        "use_temporal_attention": False, **UNETS[family], **(FULL_SD1 if size == "full" else SMALL),
+    })  # fmt: skip
+    config.set_inference_dtype(DTYPES[size], torch.float32)
+    return randomise(model_class(config, device="cpu"), seed=1)
+
+
+def build_clip(family, size):
+    target = CLASSES[family][0].clip_target(CLASSES[family][0]({"in_channels": 4}), state_dict={})
+    layers = {} if size == "full" else {"num_hidden_layers": 4}
+    options = {f"clip_{name}_model_config": layers for name in "lgh"}
+    clip = comfy.sd.CLIP(target, embedding_directory=folder_paths.get_folder_paths("embeddings"), model_options=options)
+    randomise(clip.cond_stage_model, seed=2)
+    return clip
+
+
+def build_vae():
+    config = dict(
+        double_z=True, z_channels=4, resolution=256, in_channels=3, out_ch=3, ch=128, ch_mult=[1, 2, 4, 4],
+        num_res_blocks=2, attn_resolutions=[], dropout=0.0,
+    )  # fmt: skip
+    return comfy.sd.VAE(sd=randomise(AutoencoderKL(embed_dim=4, ddconfig=config), seed=3).state_dict())
+
+
+def output_path(name):
+    return os.path.join(folder_paths.get_output_directory(), name)
+
+
+class TestModel(io.ComfyNode):
+    """A model of random weights; projections found in the file ``weights`` replace its own."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestModel",
+            category="tests",
+            inputs=[
+                io.Combo.Input("family", options=list(UNETS)),
+                io.Combo.Input("size", options=["full", "small", "fp8"]),
+                io.String.Input("weights", default=""),
+            ],
+            outputs=[io.Model.Output(), io.Clip.Output(), io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls, family, size, weights):
+        unet = build_unet(family, size)
+        if weights:
+            found = unet.state_dict()
+            for key, tensor in load_file(output_path(weights)).items():
+                found[key].copy_(tensor)
+        device = torch.device("cpu")
+        model = comfy.model_patcher.ModelPatcher(unet, device, device)
+        return io.NodeOutput(model, build_clip(family, size), build_vae() if size == "full" else None)
+
+
+class TestModelWithoutText(io.ComfyNode):
+    """A model whose attention reads no text."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="TestModelWithoutText", category="tests", inputs=[], outputs=[io.Model.Output()])
+
+    @classmethod
+    def execute(cls):
+        module = torch.nn.Module()
+        module.diffusion_model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+        return io.NodeOutput(comfy.model_patcher.ModelPatcher(module, torch.device("cpu"), torch.device("cpu")))
+
+
+class TestEncode(io.ComfyNode):
+    """The host's own embeddings of prompts, one line and one call each, into a file."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestEncode",
+            category="tests",
+            is_output_node=True,
+            inputs=[io.Clip.Input("clip"), io.String.Input("text", multiline=True), io.String.Input("name")],
+        )
+
+    @classmethod
+    def execute(cls, clip, text, name):
+        encoded = {line: clip.encode_from_tokens(clip.tokenize(line))[0].contiguous() for line in text.splitlines()}
+        save_file(encoded, output_path(name))
+        return io.NodeOutput()
+
+
+class TestWeights(io.ComfyNode):
+    """The text projections as they are in memory, into a file, and a hash of all weights."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestWeights",
+            category="tests",
+            is_output_node=True,
+            not_idempotent=True,
+            inputs=[io.Model.Input("model"), io.String.Input("name"), io.Latent.Input("after", optional=True)],
+        )
+
+    @classmethod
+    def execute(cls, model, name, after=None):
+        weights = model.model_state_dict()
+        save_file({k: v.float().contiguous() for k, v in weights.items() if ".attn2.to_k." in k or ".attn2.to_v." in k},
+                  output_path(name))  # fmt: skip
+        digest = hashlib.sha256()
+        for key in sorted(weights):
+            digest.update(weights[key].contiguous().view(torch.uint8).numpy())
+        return io.NodeOutput(ui=ui.PreviewText(digest.hexdigest()))
+
+
+class TestExtension(ComfyExtension):
+    async def get_node_list(self):
+        return [TestModel, TestModelWithoutText, TestEncode, TestWeights]
+
+
+async def comfy_entrypoint():
+    return TestExtension()

@@ -1,0 +1,207 @@
+"""Token alignment: examples worked by hand, and rules that hold for any prompts."""
+
+import pytest
+import torch
+from edit_assumption.editing.alignment import align, align_words
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def prompt(tokens, chunks):
+    return EncodedPrompt(tuple(tokens), tuple(chunks), torch.zeros(len(tokens), 1))
+
+
+def clip(*texts):
+    """One window of 77 tokens for each text, as CLIP has them."""
+    tokens, chunks = [], []
+    for number, text in enumerate(texts):
+        words = [f"{word}</w>" for word in text.split()]
+        start = 77 * number
+        tokens += [START, *words, *[END] * (76 - len(words))]
+        chunks.append(Chunk(start, range(start + 1, start + 1 + len(words)), start + 77))
+    return prompt(tokens, chunks)
+
+
+def t5(text):
+    """No start token, no padding, one end token."""
+    words = [f"▁{word}" for word in text.split()]
+    return prompt([*words, "</s>"], [Chunk(0, range(len(words)), len(words) + 1)])
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "answers"),
+    [
+        ("a pack of roses", "a pack of blue roses", [0, 1, 2, 4]),  # inserted
+        ("a doctor", "a doctor", [0, 1]),
+        ("an apple", "a green apple", [0, 2]),
+        ("a pear", "an ugly pear", [0, 2]),
+        ("a a", "a b a a", [0, 2]),  # the first match after the previous one
+        ("a red rose", "a rose", [0, 1, 1]),  # deleted: the word after the gap
+        ("a rose in rain", "a rose", [0, 1, 2, 2]),  # deleted at the end: one past the last
+        ("red rose", "rose", [0, 0]),
+        ("van gogh", "claude oscar monet", [1, 2]),  # replaced, last to last
+        ("vincent van gogh", "monet", [0, 0, 0]),
+        ("art of vincent van gogh here", "art of claude monet here", [0, 1, 2, 2, 3, 4]),
+        ("art of monet here", "art of vincent van gogh here", [0, 1, 4, 5]),
+        ("a cat", "two dogs", [0, 1]),
+        ("roses", "", [0]),
+        ("", "roses", []),
+        ("", "", []),
+    ],
+)
+def test_words_by_hand(source, destination, answers):
+    assert align_words(source.split(), destination.split()) == answers
+
+
+@pytest.mark.parametrize("form", ["{}</w>", "▁{}", "Ġ{}", "{}"])
+def test_an_counts_as_a_in_every_tokenizer(form):
+    source, destination = ([form.format(word) for word in text.split()] for text in ("an apple an", "one a big apple a"))
+    assert align_words(source, destination) == [1, 3, 4]
+
+
+def test_other_words_are_compared_as_they_are():
+    assert align_words(["and", "cat"], ["a", "cat", "and", "cat"]) == [2, 3]
+    assert align_words(["cat</w>"], ["cat", "cat</w>"]) == [1]
+
+
+def test_clip_prompt_with_an_inserted_word():
+    answers = align(clip("a pack of roses"), clip("a pack of blue roses"))
+    assert answers == [0, 1, 2, 3, 5, *range(6, 77), 76]
+
+
+def test_clip_prompt_with_a_deleted_word():
+    answers = align(clip("a red rose"), clip("a rose"))
+    assert answers == [0, 1, 2, 2, *range(3, 76)]
+
+
+def test_clip_prompt_without_common_words():
+    answers = align(clip("vincent van gogh"), clip("a cat"))
+    assert answers == [0, 1, 1, 2, *range(3, 76)]
+
+
+def test_forgotten_words_answer_to_the_end_token():
+    assert align(clip("van gogh"), clip("")) == [0, 1, 1, *range(1, 75)]
+
+
+def test_empty_source():
+    assert align(clip(""), clip("two words")) == [0, *range(3, 77), 76, 76]
+    assert align(clip(""), clip("")) == list(range(77))
+
+
+def test_full_windows():
+    full = " ".join(f"word{number}" for number in range(75))
+    assert align(clip(full), clip(full)) == list(range(77))
+    assert align(clip("word3 word74"), clip(full)) == [0, 4, 75, *[76] * 74]
+
+
+def test_two_windows_that_grow_by_a_word():
+    answers = align(clip("a rose", "in the rain"), clip("a blue rose", "in the heavy rain"))
+    assert answers[:77] == [0, 1, 3, *range(4, 77), 76]
+    assert answers[77:] == [77, 78, 79, 81, *range(82, 154), 153]
+
+
+def test_word_that_moves_into_the_next_window():
+    answers = align(clip("a rose rain"), clip("a rose", "rain now"))
+    # The last word lies in the second window, so that is where start, end and padding answer to.
+    assert answers == [77, 1, 2, 78, *range(80, 153)]
+
+
+def test_two_windows_onto_one():
+    answers = align(clip("a rose", "in rain"), clip("a blue rose in rain"))
+    assert answers[:77] == [0, 1, 3, *range(6, 77), 76, 76, 76]
+    assert answers[77:] == [0, 4, 5, *range(6, 77), 76, 76, 76]
+
+
+def test_empty_window_answers_to_the_window_of_its_number():
+    answers = align(clip("a rose", "", ""), clip("a rose", "in rain"))
+    assert answers[77:154] == [77, *range(80, 154), 153, 153]
+    assert answers[154:] == answers[77:154]
+
+
+def test_t5_tokens():
+    assert align(t5("a rose"), t5("a blue rose")) == [0, 2, 3]
+    assert align(t5("a blue rose"), t5("a rose")) == [0, 1, 1, 2]
+    assert align(t5("a rose in rain"), t5("a rose")) == [0, 1, 2, 2, 2]
+    assert align(t5("van gogh"), t5("")) == [0, 0, 0]
+    assert align(t5(""), t5("a rose")) == [2]
+    assert align(t5(""), t5("")) == [0]
+    assert align(t5("an apple"), t5("a green apple")) == [0, 2, 3]
+
+
+def test_tokens_without_any_end():
+    source, destination = (prompt(text.split(), [Chunk(0, range(count), count)]) for text, count in (("a b c", 3), ("a", 1)))
+    assert align(source, destination) == [0, 0, 0]
+
+
+words = st.lists(st.sampled_from(["a", "an", "b", "c", "rose", "薔薇", ""]), max_size=12)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(words, words)
+def test_any_words_get_rising_answers_in_range(source, destination):
+    answers = align_words(source, destination)
+    assert len(answers) == len(source)
+    assert all(0 <= answer <= len(destination) for answer in answers)
+    assert answers == sorted(answers)
+    assert align_words(source, source) == list(range(len(source)))
+
+
+def windows():
+    """Prompts of one to three windows of any layout, each with something before, in or after its words."""
+    window = st.tuples(st.integers(0, 2), words.map(lambda pieces: pieces[:4]), st.integers(0, 3))
+
+    def build(layout):
+        tokens, chunks = [], []
+        for before, pieces, after in layout:
+            start = len(tokens)
+            tokens += [START] * before + pieces + [END] * after
+            chunks.append(Chunk(start, range(start + before, start + before + len(pieces)), len(tokens)))
+        return prompt(tokens, chunks)
+
+    return st.lists(window.filter(lambda parts: parts[0] + len(parts[1]) + parts[2]), min_size=1, max_size=3).map(build)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(windows(), windows())
+def test_any_windows_get_answers_in_range(source, destination):
+    answers = align(source, destination)
+    assert len(answers) == len(source.tokens)
+    assert all(0 <= answer < len(destination.tokens) for answer in answers)
+    in_order = [answers[position] for position in source.words]
+    assert in_order == sorted(in_order)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(words, words)
+def test_one_window_onto_one_rises(source, destination):
+    answers = align(clip(" ".join(source)), clip(" ".join(destination)))
+    assert answers[0] == 0
+    assert answers == sorted(answers)
+    assert answers[-1] <= 76
+
+
+def published_rule(source, destination):
+    """TIME's correspondence over 77 positions, written from its description."""
+    same = {"an</w>": "a</w>"}
+    wanted, offered = ([same.get(token, token) for token in tokens] for tokens in (source, destination))
+    offered = iter(enumerate(offered))
+    answers = [next(place for place, token in offered if token == word) for word in wanted]
+    while len(answers) < 77:
+        answers.append(min(answers[-1] + 1, 76))
+    return answers
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(source=words, data=st.data())
+def test_contained_source_follows_the_published_rule(source, data):
+    destination = list(source)
+    for extra in data.draw(words):
+        destination.insert(data.draw(st.integers(0, len(destination))), extra)
+    swap = {"a": "an", "an": "a"}
+    destination = [swap.get(word, word) if data.draw(st.booleans()) else word for word in destination]
+    before, after = clip(" ".join(source)), clip(" ".join(destination))
+    with_ends = [encoded.tokens[: encoded.words[-1] + 2 if encoded.words else 2] for encoded in (before, after)]
+    assert align(before, after) == published_rule(*with_ends)

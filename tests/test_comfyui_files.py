@@ -1,0 +1,176 @@
+"""Saving and sharing edits in a real ComfyUI."""
+
+import pytest
+import torch
+from comfy_graphs import Pipeline, distance, latent, latent_of, loaded_weights, text
+from comfy_server import RunError
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+
+def saved_edit(server, prefix="assumption_edits/test", family="sd1", clip_skip=None, **inputs):
+    """Run an edit and save it; its picture and the name that Load Edit lists it under."""
+    graph = Pipeline(family)
+    if clip_skip:
+        graph.clip_skip(clip_skip)
+    node = graph.edit(**inputs)
+    save = graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix=prefix)
+    outputs = server.run(graph.sample())
+    name = text(outputs, save).split(" ")[1].removeprefix("assumption_edits/")
+    return latent_of(server, graph, outputs), name
+
+
+def applying(name, family="sd1", strength=1.0, clip=None, clip_skip=None):
+    graph = Pipeline(family)
+    if clip_skip:
+        graph.clip_skip(clip_skip)
+    edit = graph.add("EditAssumptionLoadEdit", edit_name=name, clip=clip or graph.clip)
+    node = graph.add("EditAssumptionApplyEdit", model=graph.model, edit=edit[0], strength=strength)
+    graph.model = node[0]
+    return graph.sample(), node, edit
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_saved_and_loaded_it_gives_the_same_picture(comfy, family):
+    picture, name = saved_edit(comfy, family=family)
+    graph, node, edit = applying(name, family)
+    outputs = comfy.run(graph)
+    assert torch.equal(latent_of(comfy, graph, outputs), picture)
+    assert text(outputs, edit) == "a pack of roses -> a pack of blue roses"
+    assert "14 projections patched (7 keys, 7 values)" in text(outputs, node)
+
+
+def test_a_chain_that_was_solved_together_is_saved_together(comfy):
+    graph = Pipeline()
+    graph.edit()
+    last = graph.edit(source="a vase of tulips", destination="a vase of black tulips")
+    save = graph.add("EditAssumptionSaveEdit", edit=last[1], filename_prefix="assumption_edits/chain")
+    outputs = comfy.run(graph.sample())
+    loaded, _, _ = applying(text(outputs, save).split(" ")[1].removeprefix("assumption_edits/"))
+    assert torch.equal(latent(comfy, loaded), latent_of(comfy, graph, outputs))
+
+
+def test_apply_edit_scales(comfy):
+    picture, name = saved_edit(comfy)
+    plain = latent(comfy, Pipeline().sample())
+    off, _, _ = applying(name, strength=0.0)
+    half, _, _ = applying(name, strength=0.5)
+    assert torch.equal(latent(comfy, off), plain)
+    assert distance(latent(comfy, half), plain) > 1e-3
+    assert distance(latent(comfy, half), picture) > 1e-3
+
+
+def test_the_file_holds_recipe_and_workflow(comfy):
+    _, name = saved_edit(comfy, prefix="assumption_edits/sub/contents", preserve="a pack of tulips")
+    with safe_open(comfy.base / "output/assumption_edits" / name, "pt") as file:
+        header = file.metadata()
+    assert header["recipe_text"] == "a pack of roses -> a pack of blue roses\n= a pack of tulips"
+    assert "EditAssumption" in header["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (dict(family="sd2"), "made for another text encoder \\(width 768, this one gives 1024\\)"),
+        (dict(clip_skip=-2), "made for another text encoder; connect the CLIP it was made with"),
+    ],
+    ids=["family", "clip skip"],
+)
+def test_an_edit_for_another_text_encoder_is_refused(comfy, other, sentence):
+    _, name = saved_edit(comfy)
+    graph, _, _ = applying(name, **other)
+    with pytest.raises(RunError, match=sentence) as error:
+        comfy.run(graph)
+    assert "\n" not in error.value.sentences[0]
+    comfy.run(Pipeline().sample())
+
+
+def test_an_edit_for_another_model_is_refused(comfy):
+    _, name = saved_edit(comfy)
+    graph = Pipeline("sd2")
+    clip = graph.add("TestModel", family="sd1", size="small", weights="")[1]
+    edit = graph.add("EditAssumptionLoadEdit", edit_name=name, clip=clip)
+    graph.model = graph.add("EditAssumptionApplyEdit", model=graph.model, edit=edit[0], strength=1.0)[0]
+    with pytest.raises(RunError, match="reads 1024; connect the CLIP of the same checkpoint"):
+        comfy.run(graph.sample())
+
+
+def test_files_that_are_no_edits_are_refused(comfy):
+    folder = comfy.base / "models/assumption_edits"
+    (folder / "damaged.safetensors").write_bytes(b"\x00" * 100)
+    save_file({"left": torch.zeros(2, 2)}, folder / "other.safetensors")
+    for name, sentence in (("damaged.safetensors", "is damaged or is not an edit"), ("other.safetensors", "is not an edit")):
+        graph, _, _ = applying(name)
+        with pytest.raises(RunError, match=sentence):
+            comfy.run(graph)
+    graph, _, _ = applying("gone.safetensors")
+    with pytest.raises(RunError, match="Value not in list"):
+        comfy.run(graph)
+
+
+def test_a_file_that_changed_is_read_again(comfy):
+    first, name = saved_edit(comfy)
+    graph, _, _ = applying(name)
+    assert torch.equal(latent(comfy, graph), first)
+    second, other = saved_edit(comfy, strength=0.5)
+    folder = comfy.base / "output/assumption_edits"
+    (folder / other).replace(folder / name)
+    assert torch.equal(latent(comfy, graph), second)
+
+
+def test_a_switched_off_edit_cannot_be_saved(comfy):
+    with pytest.raises(RunError, match="switched off by a strength of 0"):
+        saved_edit(comfy, strength=0.0)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_its_lora_gives_the_same_picture_through_load_lora(comfy, family):
+    graph = Pipeline(family)
+    node = graph.edit()
+    save = graph.add(
+        "EditAssumptionSaveLora",
+        model=graph.loaded,
+        edit=node[1],
+        filename_prefix="loras/edit",
+        tolerance=0.0,
+        precision="float32",
+    )
+    outputs = comfy.run(graph.sample())
+    shown = text(outputs, save)
+    loaded = Pipeline(family)
+    loaded.lora(shown.split(" ")[1].removeprefix("loras/"))
+    picture = latent(comfy, loaded.sample())
+    print(f"{family}: LoRA {distance(picture, latent_of(comfy, graph, outputs)):.1e} from the edit")
+    assert distance(picture, latent_of(comfy, graph, outputs)) < 1e-4
+    assert "lora key not loaded" not in comfy.log.read_text()
+
+
+def test_a_truncated_lora_is_as_close_as_stated(comfy):
+    plain, _ = loaded_weights(comfy, Pipeline().sample())
+    graph = Pipeline()
+    node = graph.edit()
+    save = graph.add(
+        "EditAssumptionSaveLora",
+        model=graph.model,
+        edit=node[1],
+        filename_prefix="loras/small",
+        tolerance=0.1,
+        precision="float32",
+    )
+    exact, _ = loaded_weights(comfy, graph.sample(), "exact.safetensors")
+    name = text(graph.outputs, save).split(" ")[1].removeprefix("loras/")
+    with safe_open(comfy.base / "output/loras" / name, "pt") as file:
+        ranks = {float(file.get_tensor(key)) for key in file.keys() if key.endswith(".alpha")}  # noqa: SIM118
+        assert file.metadata()["ss_base_model_version"] == "sd_v1"
+    assert max(ranks) < 283
+    loaded = Pipeline()
+    loaded.lora(name)
+    after, _ = loaded_weights(comfy, loaded.sample(), "truncated.safetensors")
+    for key in plain:
+        assert 0.01 < distance(after[key] - plain[key], exact[key] - plain[key]) < 0.1 + 1e-3
+
+
+def test_the_drop_down_lists_saved_edits(comfy):
+    _, name = saved_edit(comfy, prefix="assumption_edits/listed")
+    options = comfy.get("/object_info/EditAssumptionLoadEdit")["EditAssumptionLoadEdit"]["input"]["required"]["edit_name"]
+    assert name in str(options)

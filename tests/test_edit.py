@@ -1,0 +1,272 @@
+"""From recipe to edit with a real, small CLIP, and what is said about the result."""
+
+from dataclasses import replace
+
+import clip_helpers
+import pytest
+import torch
+from edit_assumption.editing import report
+from edit_assumption.editing.alignment import align
+from edit_assumption.editing.change import relative_change
+from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.projections import Projection
+from edit_assumption.editing.reach import reach, token_reach
+from edit_assumption.editing.recipe import PromptPair, Recipe, parse_recipe
+
+WIDTH = 128  # more than one prompt has tokens, so that one pair can be met exactly
+
+
+@pytest.fixture(scope="module")
+def text_model():
+    return clip_helpers.clip_text_model(WIDTH, seed=3)
+
+
+@pytest.fixture
+def encode(text_model):
+    return clip_helpers.ClipEncoder(text_model)
+
+
+def recipe_of(text, **defaults):
+    return parse_recipe(text, **{"augmentations": (), "regularization": 1e-4, **defaults})
+
+
+def relative(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_every_distinct_prompt_is_encoded_once_in_one_call(encode):
+    recipe = parse_recipe("roses -> blue roses\nblue roses -> tulips\na cat -> a dog @ 0\n= roses\n= a house")
+    make_edit(recipe, encode)
+    assert len(encode.calls) == 1
+    lines = ("", "A photo of ", "An image of ", "A picture of ")
+    edited = [line + prompt for line in lines for prompt in ("roses", "blue roses", "tulips")]
+    assert sorted(encode.calls[0]) == sorted([*edited, "a house"])
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"), [("a pack of roses", "a pack of blue roses"), ("a red rose", "tulips"), ("van gogh", "")]
+)
+def test_source_tokens_land_on_the_destination(source, destination, encode):
+    edit = make_edit(recipe_of(f"{source} -> {destination}"), encode)
+    before, after = encode([source, destination])
+    target = after.embeddings[align(before, after)]
+    assert relative(before.embeddings, target) > 0.1
+    assert relative(edit.context_map.apply(before.embeddings), target) < 0.01
+    assert edit.residual < 0.01
+
+
+def test_strength_goes_part_of_the_way(encode):
+    edit = make_edit(recipe_of("a red rose -> tulips @ 0.25"), encode)
+    before, after = encode(["a red rose", "tulips"])
+    target = before.embeddings + 0.25 * (after.embeddings[align(before, after)] - before.embeddings)
+    assert relative(edit.context_map.apply(before.embeddings), target) < 0.01
+
+
+def test_augmentations_carry_the_edit_into_sentences(encode):
+    plain = make_edit(recipe_of("a red rose -> tulips", regularization=0.1), encode)
+    augmented = make_edit(recipe_of("a red rose -> tulips", regularization=0.1, augmentations=("A photo of",)), encode)
+    before, after = encode(["A photo of a red rose", "A photo of tulips"])
+    target = after.embeddings[align(before, after)]
+    missed = [relative(edit.context_map.apply(before.embeddings), target) for edit in (augmented, plain)]
+    assert missed[0] < 0.5 * missed[1]
+
+
+def test_preserved_prompt_is_reached_less(encode):
+    text = "a pack of roses -> a pack of blue roses"
+    kept = encode(["a pack of tulips"])[0]
+    alone = reach(make_edit(recipe_of(text, regularization=0.1), encode).context_map, kept)
+    beside = reach(make_edit(recipe_of(f"{text}\n= a pack of tulips", regularization=0.1), encode).context_map, kept)
+    assert beside < 0.5 * alone
+
+
+def same_map(one, other):
+    return torch.equal(one.left, other.left) and torch.equal(one.right, other.right)
+
+
+def test_pairs_of_strength_0_are_left_out(encode):
+    with_off = make_edit(recipe_of("a cat -> a dog @ 0\nroses -> tulips"), encode)
+    without = make_edit(recipe_of("roses -> tulips"), encode)
+    assert same_map(with_off.context_map, without.context_map)
+    assert with_off.encoder.prompt == "roses"
+    assert with_off.recipe.pairs[0].strength == 0
+    assert encode.calls == [["roses", "tulips"]] * 2
+
+
+def test_recipe_that_is_switched_off_is_refused_before_anything_is_encoded(encode):
+    with pytest.raises(EditError, match="strength 0"):
+        make_edit(recipe_of("a cat -> a dog @ 0"), encode)
+    assert encode.calls == []
+
+
+def test_order_of_lines_does_not_matter_in_the_last_bit(encode):
+    lines = ["roses -> tulips", "a cat -> a dog @ 0.5", "= a house", "a doctor -> a female doctor * 2"]
+    one, other = (make_edit(recipe_of("\n".join(order)), encode) for order in (lines, lines[::-1]))
+    assert same_map(one.context_map, other.context_map)
+
+
+def test_merged_recipes_are_solved_together_and_do_not_compound(encode):
+    recipe = recipe_of("roses -> tulips")
+    once, twice = make_edit(recipe, encode), make_edit(recipe.merge(recipe), encode)
+    assert same_map(once.context_map, twice.context_map)
+
+
+def test_weight_decides_between_conflicting_pairs(encode):
+    edit = make_edit(recipe_of("a doctor -> a female doctor\na doctor -> a male doctor * 3"), encode)
+    source, female, male = encode(["a doctor", "a female doctor", "a male doctor"])
+    target = 0.25 * female.embeddings[align(source, female)] + 0.75 * male.embeddings[align(source, male)]
+    assert relative(edit.context_map.apply(source.embeddings), target) < 0.01
+
+
+def test_edit_reports_its_tokens_and_its_encoder(encode):
+    edit = make_edit(recipe_of("a rose -> a red rose\n= a house"), encode)
+    before, after, kept = encode(["a rose", "a red rose", "a house"])
+    changed = (before.embeddings != after.embeddings[align(before, after)]).any(dim=1)
+    tokens = torch.cat([before.embeddings, kept.embeddings])
+    assert edit.tokens == len({tuple(row.tolist()) for row in tokens})
+    assert edit.tokens < len(tokens)
+    assert edit.edited == edit.context_map.rank == int(changed.sum())
+    assert edit.encoder.prompt == "a rose"
+    assert torch.equal(edit.encoder.embeddings, before.embeddings[:16])
+    assert edit.check_encoder(encode) == ""
+
+
+def test_edit_is_refused_by_another_encoder(encode):
+    edit = make_edit(recipe_of("a rose -> a red rose"), encode)
+    with pytest.raises(EditError, match="another text encoder"):
+        edit.check_encoder(clip_helpers.ClipEncoder(clip_helpers.clip_text_model(WIDTH, seed=4)))
+
+
+def test_scaled_regularization_does_not_depend_on_the_size_of_embeddings(text_model, encode):
+    class Louder(clip_helpers.ClipEncoder):
+        def __call__(self, prompts):
+            return [replace(prompt, embeddings=4 * prompt.embeddings) for prompt in super().__call__(prompts)]
+
+    recipe = recipe_of("roses -> tulips", regularization=10.0)
+    quiet = make_edit(recipe, encode).context_map.change()
+    assert relative(make_edit(recipe, Louder(text_model)).context_map.change(), quiet) < 1e-5
+    assert relative(make_edit(recipe, Louder(text_model), scaled=False).context_map.change(), quiet) > 0.1
+
+
+def example_prompt(words):
+    embeddings = torch.randn(6, 16, generator=torch.Generator().manual_seed(1))
+    return EncodedPrompt(("x",) * 6, (Chunk(0, words, 6),), embeddings)
+
+
+def example_map(size=1.0):
+    generator = torch.Generator().manual_seed(0)
+    return ContextMap(size * torch.randn(16, 3, generator=generator), torch.randn(3, 16, generator=generator))
+
+
+def test_reach_is_the_relative_change_of_the_words():
+    prompt, context_map = example_prompt(range(1, 3)), example_map(0.1)
+    moved = context_map.apply(prompt.embeddings) - prompt.embeddings
+    assert reach(context_map, prompt) == pytest.approx(float(moved[1:3].norm() / prompt.embeddings[1:3].norm()), rel=1e-5)
+    torch.testing.assert_close(token_reach(context_map, prompt), moved.norm(dim=1) / prompt.embeddings.norm(dim=1))
+
+
+def test_reach_of_a_prompt_without_words_is_that_of_all_its_tokens():
+    prompt, context_map = example_prompt(range(1, 1)), example_map(0.1)
+    moved = context_map.apply(prompt.embeddings) - prompt.embeddings
+    assert reach(context_map, prompt) == pytest.approx(float(moved.norm() / prompt.embeddings.norm()), rel=1e-5)
+
+
+def test_reach_of_the_identity_is_zero():
+    prompt = example_prompt(range(1, 3))
+    assert reach(ContextMap.identity(16), prompt) == 0
+    assert token_reach(ContextMap.identity(16), prompt).tolist() == [0] * 6
+
+
+def projection(number, kind):
+    return Projection(f"{kind} {number}", f"{kind} {number}", kind, "down", "down_blocks.0")
+
+
+PROJECTIONS = [projection(0, "keys"), projection(0, "values"), projection(1, "values")]
+
+
+def example_weights(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(5)
+    return {p.key: torch.randn(8 + 4 * n, 16, generator=generator).to(dtype) for n, p in enumerate(PROJECTIONS)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float8_e4m3fn])
+def test_relative_change_is_that_of_all_edited_weights(dtype):
+    context_map, weights = example_map(), example_weights(dtype)
+    dense = context_map.dense().double()
+
+    def direct(*names):
+        before = torch.cat([weights[name].double() for name in names])
+        return float((before @ dense - before).norm() / before.norm())
+
+    change = relative_change(context_map, PROJECTIONS, weights)
+    assert change == {
+        "keys": pytest.approx(direct("keys 0"), rel=1e-5),
+        "values": pytest.approx(direct("values 0", "values 1"), rel=1e-5),
+    }
+    assert relative_change(context_map, PROJECTIONS[1:], weights).keys() == {"values"}
+    assert relative_change(ContextMap.identity(16), PROJECTIONS, weights) == {"keys": 0.0, "values": 0.0}
+
+
+@pytest.fixture(scope="module")
+def edit(text_model):
+    return make_edit(recipe_of("a rose -> a red rose\n= a house", regularization=0.1), clip_helpers.ClipEncoder(text_model))
+
+
+def test_report_in_full(edit):
+    edit = replace(edit, residual=0.0123, edited=74)
+    change = {"values": 0.1234, "keys": 0.056}
+    assert report.describe(edit, PROJECTIONS, change, ["solved in 0.1 s"]).splitlines() == [
+        "a rose → a red rose",
+        f"3 projections patched (1 keys, 2 values), rank {edit.context_map.rank}",
+        "keys changed by 5.6 %, values changed by 12 %",
+        "left undone on 74 edited tokens: 1.2 %",
+        "solved in 0.1 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Van Gogh ->", ["Van Gogh → (forgotten)"]),
+        ("a -> b\nc -> d\ne -> f @ 0", ["a → b", "c → d", "solved together"]),
+        ("a -> b\nc -> d\ne -> f", ["a → b", "c → d", "e → f", "solved together"]),
+        ("a -> b\nc -> d\ne -> f\ng -> h\ni -> j", ["a → b", "c → d", "e → f", "and 2 more, solved together"]),
+    ],
+)
+def test_report_names_the_first_edits(edit, text, lines):
+    described = report.describe(replace(edit, recipe=parse_recipe(text)), PROJECTIONS[:1], {"keys": 0.1}).splitlines()
+    assert described[: len(lines)] == lines
+    assert described[len(lines)].startswith("1 projections patched (1 keys), rank")
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        ({"keys": 0.5, "values": 0.1}, False),
+        ({"keys": 0.1, "values": 0.51}, True),
+        ({"keys": 0.9}, True),
+        ({"values": 0.2}, False),
+    ],
+)
+def test_report_warns_of_large_changes(edit, change, warned):
+    last = report.describe(edit, PROJECTIONS, change).splitlines()[-1]
+    assert last.startswith("Warning: this is a large change") == warned
+
+
+@pytest.mark.parametrize("strength", [0.1, 2.0])
+def test_warning_follows_from_the_weights(encode, strength):
+    """Weights that read along what the edit moves: a weak edit passes, an exaggerated one is warned of."""
+    edit = make_edit(Recipe((PromptPair("a red rose", "tulips", strength),)), encode)
+    weights = {p.key: encode(["a red rose"])[0].embeddings[1:9] for p in PROJECTIONS}
+    change = relative_change(edit.context_map, PROJECTIONS, weights)
+    assert ("Warning" in report.describe(edit, PROJECTIONS, change)) == (strength == 2.0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0 %"), (0.1234, "12 %"), (0.00456, "0.46 %"), (0.994, "99 %"), (0.997, "100 %"), (1, "100 %"), (12.345, "1234 %")],
+)
+def test_percent(amount, text):
+    assert report.percent(amount) == text

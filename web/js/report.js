@@ -1,0 +1,33 @@
+// Shows under each of the pack's nodes what it did: the text that the node sends when it has run.
+import { app } from "../../../scripts/app.js";
+import { ComfyWidgets } from "../../../scripts/widgets.js";
+
+const NAME = "report";
+
+function reportWidget(node) {
+  const found = node.widgets?.find((widget) => widget.name === NAME);
+  if (found) return found;
+  const { widget } = ComfyWidgets.STRING(node, NAME, ["STRING", { multiline: true }], app);
+  widget.label = "what it did";
+  widget.options.read_only = true;
+  if (widget.inputEl) widget.inputEl.readOnly = true;
+  widget.serialize = false; // not saved with the workflow
+  widget.options.serialize = false; // not sent as an input
+  return widget;
+}
+
+app.registerExtension({
+  name: "EditAssumption.Report",
+  async beforeRegisterNodeDef(nodeType, nodeData) {
+    if (!nodeData.name.startsWith("EditAssumption")) return;
+    const onExecuted = nodeType.prototype.onExecuted;
+    nodeType.prototype.onExecuted = function (message) {
+      onExecuted?.apply(this, arguments);
+      if (!message?.text) return;
+      reportWidget(this).value = message.text.join("\n");
+      const [width, height] = this.computeSize();
+      this.setSize([Math.max(width, this.size[0]), Math.max(height, this.size[1])]);
+      this.setDirtyCanvas(true, true);
+    };
+  },
+});
