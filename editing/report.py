@@ -26,18 +26,18 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         names.append(f"and {len(pairs) - 3} more, solved together")
     elif len(pairs) > 1:
         names.append("solved together")
+    warnings = []
+    if any(amount > COLLAPSE for amount in change.values()):
+        warnings.append("Warning: a large change, pictures may collapse; lower the strength or raise the regularization.")
     lines = [
         *names,
+        *warnings,
         f"{kinds.total()} projections patched ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}), "
         f"rank {edit.context_map.rank}",
         ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
     ]
-    if any(amount > COLLAPSE for amount in change.values()):
-        lines.append(
-            "Warning: this is a large change and pictures may collapse; lower the strength or raise the regularization."
-        )
     return "\n".join(lines)
 
 

@@ -127,8 +127,8 @@ class ComfyServer:
         answer.raise_for_status()
         return answer.json()
 
-    def post(self, path, **body):
-        requests.post(f"{self.url}{path}", json=body, timeout=60).raise_for_status()
+    def post(self, path, json=None):
+        requests.post(f"{self.url}{path}", json=json, timeout=60).raise_for_status()
 
     def output(self, entry):
         """The file of an image or latent in a node's output."""

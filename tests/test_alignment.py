@@ -67,6 +67,11 @@ def test_other_words_are_compared_as_they_are():
     assert align_words(["cat</w>"], ["cat", "cat</w>"]) == [1]
 
 
+def test_words_of_long_prompts_count_however_often_they_come():
+    common = ["b", "c"] * 150
+    assert align_words(["x", *common], ["y", "z", *common]) == list(range(1, 302))
+
+
 def test_clip_prompt_with_an_inserted_word():
     answers = align(clip("a pack of roses"), clip("a pack of blue roses"))
     assert answers == [0, 1, 2, 3, 5, *range(6, 77), 76]

@@ -324,17 +324,14 @@ def test_a_model_without_cross_attention_is_refused(comfy):
         comfy.run(graph.sample())
 
 
-def test_the_full_size_checkpoint(comfy):
+def test_the_full_size_checkpoint(comfy, full_checkpoint):
     """Load, edit, save and reload a whole SD 1.5 checkpoint with the host's own nodes."""
-    saved = Pipeline(size="full")
-    saved.add("CheckpointSave", model=saved.model, clip=saved.clip, vae=saved.vae, filename_prefix="checkpoints/plain")
-    comfy.run(saved)
-    plain = Pipeline(checkpoint="plain_00001_.safetensors")
+    plain = Pipeline(checkpoint=full_checkpoint)
     weights, before = loaded_weights(comfy, plain.sample().picture())
     assert len(weights) == 32
-    unedited = pixels(comfy, plain, comfy.run(plain))
+    unedited = pixels(comfy, plain, plain.outputs)
 
-    edited = Pipeline(checkpoint="plain_00001_.safetensors")
+    edited = Pipeline(checkpoint=full_checkpoint)
     edited.edit()
     edited.sample().picture()
     edited.add("CheckpointSave", model=edited.model, clip=edited.clip, vae=edited.vae, filename_prefix="checkpoints/edited")
@@ -342,7 +339,7 @@ def test_the_full_size_checkpoint(comfy):
     picture = latent_of(comfy, edited, outputs)
     assert pixels(comfy, edited, outputs) != unedited
 
-    encoded = encoded_by_host(comfy, sentences(), checkpoint="plain_00001_.safetensors")
+    encoded = encoded_by_host(comfy, sentences(), checkpoint=full_checkpoint)
     context_map = published_map(*insertion(encoded, SOURCE, DESTINATION, 4))
     name = replaced(comfy, weights, context_map, dtype=torch.float16)
     by_hand = Pipeline(size="full", weights=name)

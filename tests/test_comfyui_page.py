@@ -1,0 +1,147 @@
+"""The pack in ComfyUI's own page, in Chromium: example workflows, bypass, the report under the node, errors."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from comfy_graphs import Pipeline, pixels
+from comfy_server import REPOSITORY, Graph
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
+SETTINGS = {"Comfy.TutorialCompleted": True}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed: install the package chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, comfy, full_checkpoint):
+    for name, value in SETTINGS.items():
+        comfy.post(f"/settings/{name}", json=value)
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.goto(comfy.url)
+    page.wait_for_function(
+        "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.EditAssumption)", timeout=120_000
+    )
+    yield page
+    page.close()
+
+
+def load(page, workflow):
+    """Open a workflow and make it quick: 64 x 64 pixels, 2 steps."""
+    page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+    page.evaluate(
+        """() => {
+            for (const node of window.app.graph._nodes)
+                for (const widget of node.widgets ?? [])
+                    if (widget.name === "width" || widget.name === "height") widget.value = 64;
+                    else if (widget.name === "steps") widget.value = 2;
+        }"""
+    )
+
+
+def api_form(page):
+    graph = Graph()
+    graph.nodes = page.evaluate("async () => (await window.app.graphToPrompt()).output")
+    return graph
+
+
+def test_there_are_example_workflows_with_pictures():
+    assert len(WORKFLOWS) >= 2
+    assert all(workflow.with_suffix(".png").exists() for workflow in WORKFLOWS)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_example_workflows_open_and_run(comfy, page, path):
+    workflow = json.loads(path.read_text())
+    load(page, workflow)
+    unknown = page.evaluate(
+        "() => window.app.graph._nodes.map(n => n.type).filter(t => !(t in LiteGraph.registered_node_types))"
+    )
+    assert [name for name in unknown if name not in ("MarkdownNote", "Note")] == []
+    wrong = page.evaluate(
+        """() => window.app.graph._nodes.flatMap(node => (node.widgets ?? []).filter(
+            w => w.type === "combo" && Array.isArray(w.options?.values) && !w.options.values.includes(w.value)
+        ).map(w => `${node.type}.${w.name} = ${w.value}`))"""
+    )
+    assert wrong == []
+    page.wait_for_timeout(1000)
+    assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
+    outputs = comfy.run(api_form(page))
+    assert any("images" in output for output in outputs.values())
+
+
+def test_templates_list_the_workflows(comfy):
+    listed = comfy.get("/workflow_templates")
+    names = next(names for names in listed.values() if "edit_assumption" in names)
+    assert set(names) == {path.stem for path in WORKFLOWS}
+
+
+def test_a_bypassed_node_is_no_edit(comfy, page, full_checkpoint):
+    load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
+    page.evaluate("() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption').mode = 4 }")
+    bypassed = api_form(page)
+    assert not any(node["class_type"] == "EditAssumption" for node in bypassed.nodes.values())
+    page.evaluate("() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption').mode = 0 }")
+    page.evaluate(
+        """() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption')
+            .widgets.find(w => w.name === 'strength').value = 0 }"""
+    )
+    off = api_form(page)
+    plain = Pipeline(checkpoint=full_checkpoint).sample().picture()
+    pictures = []
+    for graph in (bypassed, off):
+        image = next(output["images"][0] for output in comfy.run(graph).values() if "images" in output)
+        pictures.append(Path(comfy.output(image)))
+    prompts = [n["inputs"]["text"] for n in bypassed.nodes.values() if n["class_type"] == "CLIPTextEncode"]
+    sampler = next(n["inputs"] for n in bypassed.nodes.values() if n["class_type"] == "KSampler")
+    for node in plain.nodes.values():
+        if node["class_type"] == "KSampler":
+            node["inputs"].update({k: v for k, v in sampler.items() if not isinstance(v, list)})
+        elif node["class_type"] == "CLIPTextEncode":
+            node["inputs"]["text"] = prompts.pop(0)
+    plain_pixels = pixels(comfy, plain, comfy.run(plain))
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert image.convert("RGB").tobytes() == plain_pixels
+
+
+def test_the_node_shows_what_it_did(page):
+    load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
+    page.evaluate("() => window.app.queuePrompt(0)")
+    page.wait_for_function(
+        """() => window.app.graph._nodes.find(n => n.type === 'EditAssumption')
+            .widgets.find(w => w.name === 'report')?.value?.includes('32 projections patched')""",
+        timeout=120_000,
+    )
+    saved = page.evaluate("() => window.app.graph.serialize().nodes.find(n => n.type === 'EditAssumption').widgets_values")
+    assert not any("projections patched" in str(value) for value in saved)
+    if PICTURES:
+        page.wait_for_timeout(500)
+        page.screenshot(path=f"{PICTURES}/report.png")
+
+
+def test_an_error_is_shown_as_one_sentence(page):
+    load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
+    page.evaluate(
+        """() => { const node = window.app.graph._nodes.find(n => n.type === 'EditAssumption');
+            node.widgets.find(w => w.name === 'destination').value = 'a pack of roses' }"""
+    )
+    page.evaluate("() => window.app.queuePrompt(0)")
+    page.get_by_text("so nothing would change").first.wait_for(timeout=120_000)
+    if PICTURES:
+        page.screenshot(path=f"{PICTURES}/error.png")
