@@ -22,7 +22,7 @@ def comfyui_folder(chosen: str | None) -> Path:
     """The ComfyUI that is asked for: ``chosen``, else COMFYUI_PATH, else ~/comfy/ComfyUI."""
     folder = Path(chosen or os.environ.get("COMFYUI_PATH") or "~/comfy/ComfyUI").expanduser().resolve()
     if not (folder / "comfy" / "sd.py").is_file():
-        raise NoHostError(f"there is no ComfyUI in {folder.name}; give --comfyui or set COMFYUI_PATH")
+        raise NoHostError(f"there is no ComfyUI in {folder}; give --comfyui or set COMFYUI_PATH")
     return folder
 
 
@@ -51,7 +51,7 @@ def checkpoint_file(chosen: str | None, comfyui: Path) -> Path:
     if chosen:
         path = Path(chosen).expanduser().resolve()
         if not path.is_file():
-            raise NoHostError(f"there is no checkpoint {path.name}")
+            raise NoHostError(f"there is no checkpoint {path}")
         return path
     for path in sorted((comfyui / "models" / "checkpoints").rglob("*.safetensors")):
         if _is_sd1(path):

@@ -21,6 +21,8 @@ Tokens = Sequence[torch.Tensor]
 def edit_plainly(weights: Sequence[torch.Tensor], source: Tokens, destination: Tokens, strength: float) -> list[torch.Tensor]:
     """W' of every W (out, width) as the equation reads: an outer product for each token, summed; an inverse for each W.
 
+    The outer products of a sentence are made in one batch, as in the implementation that the paper's authors published.
+
     Args:
         weights: the projections.
         source, destination: the sentences' aligned tokens c and c*.
@@ -34,6 +36,20 @@ def edit_plainly(weights: Sequence[torch.Tensor], source: Tokens, destination: T
             values = wanted @ weight.T
             left = left + (values[:, :, None] * tokens[:, None, :]).sum(dim=0)
             right = right + (tokens[:, :, None] * tokens[:, None, :]).sum(dim=0)
+        edited.append(left @ torch.inverse(right))
+    return edited
+
+
+def edit_in_place(weights: Sequence[torch.Tensor], source: Tokens, destination: Tokens, strength: float) -> list[torch.Tensor]:
+    """The same, each outer product added in place to its sum, so that none is kept in memory."""
+    edited = []
+    for weight in weights:
+        left = strength * weight
+        right = strength * torch.eye(weight.shape[1], dtype=weight.dtype)
+        for tokens, wanted in zip(source, destination, strict=True):
+            for token, value in zip(tokens, wanted @ weight.T, strict=True):
+                left.addr_(value, token)
+                right.addr_(token, token)
         edited.append(left @ torch.inverse(right))
     return edited
 

@@ -25,10 +25,14 @@ def _turn(function: Callable[[], Any]) -> list[float]:
     return times
 
 
-def alternate(rounds: int, *functions: Callable[[], Any]) -> list[float]:
-    """Median seconds of a call of each function: one warm-up each, then ``rounds`` turns of each, one after the other."""
-    for function in functions:
-        function()
+def alternate(rounds: int, *functions: Callable[[], Any], warm: bool = False) -> list[float]:
+    """Median seconds of a call of each function, each given ``rounds`` turns, one after the other.
+
+    Unless all are ``warm`` from an earlier call, each is called once before the clock starts.
+    """
+    if not warm:
+        for function in functions:
+            function()
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(rounds):
         for function, measured in zip(functions, times, strict=True):

@@ -15,7 +15,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
-SETTINGS = {"Comfy.TutorialCompleted": True}
+SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def browser():
 def page(browser, comfy, full_checkpoint):
     for name, value in SETTINGS.items():
         comfy.post(f"/settings/{name}", json=value)
-    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page = browser.new_page(viewport={"width": 1600, "height": 1000}, device_scale_factor=1.5)
     page.goto(comfy.url)
     page.wait_for_function(
         "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.EditAssumption)", timeout=120_000
@@ -52,6 +52,35 @@ def load(page, workflow):
                     else if (widget.name === "steps") widget.value = 2;
         }"""
     )
+
+
+def set_widget(page, name, value):
+    page.evaluate(
+        """([name, value]) => { window.app.graph._nodes.find(n => n.type === "EditAssumption")
+            .widgets.find(w => w.name === name).value = value }""",
+        [name, value],
+    )
+
+
+def draw_graph(page, path):
+    """A picture of the whole graph and nothing around it."""
+    box = page.evaluate(
+        """() => {
+            const canvas = window.app.canvas, nodes = window.app.graph._nodes, edge = 20;
+            const left = Math.min(...nodes.map(n => n.pos[0])) - edge, top = Math.min(...nodes.map(n => n.pos[1])) - 30 - edge;
+            const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0])) + edge;
+            const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1])) + edge;
+            const scale = Math.min(1400 / (right - left), 800 / (bottom - top));
+            canvas.ds.scale = scale;
+            canvas.ds.offset = [80 / scale - left, 100 / scale - top];
+            canvas.setDirty(true, true);
+            return { x: 80, y: 100, width: (right - left) * scale, height: (bottom - top) * scale };
+        }"""
+    )
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path, clip=box)
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def api_form(page):
@@ -80,6 +109,10 @@ def test_example_workflows_open_and_run(comfy, page, path):
     )
     assert wrong == []
     page.wait_for_timeout(1000)
+    if PICTURES:
+        page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        draw_graph(page, f"{PICTURES}/{path.stem}.png")
+        load(page, workflow)
     assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
     outputs = comfy.run(api_form(page))
     assert any("images" in output for output in outputs.values())
@@ -97,10 +130,7 @@ def test_a_bypassed_node_is_no_edit(comfy, page, full_checkpoint):
     bypassed = api_form(page)
     assert not any(node["class_type"] == "EditAssumption" for node in bypassed.nodes.values())
     page.evaluate("() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption').mode = 0 }")
-    page.evaluate(
-        """() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption')
-            .widgets.find(w => w.name === 'strength').value = 0 }"""
-    )
+    set_widget(page, "strength", 0)
     off = api_form(page)
     plain = Pipeline(checkpoint=full_checkpoint).sample().picture()
     pictures = []
@@ -122,6 +152,7 @@ def test_a_bypassed_node_is_no_edit(comfy, page, full_checkpoint):
 
 def test_the_node_shows_what_it_did(page):
     load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
+    set_widget(page, "strength", 0.77)  # a value that no other test leaves in the server's cache
     page.evaluate("() => window.app.queuePrompt(0)")
     page.wait_for_function(
         """() => window.app.graph._nodes.find(n => n.type === 'EditAssumption')
@@ -137,10 +168,7 @@ def test_the_node_shows_what_it_did(page):
 
 def test_an_error_is_shown_as_one_sentence(page):
     load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
-    page.evaluate(
-        """() => { const node = window.app.graph._nodes.find(n => n.type === 'EditAssumption');
-            node.widgets.find(w => w.name === 'destination').value = 'a pack of roses' }"""
-    )
+    set_widget(page, "destination", "a pack of roses")
     page.evaluate("() => window.app.queuePrompt(0)")
     page.get_by_text("so nothing would change").first.wait_for(timeout=120_000)
     if PICTURES:

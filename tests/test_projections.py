@@ -35,6 +35,7 @@ MODELS = {
     "SDXL": SDXL,
     "SSD-1B": SSD_1B,
     "KOALA": KOALA,
+    "small SD": {"cross_attention_dim": 768, "attention_head_dim": 8, "layers_per_block": 1},
 }
 
 
@@ -62,15 +63,19 @@ def ldm_modules(inputs, outputs, middle):
     ]
 
 
-SD_LDM = ldm_modules(((n, 1) for n in (1, 2, 4, 5, 7, 8)), ((n, 1) for n in range(3, 12)), 1)
-SDXL_LDM = ldm_modules(((4, 2), (5, 2), (7, 10), (8, 10)), ((0, 10), (1, 10), (2, 10), (3, 2), (4, 2), (5, 2)), 10)
+SD_LDM = ldm_modules([(n, 1) for n in (1, 2, 4, 5, 7, 8)], [(n, 1) for n in range(3, 12)], 1)
+SMALL_SD_LDM = ldm_modules([(n, 1) for n in (1, 3, 5)], [(n, 1) for n in range(2, 8)], 1)
+SDXL_LDM = ldm_modules([(4, 2), (5, 2), (7, 10), (8, 10)], [(0, 10), (1, 10), (2, 10), (3, 2), (4, 2), (5, 2)], 10)
+SSD_1B_LDM = ldm_modules([(4, 2), (5, 2), (7, 4), (8, 4)], [(0, 4), (1, 4), (2, 10), (3, 2), (4, 1), (5, 1)], 0)
+KOALA_LDM = ldm_modules([(3, 2), (5, 5)], [(0, 5), (1, 5), (2, 2), (3, 2)], 0)
 
 
-def ldm(modules, width, prefix="diffusion_model."):
-    """Weights under LDM's names, with self-attention and other layers that an edit must leave alone."""
+def ldm(modules, width, prefix="diffusion_model.", level=3):
+    """Weights under LDM's names, with layers that an edit must leave alone; a new level every ``level`` input blocks."""
     shapes = {f"{prefix}{module}.weight": (320, width) for module in modules}
     shapes.update({f"{prefix}{module.replace('attn2', 'attn1')}.weight": (320, 320) for module in modules})
     shapes.update({f"{prefix}{module[:-4]}to_out.0.weight": (320, 320) for module in modules})
+    shapes.update({f"{prefix}input_blocks.{number * level}.0.op.weight": (320, 320, 3, 3) for number in (2, 1)})
     return shapes | {f"{prefix}time_embed.0.weight": (1280, 320), f"{prefix}input_blocks.0.0.weight": (320, 4, 3, 3)}
 
 
@@ -123,6 +128,7 @@ def test_names_that_only_look_like_projections_are_left_alone():
     layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
     extra = [f"{layer}.to_k.bias", f"{layer}.to_k.lora_A.weight", f"{layer}.to_k_ip.weight", f"{layer}.to_q.weight"]
     extra += ["text_model.encoder.layers.0.self_attn.k_proj.weight", "transformer_blocks.0.attn2.to_k.weight"]
+    extra += [f"controlnet_{layer}.to_k.weight", f"{layer}.processor.to_k.weight"]
     assert find(shapes | dict.fromkeys(extra, (320, 999))) == find(shapes)
 
 
@@ -235,6 +241,23 @@ def test_ldm_names_give_the_lora_names_of_diffusers(width):
     assert from_ldm == [f"lora_unet_{layer}_transformer_blocks_0_attn2_to_{kind}" for layer in attentions for kind in "kv"]
     assert set(from_ldm) == from_diffusers
     assert len(from_diffusers) == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "modules", "width", "level"),
+    [
+        ("SD 1.5", SD_LDM, 768, 3),
+        ("small SD", SMALL_SD_LDM, 768, 2),
+        ("SDXL", SDXL_LDM, 2048, 3),
+        ("SSD-1B", SSD_1B_LDM, 2048, 3),
+        ("KOALA", KOALA_LDM, 2048, 2),
+    ],
+)
+def test_every_module_has_its_name_in_diffusers(name, modules, width, level):
+    _, from_ldm = find(ldm(modules, width, level=level))
+    _, from_diffusers = find(unet(name))
+    assert sorted(p.diffusers_module for p in from_ldm) == sorted(p.module for p in from_diffusers)
+    assert all(p.diffusers_module == p.module for p in from_diffusers)
 
 
 def test_sdxl_keeps_ldm_names_in_lora_files():
