@@ -78,19 +78,12 @@ class ContextMap:
 
     def apply(self, embeddings: torch.Tensor) -> torch.Tensor:
         """M c for every token: (…, width) to (…, width), in the input's type."""
-        wide = embeddings.to(torch.promote_types(embeddings.dtype, self.left.dtype))
-        left, right = self.left.to(wide), self.right.to(wide)
-        return (wide + (wide @ right.T) @ left.T).to(embeddings.dtype)
+        return mapped_context(embeddings, self.left, self.right)
 
     def apply_to_weight(self, weight: torch.Tensor) -> torch.Tensor:
         """W M: (out, width) to (out, width), in the weight's type, computed in float32 or better."""
-        wide = weight.to(torch.float32 if weight.dtype.itemsize < 4 else weight.dtype)  # float8 has no type promotion
-        return (wide + self.weight_change(wide)).to(weight.dtype)
-
-    def weight_change(self, weight: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
-        """W M - W at a ``strength``: (out, width)."""
-        left, right = self.left.to(weight), self.right.to(weight)
-        return (weight @ (left * strength)) @ right
+        change = weight_change(weight, self.left, self.right)
+        return (weight.to(change.dtype) + change).to(weight.dtype)
 
     def compose(self, later: ContextMap) -> ContextMap:
         """The map of two weight edits in turn, this one first: W M M_later."""
@@ -119,6 +112,19 @@ class ContextMap:
         left, right = self.left.double(), self.right.double()
         squared = ((left.T @ left) * (right @ right.T)).sum().clamp(min=0)
         return float((squared / self.width).sqrt())
+
+
+def weight_change(weight: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """W M - W = W L R: (out, width), in float32 or better."""
+    wide = weight.to(torch.float32 if weight.dtype.itemsize < 4 else weight.dtype)  # float8 has no type promotion
+    return (wide @ left.to(wide)) @ right.to(wide)
+
+
+def mapped_context(embeddings: torch.Tensor, left: torch.Tensor, right: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
+    """c + strength L R c for every token: (…, width) to (…, width), in the input's type, computed in the factors' or better."""
+    wide = embeddings.to(torch.promote_types(embeddings.dtype, left.dtype))
+    moved = (wide @ right.to(wide).T) @ left.to(wide).T
+    return torch.add(wide, moved, alpha=strength).to(embeddings.dtype)
 
 
 def _strongest(energy: torch.Tensor, tolerance: float) -> torch.Tensor:

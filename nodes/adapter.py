@@ -9,7 +9,7 @@ import torch
 from comfy.model_management import cast_to_device
 from comfy.weight_adapter import WeightAdapterBase
 
-from ..editing.context_map import ContextMap
+from ..editing.context_map import mapped_context, weight_change
 
 
 class ContextMapAdapter(WeightAdapterBase):
@@ -26,9 +26,9 @@ class ContextMapAdapter(WeightAdapterBase):
         self.loaded_keys = loaded_keys
         self.weights = weights
 
-    def _map(self, device: torch.device) -> ContextMap:
-        left, right = (cast_to_device(factor, device, torch.float32) for factor in self.weights)
-        return ContextMap(left, right)
+    def _factors(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        left, right = self.weights
+        return cast_to_device(left, device, torch.float32), cast_to_device(right, device, torch.float32)
 
     def calculate_weight(
         self,
@@ -42,8 +42,8 @@ class ContextMapAdapter(WeightAdapterBase):
         original_weight: Any = None,
     ) -> torch.Tensor:
         """The host's call while it loads a model; float32 throughout, written to the host's working copy."""
-        change = self._map(weight.device).weight_change(weight.float(), strength)
-        weight += function(change.to(weight.dtype))
+        change = weight_change(weight, *self._factors(weight.device))
+        weight += function((strength * change).to(weight.dtype))
         return weight
 
     def calculate_shape(self, key: str) -> None:
@@ -54,4 +54,5 @@ class ContextMapAdapter(WeightAdapterBase):
         self, org_forward: Callable[..., torch.Tensor], x: torch.Tensor, *args: Any, **kwargs: Any
     ) -> torch.Tensor:
         """Newer hosts, for weights too packed to patch: W M x is W applied to M x."""
-        return org_forward(self._map(x.device).scale(getattr(self, "multiplier", 1.0)).apply(x), *args, **kwargs)
+        strength = getattr(self, "multiplier", 1.0)
+        return org_forward(mapped_context(x, *self._factors(x.device), strength), *args, **kwargs)

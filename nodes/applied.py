@@ -40,8 +40,9 @@ def projections_of(model: Any) -> tuple[Family, list[Projection]]:
 def original_weights(model: Any, found: list[Projection]) -> dict[str, torch.Tensor]:
     """The loaded model's own weights of some projections, without any patch, also while patches are loaded."""
     weights = {}
+    patches = model.get_key_patches("diffusion_model.")
     for key in (projection.key for projection in found):
-        weight, convert = model.get_key_patches(key)[key][0]
+        weight, convert = patches[key][0]
         weights[key] = convert(weight.detach().to("cpu", torch.float32), inplace=True)
     return weights
 

@@ -136,9 +136,8 @@ class EditAssumption(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, source: str) -> bool | str:
-        """Refuse an empty source before the graph runs."""
-        # None: the text comes from another node and is checked when it is there.
+    def validate_inputs(cls, source: str | None = None) -> bool | str:
+        """Refuse an empty source before the graph runs; None, a text from another node, is checked when it is there."""
         if source is not None and not source.strip():
             return "The source is empty; write the prompt whose assumption you want to change."
         return True

@@ -19,6 +19,8 @@ from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema
 
+_GONE = "The edit “{}” is no longer there; choose another one."
+
 
 class SaveEdit(io.ComfyNode):
     """An edit into a file."""
@@ -77,7 +79,12 @@ class LoadEdit(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, edit_name: str, clip: Any = None) -> str:
+    def validate_inputs(cls, edit_name: str | None = None) -> bool | str:
+        """Refuse a file that is gone before the graph runs; not every host compares with the list."""
+        return True if edit_name is None or edit_path(edit_name) else _GONE.format(edit_name)
+
+    @classmethod
+    def fingerprint_inputs(cls, edit_name: str = "", clip: Any = None) -> str:
         """Run again when the file changed."""
         path = edit_path(edit_name)
         stat = Path(path).stat() if path else None
@@ -88,7 +95,7 @@ class LoadEdit(io.ComfyNode):
         """Read and check."""
         path = edit_path(edit_name)
         if path is None:
-            raise EditError(f"The edit “{edit_name}” is no longer there; choose another one.")
+            raise EditError(_GONE.format(edit_name))
         edit = load_edit(path)
         remark = edit.check_encoder(ComfyEncoder(clip))
         return io.NodeOutput(edit, ui=ui.PreviewText("\n".join([edit.recipe.to_text(), *([remark] if remark else [])])))

@@ -186,6 +186,26 @@ def test_a_source_with_weights_is_encoded_as_the_host_encodes_it(comfy):
         assert distance(after[key].double() - weight, weight.double() @ context_map - weight) < 1e-4
 
 
+def test_a_source_that_comes_from_another_node(comfy):
+    typed, linked = Pipeline(), Pipeline()
+    typed.edit()
+    linked.edit(source=linked.add("PrimitiveString", value=SOURCE)[0])
+    assert torch.equal(latent(comfy, typed.sample()), latent(comfy, linked.sample()))
+
+
+def test_a_source_with_a_textual_inversion(comfy):
+    folder = comfy.base / "models/embeddings"
+    folder.mkdir(parents=True, exist_ok=True)
+    vectors = torch.randn(2, 768, generator=torch.Generator().manual_seed(1)) * 0.02
+    save_file({"emb_params": vectors}, folder / "thing.safetensors")
+    graph = Pipeline()
+    node = graph.edit(source="a embedding:thing", destination="a blue embedding:thing", augmentations="")
+    comfy.run(graph.sample())
+    shown = text(graph.outputs, node)
+    # The start token and "a" are the same in both; "blue" shifts the inversion's two vectors, which keep their partners.
+    assert "edited tokens" in shown and int(shown.split("left undone on ")[1].split(" ")[0]) == 75
+
+
 def test_a_source_of_several_chunks(comfy):
     graph = Pipeline()
     node = graph.edit(source=LONG, destination=LONG.replace("roses", "blue roses", 1), augmentations="")

@@ -104,7 +104,7 @@ def test_files_that_are_no_edits_are_refused(comfy):
         with pytest.raises(RunError, match=sentence):
             comfy.run(graph)
     graph, _, _ = applying("gone.safetensors")
-    with pytest.raises(RunError, match="Value not in list"):
+    with pytest.raises(RunError, match=r"The edit “gone\.safetensors” is no longer there"):
         comfy.run(graph)
 
 

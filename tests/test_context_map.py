@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.context_map import ContextMap, mapped_context, weight_change
 from edit_assumption.editing.errors import EditError
 
 
@@ -60,11 +60,17 @@ def test_apply_to_weight_is_the_product_rounded_once(dtype):
     assert_rounded_once(edited, weight.double() @ matrix(context_map))
 
 
-def test_weight_change_is_the_difference_at_a_strength():
+def test_weight_change_is_the_difference():
     context_map, weight = random_map(), random_weight()
     change = weight.double() @ matrix(context_map) - weight.double()
-    torch.testing.assert_close(context_map.weight_change(weight), change.float())
-    torch.testing.assert_close(context_map.weight_change(weight, 0.25), (0.25 * change).float())
+    torch.testing.assert_close(weight_change(weight, context_map.left, context_map.right), change.float())
+
+
+def test_mapped_context_at_a_strength_lies_between():
+    context_map = random_map()
+    tokens = torch.randn(7, 32, generator=torch.Generator().manual_seed(1))
+    moved = mapped_context(tokens, context_map.left, context_map.right, 0.25)
+    torch.testing.assert_close(moved, torch.lerp(tokens, context_map.apply(tokens), 0.25))
 
 
 def test_edited_input_gives_what_the_edited_weight_gives():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from edit_assumption.editing import edit as editing
 from edit_assumption.editing.alignment import align
+from edit_assumption.editing.context_map import weight_change
 from edit_assumption.editing.recipe import DEFAULT_AUGMENTATIONS, PromptPair, Recipe
 
 diffusers = pytest.importorskip("diffusers")
@@ -183,7 +184,7 @@ def test_both_agree_where_the_published_one_runs_in_float64():
     theirs = weights_of(unet)
     context_map = our_edit(text_model, augmentations=()).context_map
     change = {name: theirs[name] - before[name] for name in NAMES}
-    ours = {name: context_map.weight_change(before[name]) for name in NAMES}
+    ours = {name: weight_change(before[name], context_map.left, context_map.right) for name in NAMES}
     assert max(distances(ours, change).values()) < 1e-6
 
 
