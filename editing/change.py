@@ -21,7 +21,7 @@ def relative_change(
     Args:
         context_map: the edit.
         projections: what it is applied to.
-        weights: (out, width) for every ``projection.key``.
+        weights: (out, width) for every ``projection.key``, or evenly sampled rows of it.
 
     Returns:
         "keys" and "values", each only where such projections are edited.
@@ -35,5 +35,5 @@ def relative_change(
         image = weight @ context_map.left
         size = float(((image.T @ image) * gram).sum())
         changed[projection.kind] = changed.get(projection.kind, 0.0) + size
-        total[projection.kind] = total.get(projection.kind, 0.0) + float(weight.square().sum())
+        total[projection.kind] = total.get(projection.kind, 0.0) + float(torch.linalg.vector_norm(weight)) ** 2
     return {kind: (changed[kind] / max(total[kind], 1e-30)) ** 0.5 for kind in sorted(changed)}

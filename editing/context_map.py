@@ -28,8 +28,8 @@ class ContextMap:
         width, rank = self.left.shape
         if self.right.shape != (rank, width):
             raise ValueError(f"factors of shapes {tuple(self.left.shape)} and {tuple(self.right.shape)} do not fit")
-        if not (self.left.isfinite().all() and self.right.isfinite().all()):
-            raise EditError("The edit is not finite; lower the strength or raise the regularization.")
+        _finite(self.left)
+        _finite(self.right)
 
     @classmethod
     def identity(cls, width: int) -> ContextMap:
@@ -41,18 +41,15 @@ class ContextMap:
         """The map I + ``left`` ``right``, in float32 factors that lose nothing to cancellation.
 
         L has orthonormal columns and R orthogonal rows, by falling size: the singular value decomposition of M - I, from
-        a QR decomposition and the eigenvectors of the small side. Directions that carry together less than ``tolerance``
-        of the Frobenius norm of M - I are left out.
+        two rotations, which lose nothing: the eigenvectors of either side's Gram matrix. Directions that carry together
+        less than ``tolerance`` of the Frobenius norm of M - I are left out.
         """
         left, right = left.double(), right.double()
         if left.shape[1] >= left.shape[0]:
             basis, rows = None, left @ right
         else:
-            basis, triangle = torch.linalg.qr(left)
-            rows = triangle @ right
-        if not rows.isfinite().all():
-            raise EditError("The edit is not finite; lower the strength or raise the regularization.")
-        energy, vectors = torch.linalg.eigh(rows @ rows.T)
+            basis, rows = _spread(left, right)
+        energy, vectors = torch.linalg.eigh(_finite(rows @ rows.T))
         keep = _strongest(energy.clamp(min=0), tolerance)
         vectors = vectors[:, keep]
         return cls((vectors if basis is None else basis @ vectors).float(), (vectors.T @ rows).float())
@@ -125,6 +122,20 @@ def mapped_context(embeddings: torch.Tensor, left: torch.Tensor, right: torch.Te
     wide = embeddings.to(torch.promote_types(embeddings.dtype, left.dtype))
     moved = (wide @ right.to(wide).T) @ left.to(wide).T
     return torch.add(wide, moved, alpha=strength).to(embeddings.dtype)
+
+
+def _finite(numbers: torch.Tensor) -> torch.Tensor:
+    if not numbers.isfinite().all():
+        raise EditError("The edit is not finite; lower the strength or raise the regularization.")
+    return numbers
+
+
+def _spread(left: torch.Tensor, right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factors of the same product, the left one with orthonormal columns (shorter ones where they carry next to nothing)."""
+    squared, vectors = torch.linalg.eigh(_finite(left.T @ left))
+    # Below this the Gram matrix knows no sizes in float64. Any divisor is right: the other factor is multiplied by it.
+    sizes = squared.clamp(min=1e-14 * float(squared.sum()) + torch.finfo(torch.float64).tiny).sqrt()
+    return (left @ vectors) / sizes, sizes[:, None] * (vectors.T @ right)
 
 
 def _strongest(energy: torch.Tensor, tolerance: float) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +29,39 @@ class AppliedEdit:
     encoder: Hashable
 
 
-def projections_of(model: Any) -> tuple[Family, list[Projection]]:
-    """Where text enters the model. Raises :class:`EditError` where the table does not know."""
-    shapes = {
-        key: tensor.shape for key, tensor in model.model_state_dict("diffusion_model.").items() if key.endswith(".weight")
-    }
-    return table.find(shapes)
+@dataclass(frozen=True)
+class TextInputs:
+    """Where text enters a model.
 
+    Args:
+        family: what kind of model it is.
+        projections: all of its text projections.
+        stored: for each key, the model's own weight without any patch, and the host's function that unpacks it.
+    """
 
-def original_weights(model: Any, found: list[Projection]) -> dict[str, torch.Tensor]:
-    """The loaded model's own weights of some projections, without any patch, also while patches are loaded."""
-    weights = {}
-    patches = model.get_key_patches("diffusion_model.")
-    for key in (projection.key for projection in found):
-        weight, convert = patches[key][0]
-        weights[key] = convert(weight.detach().to("cpu", torch.float32), inplace=True)
-    return weights
+    family: Family
+    projections: list[Projection]
+    stored: dict[str, tuple[torch.Tensor, Callable[..., torch.Tensor]]]
+
+    @classmethod
+    def of(cls, model: Any) -> TextInputs:
+        """Those of a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
+        # The first entry of a key is its own weight, also while patches are loaded.
+        own = {key: entries[0] for key, entries in model.get_key_patches("diffusion_model.").items() if key.endswith(".weight")}
+        family, projections = table.find({key: weight.shape for key, (weight, _) in own.items()})
+        return cls(family, projections, {projection.key: own[projection.key] for projection in projections})
+
+    def weights(self, chosen: list[Projection], every: int = 1) -> dict[str, torch.Tensor]:
+        """Key to weight, (out, width) in float32 on the CPU; of each, one row in ``every``."""
+        found = {}
+        for key in (projection.key for projection in chosen):
+            weight, unpack = self.stored[key]
+            found[key] = unpack(weight.detach()[::every].to("cpu", torch.float32), inplace=True)
+        return found
+
+    def change_by(self, edit: Edit, chosen: list[Projection]) -> dict[str, float]:
+        """Relative change of the model's own keys and values, read off every eighth row: within a percent of it."""
+        return relative_change(edit.context_map, chosen, self.weights(chosen, every=8))
 
 
 def check_width(family: Family, width: int) -> None:
@@ -82,13 +99,18 @@ def _only_after(values: list[Any], adapter: ContextMapAdapter, ours: set[int]) -
 
 
 def put_on(
-    model: Any, edit: Edit, encoder: Hashable = None, instead_of: AppliedEdit | None = None
+    model: Any,
+    edit: Edit,
+    inputs: TextInputs,
+    encoder: Hashable = None,
+    instead_of: AppliedEdit | None = None,
 ) -> tuple[Any, list[Projection]]:
     """A clone of the model that carries the edit.
 
     Args:
         model: a ``ModelPatcher``; not changed.
         edit: what to put on.
+        inputs: where text enters the model.
         encoder: key of the text encoder, if the edit may be solved together with later ones.
         instead_of: an edit on the model whose place this one takes.
 
@@ -96,11 +118,10 @@ def put_on(
         The clone, and the projections that were patched.
 
     Raises:
-        EditError: the model reads text of another width, or nowhere.
+        EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    family, found = projections_of(model)
-    check_width(family, edit.context_map.width)
-    chosen = table.select(found, edit.recipe.projections, edit.recipe.blocks)
+    check_width(inputs.family, edit.context_map.width)
+    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
     keys = {projection.key for projection in chosen}
     adapter = ContextMapAdapter(keys, (edit.context_map.left, edit.context_map.right))
     entry = AppliedEdit(edit, adapter, encoder)
@@ -119,11 +140,6 @@ def put_on(
         entries = tuple(entry if old is instead_of else old for old in edits_on(model))
     patched.set_attachments(_ATTACHMENT, entries)
     return patched, chosen
-
-
-def change_of(model: Any, edit: Edit, chosen: list[Projection]) -> dict[str, float]:
-    """Relative change of the model's own keys and values by an edit."""
-    return relative_change(edit.context_map, chosen, original_weights(model, chosen))
 
 
 def checked(encode: Encode, family: Family) -> Encode:

@@ -17,7 +17,7 @@ from ..editing.recipe import (
     recipe_from_lines,
 )
 from ..editing.report import describe
-from .applied import change_of, checked, joinable, projections_of, put_on
+from .applied import TextInputs, checked, joinable, put_on
 from .encoder import ComfyEncoder
 from .host import EditType, advanced, schema, stop_if_interrupted
 
@@ -173,9 +173,9 @@ class EditAssumption(io.ComfyNode):
 
 
 def _edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
-    family, _ = projections_of(model)
+    inputs = TextInputs.of(model)
     encoder = ComfyEncoder(clip)
-    encode = checked(encoder, family)
+    encode = checked(encoder, inputs.family)
     partner = joinable(model, recipe, encoder.key)
     if partner:
         recipe = partner.edit.recipe.merge(recipe)
@@ -184,8 +184,8 @@ def _edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
     stop_if_interrupted()
     read = time.perf_counter()
     edit = make_edit(recipe, encode)
-    patched, chosen = put_on(model, edit, encoder.key, instead_of=partner)
-    change = change_of(model, edit, chosen)
+    patched, chosen = put_on(model, edit, inputs, encoder.key, instead_of=partner)
+    change = inputs.change_by(edit, chosen)
     done = time.perf_counter()
     remarks = [
         f"{encoder.encoded} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, the rest in {done - read:.2f} s"

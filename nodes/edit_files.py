@@ -14,7 +14,7 @@ from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
 from ..editing.recipe import STRENGTH_LIMIT, check_strength
 from ..editing.report import describe, percent
-from .applied import change_of, put_on
+from .applied import TextInputs, put_on
 from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema
@@ -134,9 +134,10 @@ class ApplyEdit(io.ComfyNode):
         if check_strength(strength) == 0 or edit is None:
             return io.NodeOutput(model, ui=ui.PreviewText("Strength 0: the model is unchanged."))
         scaled = replace(edit, context_map=edit.context_map.scale(strength))
-        patched, chosen = put_on(model, scaled)
+        inputs = TextInputs.of(model)
+        patched, chosen = put_on(model, scaled, inputs)
         remarks = [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
-        return io.NodeOutput(patched, ui=ui.PreviewText(describe(scaled, chosen, change_of(model, scaled, chosen), remarks)))
+        return io.NodeOutput(patched, ui=ui.PreviewText(describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]

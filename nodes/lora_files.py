@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 from ..editing import projections as table
 from ..editing.edit import Edit
 from ..editing.lora import lora_metadata, lora_tensors, save_lora
-from .applied import original_weights, projections_of
+from .applied import TextInputs
 from .folders import new_file
 from .host import EditType, progress, required_edit, schema
 
@@ -62,12 +62,12 @@ class SaveEditAsLora(io.ComfyNode):
     def execute(cls, model: Any, edit: Edit | None, filename_prefix: str, tolerance: float, precision: str) -> io.NodeOutput:
         """Write the file."""
         edit = required_edit(edit)
-        family, found = projections_of(model)
-        chosen = table.select(found, edit.recipe.projections, edit.recipe.blocks)
-        weights = original_weights(model, chosen)
-        tensors = lora_tensors(edit, family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
+        inputs = TextInputs.of(model)
+        chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
+        weights = inputs.weights(chosen)
+        tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
         path, name = new_file(filename_prefix)
-        save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+        save_lora(path, tensors, lora_metadata(edit, inputs.family, tensors, Path(path).stem))
         ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]
         size = Path(path).stat().st_size / 2**20
         spread = f"rank {max(ranks)}" if min(ranks) == max(ranks) else f"ranks {min(ranks)} to {max(ranks)}"
