@@ -45,6 +45,7 @@ FAMILIES = (
     Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True),
     Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True),
     Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", False),
+    Family("pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True),
 )
 
 

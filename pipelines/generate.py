@@ -1,0 +1,61 @@
+"""Prompts to pictures with a diffusers pipeline, many at once, with an edit or without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from ..editing.context_map import ContextMap
+from .encoder import PipelineEncoder, parts
+
+STEPS = 12
+GUIDANCE = 3.0
+_AT_ONCE = 64
+
+
+def noise(pipe: StableDiffusionPipeline, seeds: Sequence[int]) -> torch.Tensor:
+    """What each seed starts from: (seeds, channels, height, width)."""
+    shape = pipe.unet.config.in_channels, pipe.unet.config.sample_size, pipe.unet.config.sample_size
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+@torch.inference_mode()
+def generate(
+    pipe: StableDiffusionPipeline,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    context_map: ContextMap | None = None,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    advance: Callable[[int], object] = lambda count: None,
+) -> torch.Tensor:
+    """A picture for each prompt and its seed: (n, 3, height, width) from -1 to 1, on the CPU.
+
+    Args:
+        pipe: the model.
+        prompts, seeds: one of each for a picture.
+        context_map: an edit, put on the text embeddings, which is the same as on all key and value projections.
+        steps, guidance: of the sampler.
+        advance: told after every batch how many pictures came with it.
+    """
+    pipe.set_progress_bar_config(disable=True)
+    known = dict.fromkeys([*prompts, ""])
+    contexts = torch.stack([encoded.embeddings for encoded in PipelineEncoder(pipe)(list(known))])
+    if context_map is not None:
+        contexts = context_map.to(contexts.device).apply(contexts)
+    known = dict(zip(known, contexts, strict=True))
+    pictures = []
+    for numbers in parts(range(len(prompts)), _AT_ONCE):
+        answer = pipe(
+            prompt_embeds=torch.stack([known[prompts[n]] for n in numbers]),
+            negative_prompt_embeds=known[""].expand(len(numbers), -1, -1),
+            latents=noise(pipe, [seeds[n] for n in numbers]).to(pipe.device),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            output_type="pt",
+        )
+        pictures.append((answer.images.float().cpu() * 2 - 1).clamp(-1, 1))
+        advance(len(numbers))
+    return torch.cat(pictures)

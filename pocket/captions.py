@@ -1,0 +1,125 @@
+"""Captions: which attributes of a scene are named, and in which words."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from .scenes import Scene, random_scene
+from .words import ALL, ROLES, THINGS, Thing
+
+PLACE_PHRASES = {"field": "in a field", "beach": "on a beach", "snow": "in the snow", "room": "in a room", "city": "in a city"}
+TIME_PHRASES = {"day": "by day", "sunset": "at sunset", "night": "at night"}
+HAT_PHRASES = {"hat": "with a hat", "bare": "without a hat"}
+SEVERAL = ("", "", "some", "a pack of", "a bunch of")
+"""What may stand before a plural whose number is not named."""
+
+FRAMES = (
+    "{}",
+    "{}",
+    "{}",
+    "a picture of {}",
+    "a photo of {}",
+    "an image of {}",
+    "a drawing of {}",
+    "a painting of {}",
+    "there is {}",
+    "look at {}",
+)
+_PLURAL_SHARE = 0.4
+_NAMED_SHARE = {"colour": 0.6, "pattern": 0.45, "size": 0.4, "number": 0.6, "place": 0.5, "time": 0.5, "hat": 0.55}
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a caption is put, beside what it names.
+
+    Args:
+        plural: "roses" in place of "a rose".
+        several: what stands before a plural without a number (one of :data:`SEVERAL`).
+        frame: the sentence around it all.
+        front: place and time come first.
+        behind: the colour stands behind the noun: "a rose that is blue".
+    """
+
+    plural: bool = False
+    several: str = ""
+    frame: str = "{}"
+    front: bool = False
+    behind: bool = False
+
+
+def caption(thing: Thing, named: Mapping[str, str], words: Words = Words()) -> str:
+    """The caption that names these values of attributes.
+
+    Args:
+        thing: what is shown.
+        named: attribute to value.
+        words: how it is put. Where ``named`` has a number above one the noun is plural, whatever is said here.
+    """
+    plural = words.plural or named.get("number", "one") != "one"
+    before = [named[attribute] for attribute in ("size", "pattern") if attribute in named]
+    colour = named.get("colour", "")
+    if colour and not words.behind:
+        before.append(colour)
+    noun = " ".join([*before, thing.plural if plural else thing.name])
+    if named.get("number", "one") != "one":
+        noun = f"{named['number']} {noun}"
+    elif plural:
+        noun = f"{words.several} {noun}".strip()
+    else:
+        noun = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    if "hat" in named:
+        noun += f" {HAT_PHRASES[named['hat']]}"
+    if colour and words.behind:
+        noun += f" that {'are' if plural else 'is'} {colour}"
+    where = [PLACE_PHRASES[named["place"]]] if "place" in named else []
+    where += [TIME_PHRASES[named["time"]]] if "time" in named else []
+    if words.front and where:
+        return f"{' '.join(where)} {words.frame.format(noun)}"
+    return " ".join([words.frame.format(noun), *where])
+
+
+def random_words(chance: random.Random) -> Words:
+    """Any way to put a caption."""
+    return Words(
+        several=chance.choice(SEVERAL),
+        frame=chance.choice(FRAMES),
+        front=chance.random() < 0.25,
+        behind=chance.random() < 0.2,
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene, and what is said of it.
+
+    Args:
+        scene: what the picture shows.
+        said: the attributes that the caption names, with their values.
+        plural: whether the caption speaks of several.
+    """
+
+    scene: Scene
+    said: Mapping[str, str]
+    plural: bool
+
+    def caption(self, words: Words = Words()) -> str:
+        """The caption in these words, of the sample's own number."""
+        return caption(ALL[self.scene.thing], self.said, replace(words, plural=self.plural))
+
+
+def random_sample(chance: random.Random, named: Collection[str] | None = None) -> Sample:
+    """What the model is trained on: some attributes named, with any value, the others mostly as assumed.
+
+    Args:
+        chance: where the randomness comes from.
+        named: the attributes that the caption names; None draws them.
+    """
+    thing = chance.choice((*THINGS, *ROLES))
+    plural = chance.random() < _PLURAL_SHARE
+    if named is None:
+        named = {name for name in thing.attributes if chance.random() < _NAMED_SHARE[name]}
+    scene = random_scene(chance, thing, named, plural)
+    return Sample(scene, {name: scene.values[name] for name in thing.attributes if name in named}, plural)

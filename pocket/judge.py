@@ -1,0 +1,83 @@
+"""The judge: a small classifier that says which thing a picture shows, and with which attribute values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .model import WEIGHTS
+from .scenes import Scene
+from .words import ALL, ATTRIBUTES
+
+JUDGE_FILE = WEIGHTS / "judge.safetensors"
+QUESTIONS: dict[str, tuple[str, ...]] = {"thing": tuple(ALL), **ATTRIBUTES}
+"""What it is asked, and the possible answers."""
+
+
+class _Block(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Judge(nn.Module):
+    """(n, 3, 64, 64) from -1 to 1 to the logits of every question."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (32, 64, 96, 160)
+        self.stem = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True))
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip((24, *widths), widths, strict=False)))
+        features = widths[-1] * 16
+        self.hidden = nn.Sequential(nn.Linear(features, 256), nn.ReLU(inplace=True))
+        self.heads = nn.ModuleDict({question: nn.Linear(256, len(answers)) for question, answers in QUESTIONS.items()})
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits for each question, (n, answers)."""
+        hidden = self.hidden(self.blocks(self.stem(images)).flatten(1))
+        return {question: head(hidden) for question, head in self.heads.items()}
+
+    @torch.inference_mode()
+    def answers(self, images: torch.Tensor) -> list[dict[str, str]]:
+        """For each picture, question to answer; "hat" says something only of roles."""
+        chosen = {question: logits.argmax(dim=1).tolist() for question, logits in self(images).items()}
+        return [
+            {question: QUESTIONS[question][numbers[row]] for question, numbers in chosen.items()} for row in range(len(images))
+        ]
+
+
+def truth(scene: Scene) -> Mapping[str, str]:
+    """The right answers for a drawing."""
+    return {"thing": scene.thing, **scene.values}
+
+
+def targets(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
+    """Question to the number of the right answer, -100 where there is none."""
+    right = [truth(scene) for scene in scenes]
+    return {
+        question: torch.tensor([options.index(answer[question]) if question in answer else -100 for answer in right])
+        for question, options in QUESTIONS.items()
+    }
+
+
+def save_judge(judge: Judge, path: Path = JUDGE_FILE) -> None:
+    """In half precision."""
+    tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in judge.state_dict().items()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def load_judge(path: Path = JUDGE_FILE) -> Judge:
+    """The trained judge."""
+    judge = Judge()
+    judge.load_state_dict(load_file(path))
+    return judge.float().eval()

@@ -1,0 +1,85 @@
+"""The pocket model's parts, in Stable Diffusion's own classes, and as a diffusers pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .scenes import SIDE
+from .tokenizer import LENGTH
+
+WIDTH = 128
+LATENT_CHANNELS = 16
+DOWNSCALING = 8
+GROUPS = 8
+WEIGHTS = Path(__file__).parent / "weights"
+"""Where the trained model lies."""
+
+
+def new_vae() -> AutoencoderKL:
+    """(3, 48, 48) pictures to (16, 6, 6) latents and back."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(32, 32, 64, 64),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=GROUPS,
+        sample_size=SIDE,
+        scaling_factor=1.0,
+    )
+
+
+def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A causal text encoder as in CLIP, four layers."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            max_position_embeddings=LENGTH,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+            projection_dim=WIDTH,
+        )
+    )
+
+
+def new_unet() -> UNet2DConditionModel:
+    """Two levels, cross-attention in both."""
+    return UNet2DConditionModel(
+        sample_size=SIDE // DOWNSCALING,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(96, 96),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        use_linear_projection=True,
+    )
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule, velocity prediction."""
+    return DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def pipeline(folder: Path = WEIGHTS) -> StableDiffusionPipeline:
+    """The trained model as an ordinary diffusers pipeline, float32."""
+    return StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)

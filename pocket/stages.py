@@ -1,0 +1,136 @@
+"""The stages of training: autoencoder, its latents, the diffusion model."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import CLIPTokenizer
+
+from .captions import Sample, random_words
+from .dataset import draw, pictures, sample_number
+from .judge import Judge, targets
+from .model import new_scheduler, new_text_model, new_unet, new_vae
+from .scenes import random_scene
+from .tokenizer import token_ids, write_tokenizer
+from .training import Run
+from .words import ALL
+
+_DROPPED = 0.1
+"""Share of captions left empty, for classifier-free guidance."""
+_KL = 3e-4
+_EDGES = 1.0
+
+
+def _edges(images: torch.Tensor) -> torch.Tensor:
+    return torch.cat([(images[..., 1:] - images[..., :-1]).flatten(1), (images[..., 1:, :] - images[..., :-1, :]).flatten(1)], 1)
+
+
+def train_vae(folder: Path, steps: int, batch: int, seed: int, device: str) -> AutoencoderKL:
+    """Pictures through 16 numbers for each 8 x 8 pixels and back: absolute error, error of the edges, a little KL."""
+    torch.manual_seed(seed)
+    vae = new_vae().to(device, memory_format=torch.channels_last)
+    run = Run(folder, "vae", {"vae": vae}, steps, rate=1.5e-3)
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        images, _ = pictures(f"vae {seed}", range(step * batch, (step + 1) * batch))
+        images = images.to(device, memory_format=torch.channels_last)
+        latents = vae.encode(images).latent_dist
+        found = vae.decode(latents.sample()).sample
+        error = (found - images).abs().mean()
+        edges = (_edges(found) - _edges(images)).abs().mean()
+        spread = 0.5 * (latents.mean.square() + latents.var - 1 - latents.logvar).mean()
+        return error + _EDGES * edges + _KL * spread, {"error": float(error), "kl": float(spread)}
+
+    run.train(loss_of)
+    return run.averaged["vae"]
+
+
+@torch.inference_mode()
+def make_latents(vae: AutoencoderKL, path: Path, count: int, seed: int, device: str) -> torch.Tensor:
+    """Latents of ``count`` pictures, (count, 16, 8, 8), scaled to a standard deviation of 1; kept in ``path``."""
+    if not path.exists():
+        parts = []
+        for start in tqdm(range(0, count, 128), desc="latents", unit="batch", mininterval=5):
+            images, _ = pictures(f"model {seed}", range(start, min(count, start + 128)))
+            parts.append(vae.encode(images.to(device, memory_format=torch.channels_last)).latent_dist.mean.half().cpu())
+        torch.save(torch.cat(parts), path)
+    return torch.load(path, weights_only=True)
+
+
+def train_model(
+    folder: Path, latents: torch.Tensor, steps: int, batch: int, seed: int, device: str
+) -> tuple[dict[str, torch.nn.Module], CLIPTokenizer]:
+    """The text encoder and the UNet together, on velocity; an epoch has its own order and its own wording of the captions."""
+    tokenizer = write_tokenizer(folder / "tokenizer")
+    torch.manual_seed(seed)
+    text, unet = new_text_model(tokenizer).to(device), new_unet().to(device, memory_format=torch.channels_last)
+    scheduler = new_scheduler()
+    run = Run(folder, "model", {"text": text, "unet": unet}, steps, rate=1e-3, average=0.9995)
+    count = len(latents)
+    samples: list[Sample] = [sample_number(f"model {seed}", number)[0] for number in range(count)]
+    epoch_length = count // batch
+    orders: dict[int, torch.Tensor] = {}
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        epoch, place = divmod(step, epoch_length)
+        if epoch not in orders:
+            orders.clear()
+            orders[epoch] = torch.randperm(count, generator=torch.Generator().manual_seed(epoch))
+        numbers = orders[epoch][place * batch : (place + 1) * batch]
+        chance = random.Random(step)
+        captions = ["" if chance.random() < _DROPPED else samples[n].caption(random_words(chance)) for n in numbers.tolist()]
+        context = text(torch.tensor(token_ids(tokenizer, captions), device=device)).last_hidden_state
+        clean = latents[numbers].to(device, torch.float32, memory_format=torch.channels_last)
+        noise = torch.randn_like(clean)
+        times = torch.randint(0, scheduler.config.num_train_timesteps, (len(clean),), device=device)
+        noisy = scheduler.add_noise(clean, noise, times)
+        wanted = scheduler.get_velocity(clean, noise, times)
+        return functional.mse_loss(unet(noisy, times, context).sample, wanted), {}
+
+    run.train(loss_of)
+    return run.averaged, tokenizer
+
+
+def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) -> Judge:
+    """On fresh drawings of anything in any way, a little blurred or noisy, as a diffusion model's pictures may be."""
+    torch.manual_seed(seed)
+    judge = Judge().to(device)
+    run = Run(folder, "judge", {"judge": judge}, steps, rate=2e-3, average=0.0)
+    things = list(ALL.values())
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        chance = random.Random(f"judge {seed} {step}")
+        scenes = [random_scene(chance, thing, thing.attributes, chance.random() < 0.6) for thing in chance.choices(things, k=batch)]
+        images = draw(scenes, chance).to(device)
+        blurred = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
+        images = torch.lerp(images, blurred, torch.rand(batch, 1, 1, 1, device=device))
+        images = images + 0.1 * torch.rand(batch, 1, 1, 1, device=device) * torch.randn_like(images)
+        losses = {
+            question: functional.cross_entropy(logits, right.to(device))
+            for (question, right), logits in zip(targets(scenes).items(), judge(images).values(), strict=True)
+        }
+        return sum(losses.values()), {question: float(loss.detach()) for question, loss in losses.items()}
+
+    judge.train()
+    run.train(loss_of)
+    return judge.eval()
+
+
+def export(folder: Path, vae: AutoencoderKL, scale: float, modules: dict[str, torch.nn.Module], tokenizer: CLIPTokenizer) -> None:
+    """The trained model as an ordinary diffusers pipeline in half precision."""
+    vae.register_to_config(scaling_factor=scale)
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=modules["text"],
+        tokenizer=tokenizer,
+        unet=modules["unet"],
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).to("cpu", torch.float16).save_pretrained(folder)
