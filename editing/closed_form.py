@@ -9,6 +9,12 @@ With C and C* the embeddings as columns, E = C* - C and D = diag(w), the solutio
 
     M = I + E D C^T (C D C^T + lambda I)^-1            primal, d x d
       = I + E D^½ (D^½ C^T C D^½ + lambda I)^-1 D^½ C^T      dual, tokens x tokens
+
+lambda I protects every direction alike. With S, the second moment of the tokens of ordinary prompts (MEMIT's choice: Meng et
+al., ICLR 2023), in its place, it is the directions that prompts use that are protected:
+
+    M = I + E D C^T (C D C^T + lambda S)^-1
+      = I + E D^½ (D^½ C^T S^-1 C D^½ + lambda I)^-1 D^½ C^T S^-1
 """
 
 from __future__ import annotations
@@ -50,7 +56,12 @@ def token_scale(columns: Columns) -> float:
     return float(squared.median()) / columns.width
 
 
-def solve(columns: Columns, regularization: float = DEFAULT_REGULARIZATION, scaled: bool = True) -> Solution:
+def solve(
+    columns: Columns,
+    regularization: float = DEFAULT_REGULARIZATION,
+    scaled: bool = True,
+    moment: torch.Tensor | None = None,
+) -> Solution:
     """Minimise the objective above over all columns, in float64, by whichever side is smaller.
 
     Args:
@@ -58,6 +69,8 @@ def solve(columns: Columns, regularization: float = DEFAULT_REGULARIZATION, scal
         regularization: lambda, above 0.
         scaled: multiply lambda by :func:`token_scale`, so that it means the same on every text encoder. Off, lambda is
             the paper's.
+        moment: S, (width, width), symmetric and positive definite; None is the paper's identity. Its size does not matter,
+            only its shape: it is scaled to the identity's trace.
 
     Raises:
         EditError: the edit would change nothing, or its result is not finite.
@@ -67,7 +80,8 @@ def solve(columns: Columns, regularization: float = DEFAULT_REGULARIZATION, scal
     strength = regularization * (token_scale(columns) if scaled else 1.0)
     columns = columns.merged()
     root = columns.weight.sqrt()[:, None]
-    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength)
+    prior = None if moment is None else moment.double() * (columns.width / moment.double().trace())
+    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength, prior)
     if not left.shape[1]:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
     context_map = ContextMap.from_product(left, right)
@@ -77,23 +91,33 @@ def solve(columns: Columns, regularization: float = DEFAULT_REGULARIZATION, scal
     return Solution(context_map, len(columns), edited, residual, strength)
 
 
-def _cholesky(matrix: torch.Tensor, strength: float) -> torch.Tensor:
-    matrix.diagonal().add_(strength)
+def _cholesky(matrix: torch.Tensor, strength: float, prior: torch.Tensor | None = None) -> torch.Tensor:
+    """Of the matrix plus ``strength`` times the prior or the identity; the matrix is overwritten."""
+    if prior is None:
+        matrix.diagonal().add_(strength)
+    else:
+        matrix.add_(prior, alpha=strength)
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed or not factor.isfinite().all():
         raise EditError("The edit cannot be solved: raise the regularization.")
     return factor
 
 
-def _dual(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _dual(
+    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     tokens = columns.source.double() * root
     shift = columns.shift() * root
-    solved = torch.cholesky_solve(tokens, _cholesky(tokens @ tokens.T, strength))
+    # Each token seen through the inverse of the prior.
+    seen = tokens if prior is None else torch.cholesky_solve(tokens.T, _cholesky(prior.clone(), 0.0)).T
+    solved = torch.cholesky_solve(seen, _cholesky(tokens @ seen.T, strength))
     edited = shift.abs().amax(dim=1) != 0
     return shift[edited].T, solved[edited]
 
 
-def _primal(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _primal(
+    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     width = columns.width
     second_moment = torch.zeros(width, width, dtype=torch.float64)
     cross = torch.zeros(width, width, dtype=torch.float64)
@@ -104,7 +128,7 @@ def _primal(columns: Columns, root: torch.Tensor, strength: float) -> tuple[torc
         cross.addmm_(tokens.T, columns.shift(start, stop) * root[start:stop])
     if cross.abs().max() == 0:
         return torch.zeros(width, 0), torch.zeros(0, width)
-    solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength))
+    solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength, prior))
     return solved.T, torch.eye(width, dtype=torch.float64)
 
 

@@ -86,12 +86,27 @@ def _equal_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return first, group
 
 
-def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt]) -> Columns:
+def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
+    """The positions of a prompt that take part in an edit.
+
+    Args:
+        prompt: the prompt.
+        positions: "all", as TIME has it, or "words": the words and the end token behind them, without the padding, which is
+            nearly the same for every prompt, so that edits of it reach them all.
+    """
+    if positions == "all":
+        return list(range(len(prompt.tokens)))
+    ends = [chunk.words.stop for chunk in prompt.chunks if chunk.words.stop < chunk.stop]
+    return sorted({*prompt.words, *ends})
+
+
+def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> Columns:
     """The recipe's pairs in all their sentences, and its preserved prompts, as columns.
 
     Args:
         recipe: what is asked; pairs of strength 0 are left out.
         encoded: an encoded prompt for every text of ``recipe.prompts()``.
+        positions: see :func:`positions_of`.
 
     Raises:
         EditError: an embedding is not finite, or no pair is switched on.
@@ -100,11 +115,15 @@ def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt]) -> Columns:
     for pair in recipe.active:
         for source_text, destination_text in pair.sentences():
             source, destination = encoded[source_text], encoded[destination_text]
-            answers = destination.embeddings[align(source, destination)]
-            parts.append(Columns.of(source.embeddings, answers, pair.strength, pair.weight))
+            chosen = positions_of(source, positions)
+            partner = align(source, destination)
+            answers = [partner[position] for position in chosen]
+            parts.append(Columns.of(source.embeddings[chosen], destination.embeddings[answers], pair.strength, pair.weight))
     if not parts:
         raise EditError("Every edit of the recipe has strength 0, so nothing would change; raise a strength.")
-    parts += [Columns.of(encoded[prompt].embeddings, encoded[prompt].embeddings) for prompt in recipe.preserve]
+    for prompt in recipe.preserve:
+        kept = encoded[prompt].embeddings[positions_of(encoded[prompt], positions)]
+        parts.append(Columns.of(kept, kept))
     columns = Columns.joined(parts)
     if not (columns.source.isfinite().all() and columns.destination.isfinite().all()):
         raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")

@@ -12,12 +12,12 @@ from pathlib import Path
 from diffusers import StableDiffusionPipeline
 from tqdm import tqdm
 
+from ..pipelines.generate import generate
 from ..pocket.captions import Words, caption
 from ..pocket.dataset import draw
 from ..pocket.judge import QUESTIONS, Judge, load_judge, truth
 from ..pocket.model import WEIGHTS, pipeline
-from ..pipelines.generate import generate
-from ..pocket.scenes import assumed, random_scene
+from ..pocket.scenes import any_scenes, assumed
 from ..pocket.words import ALL, ATTRIBUTES
 
 Counts = Mapping[str, tuple[int, int]]
@@ -28,9 +28,8 @@ def judge_accuracy(judge: Judge, count: int, seed: str = "unseen") -> Counts:
     """The judge on drawings that it has not seen, every attribute drawn evenly."""
     right, asked = defaultdict(int), defaultdict(int)
     chance = random.Random(seed)
-    things = list(ALL.values())
     for _ in range(0, count, 200):
-        scenes = [random_scene(chance, thing, thing.attributes, chance.random() < 0.6) for thing in chance.choices(things, k=200)]
+        scenes = any_scenes(chance, 200)
         for scene, answer in zip(scenes, judge.answers(draw(scenes, chance)), strict=True):
             for question, value in truth(scene).items():
                 asked[question] += 1
@@ -90,7 +89,9 @@ def markdown(title: str, counts: Counts) -> str:
 
 def main() -> None:
     """Parse the command line, measure, print."""
-    parser = argparse.ArgumentParser(prog="python -m edit_assumption.evaluation.pocket_accuracy", description="Measures the pocket model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m edit_assumption.evaluation.pocket_accuracy", description="Measures the pocket model and its judge."
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--drawings", type=int, default=4000, help="that the judge is tried on")
     parser.add_argument("--repeats", type=int, default=1, help="pictures for each qualified caption")
@@ -100,7 +101,8 @@ def main() -> None:
     judge = load_judge(options.weights / "judge.safetensors")
     results = {"judge, unseen drawings": judge_accuracy(judge, options.drawings)}
     pipe = pipeline(options.weights)
-    results |= {f"model, {kind}": counts for kind, counts in model_accuracy(pipe, judge, options.repeats, options.share).items()}
+    for kind, counts in model_accuracy(pipe, judge, options.repeats, options.share).items():
+        results[f"model, {kind}"] = counts
     print("\n\n".join(markdown(title, counts) for title, counts in results.items()))
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ from comfy_api.latest import io
 from ..editing.errors import EditError
 from .host import schema
 
+_EMBEDDINGS = "text_model.embeddings.token_embedding.weight"
 WEIGHTS = Path(__file__).parents[1] / "pocket" / "weights"
 
 
@@ -116,9 +117,11 @@ def load_clip() -> comfy.sd.CLIP:
     clip = comfy.sd.CLIP(
         target, embedding_directory=folder_paths.get_folder_paths("embeddings"), model_options={"dtype": torch.float32}
     )
-    missing = clip.load_sd(weights)[0]
-    if any("text_model" in name for name in missing):
-        raise EditError("The pocket model's text encoder does not fit this ComfyUI; update Edit Assumption.")
+    # ComfyUI always makes room for CLIP's own 49408 tokens; what is beyond this vocabulary is never asked for.
+    room = clip.cond_stage_model.clip_l.transformer.get_input_embeddings().weight.shape[0]
+    embeddings = weights[_EMBEDDINGS]
+    weights[_EMBEDDINGS] = torch.nn.functional.pad(embeddings, (0, 0, 0, room - len(embeddings)))
+    clip.load_sd(weights)
     return clip
 
 

@@ -79,8 +79,10 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
     drawn = time.perf_counter()
     title = f"{source} → {destination or '(forgotten)'}" + (f" at strength {strength:g}" if strength != 1 else "")
     out.parent.mkdir(parents=True, exist_ok=True)
-    before_after_grid(rows, seeds, title, f"pocket model, the same seeds ({seeds[0]} to {seeds[-1]}) in both").savefig(out, dpi=110)
-    moved = [(row, reach(edit.context_map, encoded)) for row, encoded in zip(rows, encode([row.prompt for row in rows]), strict=True)]
+    note = f"pocket model, the same seeds ({seeds[0]} to {seeds[-1]}) in both"
+    before_after_grid(rows, seeds, title, note).savefig(out, dpi=110)
+    encoded = encode([row.prompt for row in rows])
+    moved = [(row, reach(edit.context_map, prompt)) for row, prompt in zip(rows, encoded, strict=True)]
     return "\n".join(
         [
             f"{source} -> {destination}",

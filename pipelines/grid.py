@@ -48,11 +48,9 @@ def before_after_grid(rows: Sequence[Row], seeds: Sequence[int], title: str, not
                 if number == 0:
                     axes.set_title(("before", "after")[side], fontsize=9, color=_PALE if side == 0 else _INK, pad=3)
                 if pair == side == 0:
-                    axes.text(-0.12, 0.58, row.prompt, transform=axes.transAxes, ha="right", va="center", fontsize=9, color=_INK)
-                    axes.text(
-                        -0.12, 0.34, row.group, transform=axes.transAxes, ha="right", va="center", fontsize=7.5,
-                        color=_GROUPS[row.group],
-                    )  # fmt: skip
+                    beside = {"transform": axes.transAxes, "ha": "right", "va": "center"}
+                    axes.text(-0.12, 0.58, row.prompt, fontsize=9, color=_INK, **beside)
+                    axes.text(-0.12, 0.34, row.group, fontsize=7.5, color=_GROUPS[row.group], **beside)
     figure.suptitle(title, x=0.5, y=1 - 0.12 / figure.get_figheight(), va="top", color=_INK, fontweight="bold")
     figure.text(0.5, 0.1 / figure.get_figheight(), note, ha="center", va="bottom", fontsize=8, color=_PALE)
     return figure

@@ -21,6 +21,7 @@ _GROUND: dict[str, Colour] = {
 _WALL: Colour = (236, 220, 196)
 _LIGHT = {"day": 1.0, "sunset": 0.86, "night": 0.5}
 _HORIZON = 0.62
+_FLAKES = ((0.08, 0.12), (0.25, 0.4), (0.4, 0.22), (0.55, 0.5), (0.7, 0.14), (0.92, 0.45), (0.15, 0.55), (0.48, 0.05))
 
 
 def _lit(colour: Colour, time: str) -> Colour:
@@ -83,7 +84,8 @@ def draw_background(side: int, place: str, time: str) -> Image.Image:
         for x in range(7):
             for y in (0.7, 0.84, 0.96):
                 cx, cy = (x / 6.5 + 0.06 * (y > 0.8)) * side, y * side
-                draw.line([(cx, cy), (cx + 0.015 * side, cy - 0.05 * side)], fill=_lit((78, 146, 52), time), width=round(0.015 * side))  # fmt: skip
+                blade = [(cx, cy), (cx + 0.015 * side, cy - 0.05 * side)]
+                draw.line(blade, fill=_lit((78, 146, 52), time), width=round(0.015 * side))
     elif place == "room":
         for y in (0.72, 0.84, 0.95):
             draw.line([(0, y * side), (side, y * side)], fill=_lit((136, 94, 62), time), width=round(0.012 * side))
@@ -91,7 +93,7 @@ def draw_background(side: int, place: str, time: str) -> Image.Image:
         for x in (0.05, 0.4, 0.75):
             draw.rectangle([x * side, 0.8 * side, (x + 0.2) * side, 0.83 * side], fill=_lit((230, 230, 220), time))
     elif place == "snow":
-        for x, y in ((0.08, 0.12), (0.25, 0.4), (0.4, 0.22), (0.55, 0.5), (0.7, 0.14), (0.92, 0.45), (0.15, 0.55), (0.48, 0.05)):
+        for x, y in _FLAKES:
             r = 0.016 * side
             draw.ellipse([x * side - r, y * side - r, x * side + r, y * side + r], fill=(255, 255, 255))
     return image

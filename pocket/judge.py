@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .model import WEIGHTS
-from .scenes import Scene
+from .scenes import SIDE, Scene
 from .words import ALL, ATTRIBUTES
 
 JUDGE_FILE = WEIGHTS / "judge.safetensors"
@@ -31,16 +31,16 @@ class _Block(nn.Sequential):
 
 
 class Judge(nn.Module):
-    """(n, 3, 64, 64) from -1 to 1 to the logits of every question."""
+    """(n, 3, SIDE, SIDE) from -1 to 1 to the logits of every question."""
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (32, 64, 96, 160)
+        widths = (32, 48, 64, 96)
         self.stem = nn.Sequential(nn.Conv2d(3, 24, 3, padding=1, bias=False), nn.BatchNorm2d(24), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip((24, *widths), widths, strict=False)))
-        features = widths[-1] * 16
-        self.hidden = nn.Sequential(nn.Linear(features, 256), nn.ReLU(inplace=True))
-        self.heads = nn.ModuleDict({question: nn.Linear(256, len(answers)) for question, answers in QUESTIONS.items()})
+        features = widths[-1] * (SIDE // 2 ** len(widths)) ** 2
+        self.hidden = nn.Sequential(nn.Linear(features, 128), nn.ReLU(inplace=True))
+        self.heads = nn.ModuleDict({question: nn.Linear(128, len(answers)) for question, answers in QUESTIONS.items()})
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Logits for each question, (n, answers)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -23,7 +24,7 @@ def new_vae() -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(32, 32, 64, 64),
+        block_out_channels=(32, 32, 96, 128),
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=GROUPS,
@@ -82,4 +83,4 @@ def new_scheduler() -> DDIMScheduler:
 
 def pipeline(folder: Path = WEIGHTS) -> StableDiffusionPipeline:
     """The trained model as an ordinary diffusers pipeline, float32."""
-    return StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    return StableDiffusionPipeline.from_pretrained(folder, safety_checker=None).to(dtype=torch.float32)

@@ -12,7 +12,7 @@ from .backgrounds import draw_background
 from .pen import Pen
 from .people import draw_person
 from .things import DRAWINGS
-from .words import ASSUMED_SHARE, ATTRIBUTES, Thing
+from .words import ALL, ASSUMED_SHARE, ATTRIBUTES, Thing
 
 SIDE = 48
 """Pixels of a picture's side."""
@@ -34,6 +34,7 @@ _PLACES = {
     "three": ((0.26, 0.71), (0.74, 0.71), (0.5, 0.28)),
 }
 _JITTER = 0.03
+_SEVERAL_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ def random_scene(
     return Scene(thing.name, {**values, **(fixed or {})})
 
 
+def any_scenes(chance: random.Random, count: int) -> list[Scene]:
+    """Scenes of anything, every attribute drawn evenly: what the judge learns from and is tried on."""
+    things = chance.choices(list(ALL.values()), k=count)
+    return [random_scene(chance, thing, thing.attributes, chance.random() < _SEVERAL_SHARE) for thing in things]
+
+
 def _background(place: str, time: str) -> Image.Image:
     if (place, time) not in _BACKGROUNDS:
         _BACKGROUNDS[place, time] = draw_background(SIDE * _FINE, place, time)
@@ -99,13 +106,11 @@ def draw_scene(scene: Scene, chance: random.Random) -> Image.Image:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for x, y in _PLACES[values["number"]]:
         radius = _RADIUS[values["number"], values["size"]] * side * chance.uniform(0.95, 1.05)
-        shift = [chance.uniform(-_JITTER, _JITTER) * side * (2 if values["number"] == "one" and values["size"] == "small" else 1) for _ in "xy"]  # fmt: skip
-        centre = x * side + shift[0], y * side + shift[1]
+        room = _JITTER * side * (2 if (values["number"], values["size"]) == ("one", "small") else 1)
+        centre = x * side + chance.uniform(-room, room), y * side + chance.uniform(-room, room)
         pen = Pen(image, centre, radius, values["colour"], values["pattern"], chance.random() < 0.5)
         if "hat" in values:
             draw_person(pen, scene.thing, values["hat"] == "hat")
         else:
             DRAWINGS[scene.thing](pen)
     return image.reduce(_FINE)
-
-

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import CLIPTokenizer
 
 from .captions import Sample, random_words
 from .dataset import draw, pictures, sample_number
 from .judge import Judge, targets
 from .model import new_scheduler, new_text_model, new_unet, new_vae
-from .scenes import random_scene
+from .scenes import any_scenes
 from .tokenizer import token_ids, write_tokenizer
 from .training import Run
-from .words import ALL
 
 _DROPPED = 0.1
 """Share of captions left empty, for classifier-free guidance."""
@@ -27,21 +26,22 @@ _EDGES = 1.0
 
 
 def _edges(images: torch.Tensor) -> torch.Tensor:
-    return torch.cat([(images[..., 1:] - images[..., :-1]).flatten(1), (images[..., 1:, :] - images[..., :-1, :]).flatten(1)], 1)
+    across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+    return torch.cat([across.flatten(1), down.flatten(1)], dim=1)
 
 
 def train_vae(folder: Path, steps: int, batch: int, seed: int, device: str) -> AutoencoderKL:
-    """Pictures through 16 numbers for each 8 x 8 pixels and back: absolute error, error of the edges, a little KL."""
+    """Pictures through 16 numbers for each 8 x 8 pixels and back: absolute and squared error, edges, a little KL."""
     torch.manual_seed(seed)
     vae = new_vae().to(device, memory_format=torch.channels_last)
-    run = Run(folder, "vae", {"vae": vae}, steps, rate=1.5e-3)
+    run = Run(folder, "vae", {"vae": vae}, steps, rate=2e-3)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         images, _ = pictures(f"vae {seed}", range(step * batch, (step + 1) * batch))
         images = images.to(device, memory_format=torch.channels_last)
         latents = vae.encode(images).latent_dist
         found = vae.decode(latents.sample()).sample
-        error = (found - images).abs().mean()
+        error = (found - images).abs().mean() + 2 * functional.mse_loss(found, images)
         edges = (_edges(found) - _edges(images)).abs().mean()
         spread = 0.5 * (latents.mean.square() + latents.var - 1 - latents.logvar).mean()
         return error + _EDGES * edges + _KL * spread, {"error": float(error), "kl": float(spread)}
@@ -64,7 +64,7 @@ def make_latents(vae: AutoencoderKL, path: Path, count: int, seed: int, device: 
 
 def train_model(
     folder: Path, latents: torch.Tensor, steps: int, batch: int, seed: int, device: str
-) -> tuple[dict[str, torch.nn.Module], CLIPTokenizer]:
+) -> dict[str, torch.nn.Module]:
     """The text encoder and the UNet together, on velocity; an epoch has its own order and its own wording of the captions."""
     tokenizer = write_tokenizer(folder / "tokenizer")
     torch.manual_seed(seed)
@@ -93,7 +93,7 @@ def train_model(
         return functional.mse_loss(unet(noisy, times, context).sample, wanted), {}
 
     run.train(loss_of)
-    return run.averaged, tokenizer
+    return run.averaged
 
 
 def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) -> Judge:
@@ -101,11 +101,10 @@ def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) ->
     torch.manual_seed(seed)
     judge = Judge().to(device)
     run = Run(folder, "judge", {"judge": judge}, steps, rate=2e-3, average=0.0)
-    things = list(ALL.values())
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         chance = random.Random(f"judge {seed} {step}")
-        scenes = [random_scene(chance, thing, thing.attributes, chance.random() < 0.6) for thing in chance.choices(things, k=batch)]
+        scenes = any_scenes(chance, batch)
         images = draw(scenes, chance).to(device)
         blurred = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         images = torch.lerp(images, blurred, torch.rand(batch, 1, 1, 1, device=device))
@@ -121,16 +120,23 @@ def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) ->
     return judge.eval()
 
 
-def export(folder: Path, vae: AutoencoderKL, scale: float, modules: dict[str, torch.nn.Module], tokenizer: CLIPTokenizer) -> None:
+def export(folder: Path, vae: AutoencoderKL, scale: float, modules: dict[str, torch.nn.Module]) -> None:
     """The trained model as an ordinary diffusers pipeline in half precision."""
     vae.register_to_config(scaling_factor=scale)
-    StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=modules["text"],
-        tokenizer=tokenizer,
-        unet=modules["unet"],
+    parts = {"vae": vae, "text_encoder": modules["text"], "unet": modules["unet"]}
+    pipe = StableDiffusionPipeline(
+        **{name: part.to("cpu", torch.float16) for name, part in parts.items()},
+        tokenizer=write_tokenizer(folder / "tokenizer"),
         scheduler=new_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).to("cpu", torch.float16).save_pretrained(folder)
+    )
+    pipe.save_pretrained(folder)
+    # CLIP's own files, which every version of transformers reads, in place of the newest version's.
+    (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)
+    write_tokenizer(folder / "tokenizer")
+    # Likewise the text encoder's names: Stable Diffusion's, not those of the newest version.
+    path = folder / "text_encoder" / "model.safetensors"
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path, {"format": "pt"})

@@ -32,8 +32,8 @@ def main() -> None:
     vae = stages.train_vae(folder, options.vae_steps, options.vae_batch, seed, device)
     latents = stages.make_latents(vae, folder / "latents.pt", options.pictures, seed, device)
     scale = 1.0 / float(latents.float().std())
-    modules, tokenizer = stages.train_model(folder, latents * scale, options.steps, options.batch, seed, device)
-    stages.export(options.out, vae, scale, modules, tokenizer)
+    modules = stages.train_model(folder, latents * scale, options.steps, options.batch, seed, device)
+    stages.export(options.out, vae, scale, modules)
 
 
 if __name__ == "__main__":

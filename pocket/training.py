@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-_SAVE_EVERY = 250
+SAVE_EVERY = 250
 
 
 def fast_allocator() -> None:
@@ -45,7 +45,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint, self.log = folder / f"{name}.pt", folder / f"{name}.jsonl"
-        self.name, self.step = name, 0
+        self.name, self.step, self.begun = name, 0, 0
         if self.checkpoint.exists():
             self._load()
 
@@ -79,6 +79,7 @@ class Run:
             loss_of: step number to the loss and more numbers for the log; all its randomness comes from the number.
         """
         begin, recent = time.time(), []
+        self.begun = self.step
         bar = tqdm(total=self.steps, initial=self.step, desc=self.name, unit="step", mininterval=5)
         while self.step < self.steps:
             torch.manual_seed(self.step)
@@ -104,6 +105,6 @@ class Run:
                     log.write(json.dumps(line) + "\n")
                 bar.set_postfix(loss=f"{mean_loss:.4f}")
                 recent = []
-            if self.step % _SAVE_EVERY == 0 or self.step == self.steps:
+            if self.step % SAVE_EVERY == 0 or self.step == self.steps:
                 self._save()
         bar.close()

@@ -278,3 +278,26 @@ def test_embeddings_that_are_not_finite_are_named():
 def test_recipe_without_active_pair_is_refused():
     with pytest.raises(EditError, match="strength 0"):
         columns_of(Recipe((PromptPair("a rose", "a blue rose", strength=0),)), {})
+
+
+@pytest.mark.parametrize(("width", "tokens"), [(32, 8), (32, 90)], ids=["dual", "primal"])
+def test_second_moment_in_place_of_the_identity(width, tokens):
+    columns = random_columns(tokens, width)
+    factor = torch.randn(width, 3 * width, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    moment = factor @ factor.T
+    source, error = columns.source.double().T, (columns.destination - columns.source).double().T
+    prior = moment * (width / moment.trace())
+    expected = torch.linalg.solve(source @ source.T + 0.5 * prior, source @ error.T).T
+    assert relative(dense_change(solve(columns, 0.5, scaled=False, moment=moment)), expected) < 1e-6
+    assert relative(dense_change(solve(columns, 0.5, scaled=False, moment=1000 * moment)), expected) < 1e-6
+    identity = dense_change(solve(columns, 0.5, scaled=False, moment=torch.eye(width)))
+    assert relative(dense_change(solve(columns, 0.5, scaled=False)), identity) < 1e-6
+
+
+def test_second_moment_protects_what_prompts_use():
+    """Two tokens share e1; prompts use e1 alone, so the edit is laid on what is left of the edited one."""
+    columns = Columns.of(rows(E1 + E2), rows(E1 + E2 + E3))
+    moment = torch.diag(torch.tensor([100.0, 1.0, 1.0, 1.0]))
+    other = rows(E1).double()
+    plain, protected = (solve(columns, 0.1, moment=prior).context_map for prior in (None, moment))
+    assert float((plain.apply(other) - other).norm()) > 20 * float((protected.apply(other) - other).norm())

@@ -1,0 +1,118 @@
+"""Efficacy, generality, specificity, as TIME and ReFACT define them: shares of pictures that show what they ought to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, harmonic_mean
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from ..pipelines.encoder import PipelineEncoder
+from ..pipelines.generate import STEPS, generate
+from ..pocket.judge import Judge
+from .methods import Method
+from .suite import SuiteEdit
+
+MEASURES = ("efficacy", "generality", "specificity")
+_RESAMPLED = 2000
+
+
+@dataclass
+class Scores:
+    """What one method reached.
+
+    Args:
+        method: its name.
+        together: how many edits were solved together.
+        shares: measure to a share from 0 to 1 for each edit.
+    """
+
+    method: str
+    together: int = 1
+    shares: dict[str, list[float]] = field(default_factory=lambda: {measure: [] for measure in MEASURES})
+
+    def mean(self, measure: str) -> float:
+        """Over all edits."""
+        return fmean(self.shares[measure])
+
+    def harmonic(self) -> float:
+        """Harmonic mean of the three measures' means."""
+        return harmonic_mean([self.mean(measure) for measure in MEASURES])
+
+    def interval(self, measure: str, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval of the mean, from resampled edits."""
+        chance = random.Random(0)
+        values = self.shares[measure]
+        means = sorted(fmean(chance.choices(values, k=len(values))) for _ in range(_RESAMPLED))
+        tail = round((1 - level) / 2 * _RESAMPLED)
+        return means[tail], means[-1 - tail]
+
+
+class Gallery:
+    """Draws and judges pictures, each distinct one once.
+
+    Args:
+        pipe, judge: the model and who looks at its pictures.
+        seeds: of every prompt.
+        steps: of the sampler.
+        advance: told how many pictures were drawn.
+    """
+
+    def __init__(
+        self,
+        pipe: StableDiffusionPipeline,
+        judge: Judge,
+        seeds: Sequence[int],
+        steps: int = STEPS,
+        advance: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        self.pipe, self.judge, self.seeds, self.steps, self.advance = pipe, judge, list(seeds), steps, advance
+        self.encode = PipelineEncoder(pipe)
+        self._plain: dict[str, list[dict[str, str]]] = {}
+
+    def _draw(self, prompts: Sequence[str], context_map: object) -> dict[str, list[dict[str, str]]]:
+        texts = [prompt for prompt in prompts for _ in self.seeds]
+        images = generate(
+            self.pipe, texts, self.seeds * len(prompts), context_map, steps=self.steps, advance=self.advance
+        ) if texts else torch.zeros(0)  # fmt: skip
+        answers = self.judge.answers(images) if texts else []
+        count = len(self.seeds)
+        return {prompt: answers[n * count : (n + 1) * count] for n, prompt in enumerate(prompts)}
+
+    def answers(self, prompts: Sequence[str], context_map: object = None) -> dict[str, list[dict[str, str]]]:
+        """For each prompt the judge's answers, one for each seed."""
+        prompts = list(dict.fromkeys(prompts))
+        if context_map is not None:
+            return self._draw(prompts, context_map)
+        self._plain |= self._draw([prompt for prompt in prompts if prompt not in self._plain], None)
+        return {prompt: self._plain[prompt] for prompt in prompts}
+
+
+def score(gallery: Gallery, method: Method, edits: Sequence[SuiteEdit], together: int = 1) -> Scores:
+    """A method on all edits.
+
+    Args:
+        gallery: what draws and judges.
+        method: what is tried.
+        edits: what is asked.
+        together: how many of them are solved at once; each is then measured with all of its group in the model.
+    """
+    scores = Scores(method.name, together)
+    for start in range(0, len(edits), together):
+        group = edits[start : start + together]
+        context_map = method.solve(gallery.encode, group)
+        cases = [case for edit in group for cases in edit.measures.values() for case in cases]
+        prompt_of = {id(case): case.oracle if method.oracle else case.prompt for case in cases}
+        answers = gallery.answers([prompt_of[id(case)] for case in cases], context_map)
+        for edit in group:
+            for measure, own in edit.measures.items():
+                right = [
+                    all(answer[question] == value for question, value in case.wanted.items())
+                    for case in own
+                    for answer in answers[prompt_of[id(case)]]
+                ]
+                scores.shares[measure].append(fmean(right))
+    return scores

@@ -1,0 +1,66 @@
+"""The pocket model in a real ComfyUI: the same pictures as from diffusers, and edits on it."""
+
+import numpy as np
+import pytest
+import torch
+from comfy_graphs import Pipeline, distance, latent_of, text
+from PIL import Image
+
+SEED, STEPS, GUIDANCE = 7, 10, 3.0  # with ten steps both hosts' schedules fall on the same whole time steps
+
+
+class PocketGraph(Pipeline):
+    def __init__(self):
+        super(Pipeline, self).__init__()
+        self.named = {}
+        self.model, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
+
+    def draw(self, prompt):
+        empty = self.add("EmptyLatentImage", width=48, height=48, batch_size=1)
+        positive, negative = (self.add("CLIPTextEncode", clip=self.clip, text=text) for text in (prompt, ""))
+        self.sampled = self.add(
+            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=SEED,
+            steps=STEPS, cfg=GUIDANCE, sampler_name="euler", scheduler="normal", denoise=1.0,
+        )  # fmt: skip
+        self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/pocket")
+        return self.picture()
+
+
+def run(comfy, graph):
+    """Latent, and picture from -1 to 1."""
+    outputs = comfy.run(graph)
+    with Image.open(comfy.output(outputs[graph.named["picture"][0][0]]["images"][0])) as image:
+        picture = torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+    return latent_of(comfy, graph, outputs), picture
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    diffusers = pytest.importorskip("diffusers")
+    from edit_assumption.pocket.model import pipeline
+
+    pipe = pipeline()
+    pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config, timestep_spacing="linspace")
+    return pipe
+
+
+@pytest.mark.parametrize("source", [None, "a pack of roses"], ids=["plain", "edited"])
+def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
+    from edit_assumption.editing.edit import make_edit
+    from edit_assumption.editing.recipe import PromptPair, Recipe
+    from edit_assumption.pipelines.encoder import PipelineEncoder
+    from edit_assumption.pipelines.generate import generate
+
+    graph, context_map = PocketGraph(), None
+    if source:
+        node = graph.edit()
+        context_map = make_edit(Recipe((PromptPair(source, "a pack of blue roses"),)), PipelineEncoder(pipe)).context_map
+    ours, picture = run(comfy, graph.draw("roses in a field"))
+    theirs = generate(pipe, ["roses in a field"], [SEED], context_map, STEPS, GUIDANCE)[0]
+    assert ours.shape == (1, 16, 6, 6) and picture.shape == theirs.shape == (3, 48, 48)
+    # Eight bits a colour are half a 255th, which is 0.004 here; text and weights are in half precision.
+    assert float((picture - theirs).abs().max()) < 0.05 and float((picture - theirs).abs().mean()) < 0.004
+    if source:
+        assert "7 keys, 7 values" in text(graph.outputs, node)
+        plain, _ = run(comfy, PocketGraph().draw("roses in a field"))
+        assert distance(ours, plain) > 0.01
