@@ -21,11 +21,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_argument("--strength", type=float, default=1.0, help="from -2 to 2")
     demo.add_argument("--seed", type=int, default=0, help="of the first picture in each row")
     demo.add_argument("--out", type=Path, default=Path("edit-assumption-demo.png"), help="where the picture goes")
+    suite = commands.add_parser("evaluate", help="methods side by side on the pocket model")
+    suite.add_argument("--split", choices=("validation", "test", "all"), default="test", help="which edits of the suite")
+    suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; all if not given")
+    suite.add_argument("--seeds", type=int, default=24, help="pictures for each prompt")
+    suite.add_argument("--steps", type=int, default=12, help="of the sampler")
+    suite.add_argument(
+        "--together", type=int, nargs="+", default=[1], metavar="N", help="edits solved at once, such as 1 10 50"
+    )
+    suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
+    suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
     options = parser.parse_args(arguments)
     try:
-        from .pipelines.demo import run_demo
-
-        print(run_demo(options.source, options.destination, options.preserve, options.strength, options.seed, options.out))
+        print(_run(options))
     except EditError as error:
         print(error, file=sys.stderr)
         return 2
@@ -33,3 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'The package “{error.name}” is missing; run: pip install -e ".[demo]"', file=sys.stderr)
         return 2
     return 0
+
+
+def _run(options: argparse.Namespace) -> str:
+    if options.command == "demo":
+        from .pipelines.demo import run_demo
+
+        return run_demo(options.source, options.destination, options.preserve, options.strength, options.seed, options.out)
+    from .evaluation.run import evaluate
+
+    return evaluate(options.split, options.method, options.seeds, options.steps, options.together, options.edits, options.out)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -14,6 +16,8 @@ from ..editing.edit import make_edit
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.moments import second_moment
 from ..editing.recipe import PromptPair, Recipe
+from ..pocket.captions import caption, random_sample, random_words
+from ..pocket.words import ALL
 from .suite import SuiteEdit
 
 Solver = Callable[[Encode, Sequence[SuiteEdit]], ContextMap | None]
@@ -87,3 +91,29 @@ class Ours:
         known = dict(zip(prompts, encode(prompts), strict=True))
         moment = second_moment([known[text] for text in self.captions], self.positions) if self.captions else None
         return solve(columns_of(recipe, known, self.positions), self.regularization, moment=moment).context_map
+
+
+def ordinary_captions(count: int = 400) -> tuple[str, ...]:
+    """Captions as the pocket model was trained on; always the same."""
+    chance = random.Random("ordinary captions")
+    return tuple(dict.fromkeys(random_sample(chance).caption(random_words(chance)) for _ in range(count)))
+
+
+def neutral_prompts() -> tuple[str, ...]:
+    """Every thing by its bare name, to be kept."""
+    return tuple(caption(thing, {}) for thing in ALL.values())
+
+
+def all_methods() -> dict[str, Method]:
+    """Name to method, in the order of the tables."""
+    captions, neutral = ordinary_captions(), neutral_prompts()
+    methods = [
+        Method("unedited", unchanged),
+        Method("oracle", unchanged, oracle=True),
+        Method("TIME", time_as_published),
+        Method("UCE", partial(uce, preserve=neutral)),
+        Method("words", Ours()),
+        Method("words, captions", Ours(10.0, captions=captions)),
+        Method("words, captions, preserve", Ours(10.0, captions=captions, preserve=neutral)),
+    ]
+    return {method.name: method for method in methods}

@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the captions to try")
     parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()
-    judge = load_judge(options.weights / "judge.safetensors")
+    judge = load_judge(options.weights)
     results = {"judge, unseen drawings": judge_accuracy(judge, options.drawings)}
     pipe = pipeline(options.weights)
     for kind, counts in model_accuracy(pipe, judge, options.repeats, options.share).items():

@@ -13,7 +13,7 @@ from .model import WEIGHTS
 from .scenes import SIDE, Scene
 from .words import ALL, ATTRIBUTES
 
-JUDGE_FILE = WEIGHTS / "judge.safetensors"
+_FILE = "judge.safetensors"
 QUESTIONS: dict[str, tuple[str, ...]] = {"thing": tuple(ALL), **ATTRIBUTES}
 """What it is asked, and the possible answers."""
 
@@ -70,14 +70,14 @@ def targets(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
     }
 
 
-def save_judge(judge: Judge, path: Path = JUDGE_FILE) -> None:
+def save_judge(judge: Judge, folder: Path = WEIGHTS) -> None:
     """In half precision."""
     tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in judge.state_dict().items()}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _FILE)
 
 
-def load_judge(path: Path = JUDGE_FILE) -> Judge:
+def load_judge(folder: Path = WEIGHTS) -> Judge:
     """The trained judge."""
     judge = Judge()
-    judge.load_state_dict(load_file(path))
+    judge.load_state_dict(load_file(folder / _FILE))
     return judge.float().eval()

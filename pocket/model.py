@@ -12,7 +12,7 @@ from .scenes import SIDE
 from .tokenizer import LENGTH
 
 WIDTH = 128
-LATENT_CHANNELS = 16
+LATENT_CHANNELS = 32
 DOWNSCALING = 8
 GROUPS = 8
 WEIGHTS = Path(__file__).parent / "weights"
@@ -20,7 +20,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def new_vae() -> AutoencoderKL:
-    """(3, 48, 48) pictures to (16, 6, 6) latents and back."""
+    """(3, 48, 48) pictures to (32, 6, 6) latents and back."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,

@@ -10,6 +10,8 @@ import torch
 from .model import WEIGHTS
 from .training import fast_allocator
 
+STAGES = ("vae", "model", "judge")
+
 
 def main() -> None:
     """Parse the command line and train what is not trained yet."""
@@ -18,22 +20,33 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("pocket-training"), help="where checkpoints, logs and results go")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--vae-steps", type=int, default=7000)
-    parser.add_argument("--vae-batch", type=int, default=16)
-    parser.add_argument("--pictures", type=int, default=65536, help="that the diffusion model sees")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="all, in this order, unless said")
+    parser.add_argument("--vae-steps", type=int, default=6000)
+    parser.add_argument("--vae-batch", type=int, default=10)
+    parser.add_argument("--pictures", type=int, default=60000, help="that the diffusion model learns from")
     parser.add_argument("--steps", type=int, default=10000)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--judge-steps", type=int, default=3000)
+    parser.add_argument("--judge-batch", type=int, default=64)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
 
     from . import stages
+    from .judge import save_judge
 
     folder, seed, device = options.folder, options.seed, options.device
-    vae = stages.train_vae(folder, options.vae_steps, options.vae_batch, seed, device)
-    latents = stages.make_latents(vae, folder / "latents.pt", options.pictures, seed, device)
-    scale = 1.0 / float(latents.float().std())
-    modules = stages.train_model(folder, latents * scale, options.steps, options.batch, seed, device)
-    stages.export(options.out, vae, scale, modules)
+    basis = stages.make_basis(folder, seed)
+    vae = modules = None
+    if "vae" in options.stages:
+        vae = stages.train_vae(folder, basis, options.vae_steps, options.vae_batch, seed, device)
+    if "model" in options.stages:
+        latents = stages.make_latents(basis, folder / "latents.pt", options.pictures, seed)
+        modules = stages.train_model(folder, latents, options.steps, options.batch, seed, device)
+    if vae is not None and modules is not None:
+        stages.export(options.out, vae, basis.scale, modules)
+    if "judge" in options.stages:
+        options.out.mkdir(parents=True, exist_ok=True)
+        save_judge(stages.train_judge(folder, options.judge_steps, options.judge_batch, seed, device), options.out)
 
 
 if __name__ == "__main__":
