@@ -1,0 +1,107 @@
+"""The suite's edits and the arithmetic of the measures; no picture is drawn."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+pytest.importorskip("diffusers", reason="diffusers is not installed")
+
+from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score
+from edit_assumption.evaluation.methods import Method, all_methods, unchanged
+from edit_assumption.evaluation.suite import pocket_suite
+from edit_assumption.pocket.tokenizer import unknown_words
+
+
+def test_the_suite_has_what_it_needs():
+    suite = pocket_suite()
+    assert len(suite) >= 60 and suite == pocket_suite()
+    assert {edit.split for edit in suite} == {"validation", "test"}
+    assert len({(edit.source, edit.destination) for edit in suite}) == len(suite)
+    for edit in suite:
+        assert [len(cases) for cases in edit.measures.values()] == [1, 5, 5]
+        cases = [case for cases in edit.measures.values() for case in cases]
+        assert not any(unknown_words(text) for case in cases for text in (case.prompt, case.oracle))
+        assert len({case.prompt for case in cases}) == 11
+        asked = edit.efficacy[0].wanted
+        assert all(case.wanted == asked and case.prompt != case.oracle for case in edit.generality)
+        for case in edit.specificity:
+            assert case.prompt == case.oracle and case.wanted["thing"] != asked["thing"]
+            assert case.wanted.get(edit.attribute) != asked[edit.attribute]
+
+
+class Answers(Gallery):
+    """Answers as told, in place of drawing."""
+
+    def __init__(self, told):
+        self.told, self.encode, self.asked = told, None, []
+
+    def answers(self, prompts, context_map=None):
+        self.asked.append((tuple(prompts), context_map))
+        return {prompt: self.told(prompt, context_map) for prompt in prompts}
+
+
+EDITS = pocket_suite()[:4]
+
+
+def test_shares_are_those_of_the_pictures_that_show_everything_asked():
+    edit = EDITS[0]
+
+    def told(prompt, context_map):
+        case = next(case for cases in edit.measures.values() for case in cases if case.prompt == prompt)
+        right = dict(case.wanted)
+        return [right, {**right, "thing": "nothing"}, {**right, edit.attribute: "other"}, right]
+
+    # A case that asks for the attribute alone, so that its thing does not count.
+    bare = replace(
+        edit, efficacy=(replace(edit.efficacy[0], wanted={edit.attribute: edit.efficacy[0].wanted[edit.attribute]}),)
+    )
+    assert score(Answers(told), Method("any", unchanged), [edit]).shares == {measure: [0.5] for measure in MEASURES}
+    found = score(Answers(lambda *_: [{**wanted, "thing": "x"}]), Method("any", unchanged), [bare])
+    assert found.shares == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0]}
+
+
+def test_the_oracle_writes_the_destination_and_groups_share_a_map():
+    gallery = Answers(lambda *_: [{"thing": "x"}])
+    score(gallery, Method("oracle", unchanged, oracle=True), EDITS[:1])
+    assert EDITS[0].destination in gallery.asked[0][0] and EDITS[0].source not in gallery.asked[0][0]
+    maps = []
+
+    def solve(encode, edits):
+        maps.append((len(edits), ContextMap.identity(4)))
+        return maps[-1][1]
+
+    scores = score(gallery, Method("any", solve), EDITS, together=3)
+    assert [count for count, _ in maps] == [3, 1]
+    assert [context_map for _, context_map in gallery.asked[1:]] == [context_map for _, context_map in maps]
+    assert all(len(shares) == 4 for shares in scores.shares.values())
+
+
+def test_means_and_intervals():
+    scores = Scores("any", 1, {"efficacy": [1.0, 0.0, 1.0, 1.0], "generality": [0.5] * 4, "specificity": [0.75] * 4})
+    assert scores.mean("efficacy") == 0.75
+    assert scores.harmonic() == pytest.approx(3 / (1 / 0.75 + 1 / 0.5 + 1 / 0.75))
+    assert scores.interval("generality") == (0.5, 0.5)
+    low, high = scores.interval("efficacy")
+    assert low < 0.75 < high <= 1
+
+
+def test_every_method_gives_a_map_of_the_whole_group():
+    class Encoder:
+        def __call__(self, prompts):
+            from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+
+            encoded = []
+            for prompt in prompts:
+                words = prompt.split()
+                generator = torch.Generator().manual_seed(sum(map(ord, prompt)))
+                rows = torch.randn(32, 16, generator=generator)
+                tokens = ("<start>", *words, *["<end>"] * (31 - len(words)))
+                encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), 32),), rows))
+            return encoded
+
+    for name, method in all_methods().items():
+        context_map = method.solve(Encoder(), EDITS)
+        assert (context_map is None) == (name in ("unedited", "oracle"))
+        assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
