@@ -54,9 +54,8 @@ def test_shares_are_those_of_the_pictures_that_show_everything_asked():
         return [right, {**right, "thing": "nothing"}, {**right, edit.attribute: "other"}, right]
 
     # A case that asks for the attribute alone, so that its thing does not count.
-    bare = replace(
-        edit, efficacy=(replace(edit.efficacy[0], wanted={edit.attribute: edit.efficacy[0].wanted[edit.attribute]}),)
-    )
+    wanted = {edit.attribute: edit.efficacy[0].wanted[edit.attribute]}
+    bare = replace(edit, efficacy=(replace(edit.efficacy[0], wanted=wanted),))
     assert score(Answers(told), Method("any", unchanged), [edit]).shares == {measure: [0.5] for measure in MEASURES}
     found = score(Answers(lambda *_: [{**wanted, "thing": "x"}]), Method("any", unchanged), [bare])
     assert found.shares == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0]}
