@@ -112,7 +112,7 @@ class Bench:
 
         import nodes
 
-        side, steps, rounds = (16, 2, 4) if self.quick else (32, 2, 5)
+        side, steps, rounds = 16, 2, 4 if self.quick else 12
         latent = {"samples": torch.zeros(1, 4, side, side)}
         positive, negative = (
             [[cond, {"pooled_output": pooled}]]

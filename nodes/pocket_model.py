@@ -178,4 +178,4 @@ class LoadPocketModel(io.ComfyNode):
         return io.NodeOutput(load_model(), load_clip(), load_vae())
 
 
-NODES = [LoadPocketModel]
+NODES = [LoadPocketModel] if WEIGHTS.exists() else []  # offered once the trained model is there

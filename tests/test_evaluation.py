@@ -1,5 +1,6 @@
 """The suite's edits and the arithmetic of the measures; no picture is drawn."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.evaluation import report
 from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score
 from edit_assumption.evaluation.methods import Method, all_methods, unchanged
 from edit_assumption.evaluation.suite import pocket_suite
@@ -104,3 +106,13 @@ def test_every_method_gives_a_map_of_the_whole_group():
         context_map = method.solve(Encoder(), EDITS)
         assert (context_map is None) == (name in ("unedited", "oracle"))
         assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
+
+
+def test_the_report_has_numbers_and_pictures(tmp_path):
+    shares = {"efficacy": [1.0, 0.5], "generality": [0.5, 0.5], "specificity": [1.0, 1.0]}
+    results = [Scores("one", 1, shares), Scores("two", 1, shares), Scores("one", 10, shares)]
+    text = report.write(results, tmp_path, {"seeds": 3})
+    assert "| one | 10 | 75.0 (50–100) | 50.0 (50–50) | 100.0 (100–100) | 69.2 |" in text
+    answer = json.loads((tmp_path / "results.json").read_text())
+    assert answer["seeds"] == 3 and answer["results"][2] == {"method": "one", "together": 10, "shares": shares}
+    assert {file.name for file in tmp_path.iterdir()} == {"results.json", "table.md", "methods.png", "together.png"}
