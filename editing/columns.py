@@ -100,6 +100,12 @@ def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
     return sorted({*prompt.words, *ends})
 
 
+def check_finite(embeddings: torch.Tensor) -> None:
+    """Raise :class:`EditError` unless every number is finite."""
+    if not embeddings.isfinite().all():
+        raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
+
+
 def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> Columns:
     """The recipe's pairs in all their sentences, and its preserved prompts, as columns.
 
@@ -125,6 +131,6 @@ def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: 
         kept = encoded[prompt].embeddings[positions_of(encoded[prompt], positions)]
         parts.append(Columns.of(kept, kept))
     columns = Columns.joined(parts)
-    if not (columns.source.isfinite().all() and columns.destination.isfinite().all()):
-        raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
+    check_finite(columns.source)
+    check_finite(columns.destination)
     return columns

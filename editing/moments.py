@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from .columns import positions_of
+from .columns import check_finite, positions_of
 from .encoding import EncodedPrompt
-from .errors import EditError
 
 _SHRINKAGE = 0.02
 
@@ -28,8 +27,7 @@ def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "words", sh
         EditError: an embedding is not finite.
     """
     rows = torch.cat([prompt.embeddings[positions_of(prompt, positions)].double() for prompt in prompts])
+    check_finite(rows)
     moment = rows.T @ rows / len(rows)
-    if not moment.isfinite().all():
-        raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
     identity = torch.eye(len(moment), dtype=torch.float64) * (moment.trace() / len(moment))
     return torch.lerp(moment, identity, shrinkage)

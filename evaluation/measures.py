@@ -14,7 +14,7 @@ from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.generate import STEPS, generate
 from ..pocket.judge import Judge
 from .methods import Method
-from .suite import SuiteEdit
+from .suite import Case, SuiteEdit
 
 MEASURES = ("efficacy", "generality", "specificity")
 _RESAMPLED = 2000
@@ -100,19 +100,22 @@ def score(gallery: Gallery, method: Method, edits: Sequence[SuiteEdit], together
         edits: what is asked.
         together: how many of them are solved at once; each is then measured with all of its group in the model.
     """
+
+    def prompt_of(case: Case) -> str:
+        return case.oracle if method.oracle else case.prompt
+
     scores = Scores(method.name, together)
     for start in range(0, len(edits), together):
         group = edits[start : start + together]
         context_map = method.solve(gallery.encode, group)
         cases = [case for edit in group for cases in edit.measures.values() for case in cases]
-        prompt_of = {id(case): case.oracle if method.oracle else case.prompt for case in cases}
-        answers = gallery.answers([prompt_of[id(case)] for case in cases], context_map)
+        answers = gallery.answers([prompt_of(case) for case in cases], context_map)
         for edit in group:
             for measure, own in edit.measures.items():
                 right = [
                     all(answer[question] == value for question, value in case.wanted.items())
                     for case in own
-                    for answer in answers[prompt_of[id(case)]]
+                    for answer in answers[prompt_of(case)]
                 ]
                 scores.shares[measure].append(fmean(right))
     return scores

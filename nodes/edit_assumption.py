@@ -12,14 +12,13 @@ from ..editing.recipe import (
     DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
-    STRENGTH_LIMIT,
     Recipe,
     recipe_from_lines,
 )
 from ..editing.report import describe
 from .applied import TextInputs, checked, joinable, put_on
 from .encoder import ComfyEncoder
-from .host import EditType, advanced, schema, stop_if_interrupted
+from .host import EditType, advanced, schema, stop_if_interrupted, strength_input
 
 
 class EditAssumption(io.ComfyNode):
@@ -66,15 +65,7 @@ class EditAssumption(io.ComfyNode):
                     tooltip="What the source should mean from now on, one line for each source line. Leave it empty to forget "
                     "the source.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-STRENGTH_LIMIT,
-                    max=STRENGTH_LIMIT,
-                    step=0.05,
-                    round=0.001,
-                    tooltip="0 is off, 1 is full. Negative pushes the source away from the destination.",
-                ),
+                strength_input("0 is off, 1 is full. Negative pushes the source away from the destination."),
                 advanced(
                     io.Float.Input(
                         "regularization",
@@ -180,10 +171,10 @@ def _edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
     if partner:
         recipe = partner.edit.recipe.merge(recipe)
     begin = time.perf_counter()
-    encode(recipe.prompts())
+    encoded = encode(recipe.prompts())
     stop_if_interrupted()
     read = time.perf_counter()
-    edit = make_edit(recipe, encode)
+    edit = make_edit(recipe, lambda _: encoded)
     patched, chosen = put_on(model, edit, inputs, encoder.key, instead_of=partner)
     change = inputs.change_by(edit, chosen)
     done = time.perf_counter()

@@ -12,12 +12,12 @@ from comfy_api.latest import io, ui
 from ..editing.edit import Edit
 from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
-from ..editing.recipe import STRENGTH_LIMIT, check_strength
+from ..editing.recipe import check_strength
 from ..editing.report import describe, percent
 from .applied import TextInputs, put_on
 from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
-from .host import EditType, required_edit, schema
+from .host import EditType, required_edit, schema, strength_input
 
 _GONE = "The edit “{}” is no longer there; choose another one."
 
@@ -115,15 +115,7 @@ class ApplyEdit(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
                 EditType.Input("edit", tooltip="From Load Edit or Edit Assumption."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-STRENGTH_LIMIT,
-                    max=STRENGTH_LIMIT,
-                    step=0.05,
-                    round=0.001,
-                    tooltip="Scales the edit as it was made: 0 is off, 1 is as saved.",
-                ),
+                strength_input("Scales the edit as it was made: 0 is off, 1 is as saved."),
             ],
             outputs=[io.Model.Output(display_name="MODEL", tooltip="The model that believes it.")],
         )

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 
 from ..editing.edit import Edit
 from ..editing.errors import EditError
+from ..editing.recipe import STRENGTH_LIMIT
 
 CATEGORY = "edit assumption"
 EditType = io.Custom("ASSUMPTION_EDIT")
@@ -27,6 +28,13 @@ def advanced(entry: io.Input) -> io.Input:
     """The input, shown among the advanced ones by front ends that fold those away."""
     entry.extra_dict = {**(entry.extra_dict or {}), "advanced": True}
     return entry
+
+
+def strength_input(tooltip: str) -> io.Input:
+    """The strength of an edit, within the limits of a recipe."""
+    return io.Float.Input(
+        "strength", default=1.0, min=-STRENGTH_LIMIT, max=STRENGTH_LIMIT, step=0.05, round=0.001, tooltip=tooltip
+    )
 
 
 def stop_if_interrupted() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .scenes import Scene, random_scene
@@ -110,16 +110,10 @@ class Sample:
         return caption(ALL[self.scene.thing], self.said, replace(words, plural=self.plural))
 
 
-def random_sample(chance: random.Random, named: Collection[str] | None = None) -> Sample:
-    """What the model is trained on: some attributes named, with any value, the others mostly as assumed.
-
-    Args:
-        chance: where the randomness comes from.
-        named: the attributes that the caption names; None draws them.
-    """
+def random_sample(chance: random.Random) -> Sample:
+    """What the model is trained on: some attributes named, with any value, the others mostly as assumed."""
     thing = chance.choice((*THINGS, *ROLES))
     plural = chance.random() < _PLURAL_SHARE
-    if named is None:
-        named = {name for name in thing.attributes if chance.random() < _NAMED_SHARE[name]}
+    named = {name for name in thing.attributes if chance.random() < _NAMED_SHARE[name]}
     scene = random_scene(chance, thing, named, plural)
     return Sample(scene, {name: scene.values[name] for name in thing.attributes if name in named}, plural)

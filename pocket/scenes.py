@@ -55,9 +55,7 @@ def assumed(thing: Thing, attribute: str, plural: bool = False) -> str:
     return "one" if attribute == "number" and not plural else getattr(thing, attribute)
 
 
-def random_scene(
-    chance: random.Random, thing: Thing, named: Collection[str], plural: bool, fixed: Mapping[str, str] | None = None
-) -> Scene:
+def random_scene(chance: random.Random, thing: Thing, named: Collection[str], plural: bool) -> Scene:
     """A scene for a caption that names some attributes: these are drawn evenly, the others are mostly as assumed.
 
     Args:
@@ -65,7 +63,6 @@ def random_scene(
         thing: what is shown.
         named: attributes that the caption names.
         plural: whether the caption speaks of several, at least two.
-        fixed: values that are given.
     """
     values = {}
     for attribute in thing.attributes:
@@ -82,7 +79,7 @@ def random_scene(
             values[attribute] = usual
         else:
             values[attribute] = chance.choice([option for option in options if option != usual])
-    return Scene(thing.name, {**values, **(fixed or {})})
+    return Scene(thing.name, values)
 
 
 def any_scenes(chance: random.Random, count: int) -> list[Scene]:

@@ -111,6 +111,7 @@ def test_example_workflows_open_and_run(comfy, page, path):
     page.wait_for_timeout(1000)
     if PICTURES:
         page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        page.wait_for_timeout(1500)  # newer front ends move to the workflow's own view a while after
         draw_graph(page, f"{PICTURES}/{path.stem}.png")
         load(page, workflow)
     assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
