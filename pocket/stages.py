@@ -6,16 +6,17 @@ import random
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from tqdm import tqdm
+from transformers import CLIPTextModel
 
 from .basis import Basis
-from .captions import Sample, random_words
+from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
-from .judge import Judge, targets
-from .model import LATENT_CHANNELS, new_scheduler, new_text_model, new_unet, new_vae
+from .judge import QUESTIONS, Judge, targets
+from .model import LATENT_CHANNELS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae
 from .scenes import any_scenes
 from .tokenizer import token_ids, write_tokenizer
 from .training import Run
@@ -80,15 +81,41 @@ def make_latents(basis: Basis, path: Path, count: int, seed: int) -> torch.Tenso
     return torch.load(path, weights_only=True)
 
 
-def train_model(
-    folder: Path, latents: torch.Tensor, steps: int, batch: int, seed: int, device: str
-) -> dict[str, torch.nn.Module]:
-    """The text encoder and the UNet together, on velocity; an epoch has its own order and its own wording of the captions."""
+def train_text(folder: Path, steps: int, batch: int, seed: int, device: str) -> CLIPTextModel:
+    """The text encoder, from captions alone: at every token it says what the picture will show, as far as it has read.
+
+    Stable Diffusion's encoder also comes from a training of its own (CLIP) and stays as it is while the diffusion model learns.
+    """
     tokenizer = write_tokenizer(folder / "tokenizer")
     torch.manual_seed(seed)
-    text, unet = new_text_model(tokenizer).to(device), new_unet().to(device, memory_format=torch.channels_last)
+    text = new_text_model(tokenizer).to(device)
+    heads = torch.nn.ModuleDict({question: torch.nn.Linear(WIDTH, len(answers)) for question, answers in QUESTIONS.items()})
+    run = Run(folder, "text", {"text": text, "heads": heads.to(device)}, steps, rate=2e-3, average=0.99)
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        chance = random.Random(f"text {seed} {step}")
+        samples = [random_sample(chance) for _ in range(batch)]
+        ids = torch.tensor(token_ids(tokenizer, [sample.caption(random_words(chance)) for sample in samples]), device=device)
+        hidden = text(ids).last_hidden_state
+        losses = {}
+        for question, right in targets([sample.scene for sample in samples]).items():
+            everywhere = right.to(device)[:, None].expand(ids.shape)
+            losses[question] = functional.cross_entropy(heads[question](hidden).flatten(0, 1), everywhere.flatten())
+        return sum(losses.values()), {question: float(loss.detach()) for question, loss in losses.items()}
+
+    run.train(loss_of)
+    return run.averaged["text"]
+
+
+def train_unet(
+    folder: Path, text: CLIPTextModel, latents: torch.Tensor, steps: int, batch: int, seed: int, device: str
+) -> UNet2DConditionModel:
+    """The UNet, on velocity; an epoch has its own order and its own wording of the captions."""
+    tokenizer = write_tokenizer(folder / "tokenizer")
+    torch.manual_seed(seed)
+    unet = new_unet().to(device, memory_format=torch.channels_last)
     scheduler = new_scheduler()
-    run = Run(folder, "model", {"text": text, "unet": unet}, steps, rate=1e-3, average=0.9995)
+    run = Run(folder, "unet", {"unet": unet}, steps, rate=1e-3, average=0.999)
     count = len(latents)
     samples: list[Sample] = [sample_number(f"model {seed}", number)[0] for number in range(count)]
     epoch_length = count // batch
@@ -102,7 +129,8 @@ def train_model(
         numbers = orders[epoch][place * batch : (place + 1) * batch]
         chance = random.Random(step)
         captions = ["" if chance.random() < _DROPPED else samples[n].caption(random_words(chance)) for n in numbers.tolist()]
-        context = text(torch.tensor(token_ids(tokenizer, captions), device=device)).last_hidden_state
+        with torch.no_grad():
+            context = text(torch.tensor(token_ids(tokenizer, captions), device=device)).last_hidden_state
         clean = latents[numbers].to(device, torch.float32, memory_format=torch.channels_last)
         noise = torch.randn_like(clean)
         times = torch.randint(0, scheduler.config.num_train_timesteps, (len(clean),), device=device)
@@ -111,7 +139,7 @@ def train_model(
         return functional.mse_loss(unet(noisy, times, context).sample, wanted), {}
 
     run.train(loss_of)
-    return run.averaged
+    return run.averaged["unet"]
 
 
 def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) -> Judge:
@@ -138,10 +166,10 @@ def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) ->
     return judge.eval()
 
 
-def export(folder: Path, vae: AutoencoderKL, scale: float, modules: dict[str, torch.nn.Module]) -> None:
+def export(folder: Path, vae: AutoencoderKL, scale: float, text: CLIPTextModel, unet: UNet2DConditionModel) -> None:
     """The trained model as an ordinary diffusers pipeline in half precision."""
     vae.register_to_config(scaling_factor=scale)
-    parts = {"vae": vae, "text_encoder": modules["text"], "unet": modules["unet"]}
+    parts = {"vae": vae, "text_encoder": text, "unet": unet}
     pipe = StableDiffusionPipeline(
         **{name: part.to("cpu", torch.float16) for name, part in parts.items()},
         tokenizer=write_tokenizer(folder / "tokenizer"),

@@ -10,7 +10,7 @@ import torch
 from .model import WEIGHTS
 from .training import fast_allocator
 
-STAGES = ("vae", "model", "judge")
+STAGES = ("vae", "text", "unet", "judge")
 
 
 def main() -> None:
@@ -23,8 +23,10 @@ def main() -> None:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="all, in this order, unless said")
     parser.add_argument("--vae-steps", type=int, default=6000)
     parser.add_argument("--vae-batch", type=int, default=10)
-    parser.add_argument("--pictures", type=int, default=60000, help="that the diffusion model learns from")
-    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--text-steps", type=int, default=1000)
+    parser.add_argument("--text-batch", type=int, default=128)
+    parser.add_argument("--pictures", type=int, default=40000, help="that the diffusion model learns from")
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--judge-steps", type=int, default=3000)
     parser.add_argument("--judge-batch", type=int, default=64)
@@ -36,14 +38,16 @@ def main() -> None:
 
     folder, seed, device = options.folder, options.seed, options.device
     basis = stages.make_basis(folder, seed)
-    vae = modules = None
+    vae = text = unet = None
     if "vae" in options.stages:
         vae = stages.train_vae(folder, basis, options.vae_steps, options.vae_batch, seed, device)
-    if "model" in options.stages:
+    if {"text", "unet"} & set(options.stages):
+        text = stages.train_text(folder, options.text_steps, options.text_batch, seed, device)
+    if "unet" in options.stages:
         latents = stages.make_latents(basis, folder / "latents.pt", options.pictures, seed)
-        modules = stages.train_model(folder, latents, options.steps, options.batch, seed, device)
-    if vae is not None and modules is not None:
-        stages.export(options.out, vae, basis.scale, modules)
+        unet = stages.train_unet(folder, text, latents, options.steps, options.batch, seed, device)
+    if vae is not None and unet is not None:
+        stages.export(options.out, vae, basis.scale, text, unet)
     if "judge" in options.stages:
         options.out.mkdir(parents=True, exist_ok=True)
         save_judge(stages.train_judge(folder, options.judge_steps, options.judge_batch, seed, device), options.out)
