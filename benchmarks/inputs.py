@@ -15,8 +15,8 @@ _START, _END = 49406, 49407
 
 
 def recipe() -> Recipe:
-    """One pair in four sentences: itself and the three default augmentations."""
-    return Recipe(pairs=(PromptPair("a pack of roses", "a pack of blue roses"),))
+    """One pair in four sentences: itself and the three default augmentations; the paper's problem."""
+    return Recipe(pairs=(PromptPair("a pack of roses", "a pack of blue roses"),), regularizer="identity")
 
 
 def projections() -> list[torch.Tensor]:
@@ -56,7 +56,8 @@ def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
 
 def synthetic_recipe(pairs: int) -> Recipe:
     """So many different pairs, each in four sentences."""
-    return Recipe(pairs=tuple(PromptPair(f"a thing number {n}", f"a blue thing number {n}") for n in range(pairs)))
+    lines = tuple(PromptPair(f"a thing number {n}", f"a blue thing number {n}") for n in range(pairs))
+    return Recipe(pairs=lines, regularizer="identity")
 
 
 def synthetic_encode(prompts: Sequence[str]) -> list[EncodedPrompt]:

@@ -1,18 +1,20 @@
-"""The second moment of ordinary prompts' tokens: the directions of the embedding space that prompts use."""
+"""The second moment of ordinary captions' tokens: the directions of the embedding space that prompts use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
+from .captions import ordinary_captions
 from .columns import check_finite, positions_of
-from .encoding import EncodedPrompt
+from .encoding import Encode, EncodedPrompt
 
 _SHRINKAGE = 0.02
+_AT_ONCE = 16
 
 
-def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "words", shrinkage: float = _SHRINKAGE) -> torch.Tensor:
+def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all", shrinkage: float = _SHRINKAGE) -> torch.Tensor:
     """S, the mean of c c^T over the tokens of all prompts, drawn a little towards the identity so that it has an inverse.
 
     Args:
@@ -26,8 +28,27 @@ def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "words", sh
     Raises:
         EditError: an embedding is not finite.
     """
-    rows = torch.cat([prompt.embeddings[positions_of(prompt, positions)].double() for prompt in prompts])
-    check_finite(rows)
-    moment = rows.T @ rows / len(rows)
+    total, count = torch.zeros(1, dtype=torch.float64), 0
+    for prompt in prompts:
+        rows = prompt.embeddings[positions_of(prompt, positions)].double()
+        check_finite(rows)
+        total, count = total + rows.T @ rows, count + len(rows)
+    moment = total / count
     identity = torch.eye(len(moment), dtype=torch.float64) * (moment.trace() / len(moment))
     return torch.lerp(moment, identity, shrinkage)
+
+
+def batches(captions: Sequence[str]) -> list[Sequence[str]]:
+    """The captions in the parts in which :func:`caption_moment` encodes them."""
+    return [captions[start : start + _AT_ONCE] for start in range(0, len(captions), _AT_ONCE)]
+
+
+def caption_moment(encode: Encode, captions: Sequence[str] | None = None) -> torch.Tensor:
+    """S of a text encoder, (width, width) in float64.
+
+    Args:
+        encode: the text encoder; called with a few captions at a time.
+        captions: what is ordinary to it; None means :func:`~.captions.ordinary_captions`.
+    """
+    texts = ordinary_captions() if captions is None else captions
+    return second_moment(prompt for batch in batches(texts) for prompt in encode(batch))

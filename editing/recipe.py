@@ -9,8 +9,9 @@ Text form, one line an edit::
     = a pack of tulips                       # preserve
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
-below it; ``! regularization: 0.2``, ``! projections: values`` and ``! blocks: mid, up`` hold for the whole recipe. A
-backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as part of the text.
+below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! projections: values`` and ``! blocks: mid, up`` hold
+for the whole recipe. A backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as
+part of the text.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .errors import EditError
 
 DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 DEFAULT_REGULARIZATION = 0.1
+REGULARIZERS = ("captions", "identity")
 PROJECTION_CHOICES = ("keys and values", "values", "keys")
 STRENGTH_LIMIT = 2.0
 
@@ -98,8 +100,9 @@ class Recipe:
     """Everything that decides an edit, apart from the text encoder.
 
     Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
-    changes the result, not even in the last bit. ``blocks`` limits the edit to some blocks of the model
-    (see :func:`~.projections.select`); empty means all.
+    changes the result, not even in the last bit. ``regularizer`` says what is held in place: the directions that ordinary
+    "captions" use, or the "identity", every direction alike, as TIME has it. ``blocks`` limits the edit to some blocks of the
+    model (see :func:`~.projections.select`); empty means all.
     """
 
     pairs: tuple[PromptPair, ...]
@@ -107,6 +110,7 @@ class Recipe:
     regularization: float = DEFAULT_REGULARIZATION
     projections: str = PROJECTION_CHOICES[0]
     blocks: tuple[str, ...] = field(default=())
+    regularizer: str = REGULARIZERS[0]
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -118,9 +122,11 @@ class Recipe:
             "regularization",
             _number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
         )
-        if self.projections not in PROJECTION_CHOICES:
-            choices = ", ".join(f"“{choice}”" for choice in PROJECTION_CHOICES)
-            raise EditError(f"The projections “{self.projections}” are not known; choose one of {choices}.")
+        for name, known in (("projections", PROJECTION_CHOICES), ("regularizer", REGULARIZERS)):
+            if getattr(self, name) not in known:
+                choices = ", ".join(f"“{choice}”" for choice in known)
+                verb = "are" if name.endswith("s") else "is"
+                raise EditError(f"The {name} “{getattr(self, name)}” {verb} not known; choose one of {choices}.")
         if not self.pairs:
             raise EditError("The recipe has no edit; add a line such as: a pack of roses -> a pack of blue roses")
 
@@ -135,9 +141,9 @@ class Recipe:
         return list(dict.fromkeys([*texts, *self.preserve]))
 
     def shares_settings(self, other: Recipe) -> bool:
-        """Whether both can be solved together: same projections, blocks and regularization."""
-        mine = (self.regularization, self.projections, self.blocks)
-        return mine == (other.regularization, other.projections, other.blocks)
+        """Whether both can be solved together: same projections, blocks, regularizer and regularization."""
+        names = ("regularization", "projections", "blocks", "regularizer")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def merge(self, other: Recipe) -> Recipe:
         """Both recipes as one joint recipe. Raises :class:`EditError` when their settings differ."""
@@ -148,6 +154,8 @@ class Recipe:
     def to_text(self) -> str:
         """The recipe as lines; :func:`parse_recipe` gives back an equal recipe."""
         lines = []
+        if self.regularizer != REGULARIZERS[0]:
+            lines.append(f"! regularizer: {self.regularizer}")
         if self.regularization != DEFAULT_REGULARIZATION:
             lines.append(f"! regularization: {self.regularization!r}")
         if self.projections != PROJECTION_CHOICES[0]:
@@ -252,11 +260,14 @@ def _parse_preserve(line: str) -> str:
     return prompt
 
 
+_SETTINGS = ("augmentations", "regularizer", "regularization", "projections", "blocks")
+
+
 def _parse_setting(line: str) -> tuple[str, Any]:
     name, colon, value = line.partition(":")
     name = tidy(name)
-    if not colon or name not in ("augmentations", "regularization", "projections", "blocks"):
-        raise EditError("a line with “!” sets augmentations, regularization, projections or blocks, such as: ! blocks: mid")
+    if not colon or name not in _SETTINGS:
+        raise EditError(f"a line with “!” sets {', '.join(_SETTINGS[:-1])} or {_SETTINGS[-1]}, such as: ! blocks: mid")
     if name == "augmentations":
         lines = tuple(tidy(text) for _, text in _split(value, ("|",)))
         return name, () if lines == ("none",) else lines

@@ -13,6 +13,7 @@ from diffusers import StableDiffusionPipeline
 from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.generate import STEPS, generate
 from ..pocket.judge import Judge
+from .groups import cases_of, groups
 from .methods import Method
 from .suite import Case, SuiteEdit
 
@@ -91,30 +92,35 @@ class Gallery:
         return {prompt: self._plain[prompt] for prompt in prompts}
 
 
-def score(gallery: Gallery, method: Method, edits: Sequence[SuiteEdit], together: int = 1) -> Scores:
+def score(
+    gallery: Gallery, method: Method, edits: Sequence[SuiteEdit], together: int = 1, pool: Sequence[SuiteEdit] = ()
+) -> Scores:
     """A method on all edits.
 
     Args:
         gallery: what draws and judges.
         method: what is tried.
         edits: what is asked.
-        together: how many of them are solved at once; each is then measured with all of its group in the model.
+        together: how many are solved at once; each is then measured with all of its group in the model.
+        pool: edits that fill up groups (:func:`~.groups.groups`).
+
+    Raises:
+        EditError: there are not so many edits to solve together.
     """
 
     def prompt_of(case: Case) -> str:
         return case.oracle if method.oracle else case.prompt
 
     scores = Scores(method.name, together)
-    for start in range(0, len(edits), together):
-        group = edits[start : start + together]
+    for group, measured in groups(edits, together, pool):
         context_map = method.solve(gallery.encode, group)
-        cases = [case for edit in group for cases in edit.measures.values() for case in cases]
-        answers = gallery.answers([prompt_of(case) for case in cases], context_map)
-        for edit in group:
-            for measure, own in edit.measures.items():
+        asked = [cases_of(edit, group) for edit in measured]
+        answers = gallery.answers([prompt_of(case) for own in asked for cases in own.values() for case in cases], context_map)
+        for own in asked:
+            for measure, cases in own.items():
                 right = [
                     all(answer[question] == value for question, value in case.wanted.items())
-                    for case in own
+                    for case in cases
                     for answer in answers[prompt_of(case)]
                 ]
                 scores.shares[measure].append(fmean(right))

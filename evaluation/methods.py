@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 
 import torch
 
 from ..editing.closed_form import solve
 from ..editing.columns import Columns, columns_of
 from ..editing.context_map import ContextMap
-from ..editing.edit import make_edit
+from ..editing.edit import CAPTIONS_WEIGHT, make_edit
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.moments import second_moment
-from ..editing.recipe import PromptPair, Recipe
-from ..pocket.captions import caption, random_sample, random_words
-from ..pocket.words import ALL
+from ..editing.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
+from ..pocket.captions import bare_captions, ordinary_captions
 from .suite import SuiteEdit
 
 Solver = Callable[[Encode, Sequence[SuiteEdit]], ContextMap | None]
@@ -48,7 +46,7 @@ def unchanged(encode: Encode, edits: Sequence[SuiteEdit]) -> None:
 
 def time_as_published(encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
     """TIME (Orgad et al. 2023): lambda 0.1 on the identity, every position, the paper's three sentences."""
-    return make_edit(Recipe(_pairs(edits)), encode, scaled=False).context_map
+    return make_edit(Recipe(_pairs(edits), regularizer="identity"), encode, scaled=False).context_map
 
 
 def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
@@ -66,54 +64,73 @@ def uce(encode: Encode, edits: Sequence[SuiteEdit], preserve: Sequence[str] = ()
     return solve(Columns.joined(columns), 0.1, scaled=False).context_map
 
 
+@lru_cache(maxsize=8)
+def _moment(encode: Encode, captions: tuple[str, ...], positions: str) -> torch.Tensor:
+    return second_moment(encode(captions), positions)
+
+
+def ours(encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
+    """The project's default: TIME's columns, the second moment of ordinary captions in the identity's place."""
+    moment = _moment(encode, ordinary_captions(), "all")
+    return make_edit(Recipe(_pairs(edits)), encode, moment=moment).context_map
+
+
 @dataclass(frozen=True)
-class Ours:
-    """One edit with the project's own means: which positions, which prior, what is preserved.
+class Variant:
+    """The default with something changed, to see what it is worth.
 
     Args:
-        regularization: lambda, scaled as everywhere.
-        positions: "all" or "words".
-        captions: ordinary prompts; with them lambda weighs on their second moment in place of the identity.
+        regularization: as users give it.
+        positions: which tokens of a prompt take part (:func:`~..editing.columns.positions_of`).
+        captions: what the second moment is taken over; empty for the identity.
         preserve: prompts to keep, beside the edited ones.
+        augmentations: sentences in which an edit is repeated.
     """
 
-    regularization: float = 0.1
-    positions: str = "words"
-    captions: tuple[str, ...] = ()
+    regularization: float = DEFAULT_REGULARIZATION
+    positions: str = "all"
+    captions: tuple[str, ...] = field(default_factory=ordinary_captions)
     preserve: tuple[str, ...] = ()
+    augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
 
     def __call__(self, encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
         """The map."""
-        pairs = _pairs(edits)
+        pairs = tuple(replace(pair, augmentations=self.augmentations) for pair in _pairs(edits))
         kept = tuple(prompt for prompt in self.preserve if prompt not in {pair.source for pair in pairs})
         recipe = Recipe(pairs, kept)
-        prompts = list(dict.fromkeys([*recipe.prompts(), *self.captions]))
-        known = dict(zip(prompts, encode(prompts), strict=True))
-        moment = second_moment([known[text] for text in self.captions], self.positions) if self.captions else None
-        return solve(columns_of(recipe, known, self.positions), self.regularization, moment=moment).context_map
+        prompts = recipe.prompts()
+        columns = columns_of(recipe, dict(zip(prompts, encode(prompts), strict=True)), self.positions)
+        if not self.captions:
+            return solve(columns, self.regularization).context_map
+        moment = _moment(encode, self.captions, self.positions)
+        return solve(columns, self.regularization * CAPTIONS_WEIGHT * columns.width, moment=moment).context_map
 
 
-def ordinary_captions(count: int = 400) -> tuple[str, ...]:
-    """Captions as the pocket model was trained on; always the same."""
-    chance = random.Random("ordinary captions")
-    return tuple(dict.fromkeys(random_sample(chance).caption(random_words(chance)) for _ in range(count)))
-
-
-def neutral_prompts() -> tuple[str, ...]:
-    """Every thing by its bare name, to be kept."""
-    return tuple(caption(thing, {}) for thing in ALL.values())
-
-
-def all_methods() -> dict[str, Method]:
+def methods() -> dict[str, Method]:
     """Name to method, in the order of the tables."""
-    captions, neutral = ordinary_captions(), neutral_prompts()
-    methods = [
+    found = (
         Method("unedited", unchanged),
         Method("oracle", unchanged, oracle=True),
         Method("TIME", time_as_published),
-        Method("UCE", partial(uce, preserve=neutral)),
-        Method("words", Ours()),
-        Method("words, captions", Ours(10.0, captions=captions)),
-        Method("words, captions, preserve", Ours(10.0, captions=captions, preserve=neutral)),
-    ]
-    return {method.name: method for method in methods}
+        Method("UCE", partial(uce, preserve=bare_captions())),
+        Method("ours", ours),
+    )
+    return {method.name: method for method in found}
+
+
+def ablation() -> dict[str, Method]:
+    """Name to variant of ours: one thing changed at a time."""
+    bare = bare_captions()
+    variants = {
+        "ours": Variant(),
+        "identity": Variant(captions=()),
+        "identity, preserve": Variant(captions=(), preserve=bare),
+        "words only": Variant(positions="words"),
+        "identity, words only": Variant(positions="words", captions=()),
+        "bare captions": Variant(captions=bare),
+        "preserve": Variant(preserve=bare),
+        "no augmentations": Variant(augmentations=()),
+        "regularization 0.01": Variant(0.01),
+        "regularization 1": Variant(1.0),
+    }
+    return {name: Method(name, variant) for name, variant in variants.items()}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .measures import MEASURES, Scores
 
-_COLOURS = ("#9aa3ad", "#30343a", "#b5523b", "#c9952c", "#4f8f5b", "#3b6fb5", "#7b5aa6", "#2b8c8c")
+_COLOURS = ("#9aa3ad", "#30343a", "#b5523b", "#c9952c", "#4f8f5b", "#3b6fb5", "#7b5aa6", "#2b8c8c", "#a0527a", "#6b6f2a")
 
 
 def table(results: Sequence[Scores]) -> str:

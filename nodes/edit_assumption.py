@@ -12,6 +12,7 @@ from ..editing.recipe import (
     DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
+    REGULARIZERS,
     Recipe,
     recipe_from_lines,
 )
@@ -19,6 +20,7 @@ from ..editing.report import describe
 from .applied import TextInputs, checked, joinable, put_on
 from .encoder import ComfyEncoder
 from .host import EditType, advanced, schema, stop_if_interrupted, strength_input
+from .moments import moment_of
 
 
 class EditAssumption(io.ComfyNode):
@@ -75,7 +77,7 @@ class EditAssumption(io.ComfyNode):
                         step=0.01,
                         round=0.001,
                         tooltip="How strongly everything else is held in place. Lower: more thorough, and reaches further. "
-                        "Higher: gentler. 0.1 is the paper's.",
+                        "Higher: gentler.",
                     )
                 ),
                 advanced(
@@ -115,6 +117,16 @@ class EditAssumption(io.ComfyNode):
                         tooltip="Prompts whose meaning must not change, one per line, such as: a pack of tulips",
                     )
                 ),
+                advanced(
+                    io.Combo.Input(
+                        "regularizer",
+                        options=list(REGULARIZERS),
+                        default=REGULARIZERS[0],
+                        optional=True,
+                        tooltip="What is held in place. captions: what ordinary captions say, read once for each CLIP. "
+                        "identity: everything alike, as in TIME's paper; unrelated prompts change more.",
+                    )
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="MODEL", tooltip="The model that believes it."),
@@ -146,6 +158,7 @@ class EditAssumption(io.ComfyNode):
         projections: str,
         blocks: str = "",
         preserve: str = "",
+        regularizer: str = REGULARIZERS[0],
     ) -> io.NodeOutput:
         """Solve and patch."""
         recipe = recipe_from_lines(
@@ -155,6 +168,7 @@ class EditAssumption(io.ComfyNode):
             augmentations=augmentations.splitlines(),
             regularization=regularization,
             projections=projections,
+            regularizer=regularizer,
             blocks=tuple(blocks.split(",")),
             preserve=tuple(preserve.splitlines()),
         )
@@ -173,13 +187,16 @@ def _edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
     begin = time.perf_counter()
     encoded = encode(recipe.prompts())
     stop_if_interrupted()
-    read = time.perf_counter()
-    edit = make_edit(recipe, lambda _: encoded)
+    read, fresh = time.perf_counter(), encoder.encoded
+    moment = moment_of(encoder, inputs.family.name) if recipe.regularizer == "captions" else None
+    solving = time.perf_counter()
+    edit = make_edit(recipe, lambda _: encoded, moment=moment)
     patched, chosen = put_on(model, edit, inputs, encoder.key, instead_of=partner)
     change = inputs.change_by(edit, chosen)
     done = time.perf_counter()
     remarks = [
-        f"{encoder.encoded} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, the rest in {done - read:.2f} s"
+        f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, "
+        f"ordinary captions looked up in {solving - read:.2f} s, the rest in {done - solving:.2f} s"
     ]
     return io.NodeOutput(patched, edit, ui=ui.PreviewText(describe(edit, chosen, change, remarks)))
 

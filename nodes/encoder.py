@@ -84,6 +84,10 @@ class ComfyEncoder:
         self.encoded += len(fresh)
         return answers
 
+    def uncached(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encode prompts that will not be asked for again, in one batch."""
+        return self._encode([self._tokenize(prompt) for prompt in prompts])
+
     def _tokenize(self, prompt: str) -> Tokens:
         tokens = self.clip.tokenize(prompt, return_word_ids=True)
         # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts.

@@ -40,3 +40,8 @@ def new_file(prefix: str) -> tuple[str, str]:
     folder, filename, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     name = f"{filename}_{counter:05}_{_ENDING}"
     return os.path.join(folder, name), os.path.relpath(os.path.join(folder, name), folder_paths.get_output_directory())
+
+
+def moments_folder() -> Path:
+    """Where second moments are kept, in ComfyUI's user folder."""
+    return Path(folder_paths.get_user_directory(), "edit_assumption", "moments")

@@ -161,7 +161,7 @@ class LoadPocketModel(io.ComfyNode):
             node_id="EditAssumptionLoadPocketModel",
             display_name="Load Pocket Model",
             description="Loads the small model that comes with Edit Assumption, to try edits in seconds and without a "
-            "download. It draws simple things at 64 x 64 pixels and knows some 140 words; its roses are red unless the prompt "
+            "download. It draws simple things at 48 x 48 pixels and knows some 140 words; its roses are red unless the prompt "
             "says otherwise.",
             search_aliases=["pocket model", "tiny model", "test model", "edit assumption quickstart"],
             inputs=[],
@@ -178,4 +178,4 @@ class LoadPocketModel(io.ComfyNode):
         return io.NodeOutput(load_model(), load_clip(), load_vae())
 
 
-NODES = [LoadPocketModel] if WEIGHTS.exists() else []  # offered once the trained model is there
+NODES = [LoadPocketModel]

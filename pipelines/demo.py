@@ -1,66 +1,100 @@
-"""The demonstration: one edit on the built-in encoder, with a picture."""
+"""The demonstration: one edit on the pocket model, before and after, as a picture."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ..editing.edit import make_edit
+from ..editing.errors import EditError
+from ..editing.moments import caption_moment
 from ..editing.reach import reach
 from ..editing.recipe import PromptPair, Recipe
 from ..editing.report import percent
-from .built_in import BuiltInEncoder
-from .picture import edit_picture
+from ..pocket.captions import ordinary_captions
+from ..pocket.model import pipeline
+from ..pocket.tokenizer import LENGTH, unknown_words
+from .encoder import PipelineEncoder
+from .generate import generate
+from .grid import Row, before_after_grid
 
-_UNRELATED = ("a bowl of cherries", "a city street at night", "two dogs on a beach", "an astronaut reading")
-_SENTENCES = ("{} in a field", "a painting of {}", "the last of {}")
+_SEEDS = 4
+_RELATED = ("a painting of {}", "{} in the snow", "{} at night")
+_UNRELATED = ("a tulip", "a cat", "a red car in a city", "three apples", "a wizard at night", "a house")
+_SHOWN_UNRELATED = 3
+
+
+def check_words(prompts: list[str]) -> None:
+    """Raise :class:`EditError` for a word that the pocket model does not know, with the nearest that it knows."""
+    for prompt in prompts:
+        for word, nearest in unknown_words(prompt).items():
+            hint = f"; the nearest it knows: {', '.join(nearest)}" if nearest else ""
+            raise EditError(f"The pocket model does not know the word “{word}”{hint}.")
+        if len(prompt.split()) > LENGTH - 2:
+            raise EditError(f"“{prompt[:40]}…” is too long; the pocket model reads {LENGTH - 2} words.")
+
+
+def _groups(recipe: Recipe) -> dict[str, str]:
+    """The prompts to show and what they are to the edit."""
+    (pair,) = recipe.pairs
+    own = set(f"{pair.source} {pair.destination}".split()) - {"a", "an", "the"}
+    unrelated = [prompt for prompt in _UNRELATED if not own & set(prompt.split()) and prompt not in recipe.preserve]
+    return {
+        **dict.fromkeys(unrelated[:_SHOWN_UNRELATED], "unrelated"),
+        **dict.fromkeys(recipe.preserve, "preserved"),
+        **dict.fromkeys([sentence.format(pair.source) for sentence in reversed(_RELATED)], "related"),
+        pair.source: "source",
+    }
 
 
 def run_demo(source: str, destination: str, preserve: list[str], strength: float, seed: int, out: Path) -> str:
-    """Solve the edit, draw it, and say what was done and how long it took.
+    """Solve the edit, draw before and after, and say what was done and how long it took.
 
     Args:
         source, destination, preserve, strength: the recipe.
-        seed: of the encoder's weights.
+        seed: of the first picture in each row; the others follow.
         out: the PNG to write.
 
     Raises:
-        EditError: the recipe cannot be solved.
+        EditError: the recipe cannot be solved, or has a word that the pocket model does not know.
     """
     recipe = Recipe((PromptPair(source, destination, strength),), tuple(preserve))
+    check_words([source, destination, *preserve])
     begin = time.perf_counter()
-    encode = BuiltInEncoder(seed)
-    made = time.perf_counter()
-    related = [sentence.format(source) for sentence in _SENTENCES]
-    groups = {
-        **dict.fromkeys(_UNRELATED, "unrelated"),
-        **dict.fromkeys(recipe.preserve, "preserved"),
-        **dict.fromkeys(related, "related"),
-        source: "source",
-    }
-    prompts = list(dict.fromkeys([*recipe.prompts(), source, destination, *groups]))
-    known = dict(zip(prompts, encode(prompts), strict=True))
-    encoded = time.perf_counter()
-    edit = make_edit(recipe, lambda texts: [known[text] for text in texts])
+    pipe = pipeline()
+    encode = PipelineEncoder(pipe)
+    loaded = time.perf_counter()
+    moment = caption_moment(encode, ordinary_captions())
+    read = time.perf_counter()
+    edit = make_edit(recipe, encode, moment=moment)
     solved = time.perf_counter()
-    reaches = [(prompt, group, reach(edit.context_map, known[prompt])) for prompt, group in reversed(groups.items())]
-    figure = edit_picture(
-        known[source],
-        known[destination],
-        reaches,
-        f"{source} → {destination or '(forgotten)'}",
-        f"built-in text encoder of random weights, seed {seed}: it knows words, not what they mean",
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=130)
+    groups = _groups(recipe)
+    seeds = list(range(seed, seed + _SEEDS))
+    prompts = [prompt for prompt in reversed(groups) for _ in seeds]
+    with tqdm(total=2 * len(prompts), desc="drawing", unit="picture") as bar:
+        before = generate(pipe, prompts, seeds * len(groups), advance=bar.update)
+        after = generate(pipe, prompts, seeds * len(groups), edit.context_map, advance=bar.update)
+    rows = [
+        Row(prompt, groups[prompt], was, now)
+        for prompt, was, now in zip(reversed(groups), before.split(_SEEDS), after.split(_SEEDS), strict=True)
+    ]
     drawn = time.perf_counter()
+    title = f"{source} → {destination or '(forgotten)'}" + (f" at strength {strength:g}" if strength != 1 else "")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    note = f"pocket model, the same seeds ({seeds[0]} to {seeds[-1]}) in both"
+    before_after_grid(rows, seeds, title, note).savefig(out, dpi=110)
+    encoded = encode([row.prompt for row in rows])
+    moved = [(row, reach(edit.context_map, prompt)) for row, prompt in zip(rows, encoded, strict=True)]
     return "\n".join(
         [
             f"{source} -> {destination}",
             f"rank {edit.context_map.rank}, left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
-            *(f"{group:>9}: {prompt}: {percent(amount)} changed" for prompt, group, amount in reaches),
-            f"encoder made in {made - begin:.2f} s, {len(prompts)} prompts encoded in {encoded - made:.2f} s, "
-            f"solved in {solved - encoded:.3f} s, drawn in {drawn - solved:.2f} s",
+            *(f"{row.group:>9}: {row.prompt}: words moved by {percent(amount)}" for row, amount in moved),
+            f"model loaded in {loaded - begin:.1f} s, ordinary captions read in {read - loaded:.1f} s, "
+            f"edit encoded and solved in {solved - read:.2f} s, "
+            f"{2 * len(prompts)} pictures in {drawn - solved:.1f} s",
             f"picture: {out}",
         ]
     )

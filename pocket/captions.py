@@ -27,6 +27,7 @@ FRAMES = (
     "there is {}",
     "look at {}",
 )
+_ORDINARY = 400
 _PLURAL_SHARE = 0.4
 _NAMED_SHARE = {"colour": 0.6, "pattern": 0.45, "size": 0.4, "number": 0.6, "place": 0.5, "time": 0.5, "hat": 0.55}
 
@@ -117,3 +118,15 @@ def random_sample(chance: random.Random) -> Sample:
     named = {name for name in thing.attributes if chance.random() < _NAMED_SHARE[name]}
     scene = random_scene(chance, thing, named, plural)
     return Sample(scene, {name: scene.values[name] for name in thing.attributes if name in named}, plural)
+
+
+def bare_captions() -> tuple[str, ...]:
+    """Every thing by its bare name."""
+    return tuple(caption(thing, {}) for thing in ALL.values())
+
+
+def ordinary_captions() -> tuple[str, ...]:
+    """What is ordinary to the pocket model: the bare names, and captions as in training; always the same."""
+    chance = random.Random("ordinary captions")
+    samples = [random_sample(chance).caption(random_words(chance)) for _ in range(_ORDINARY)]
+    return tuple(dict.fromkeys([*bare_captions(), *samples]))

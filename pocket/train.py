@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .model import WEIGHTS
-from .training import fast_allocator
+from .training import fast_allocator, keep_logs
 
 STAGES = ("vae", "text", "unet", "judge")
 
@@ -21,14 +21,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="all, in this order, unless said")
-    parser.add_argument("--vae-steps", type=int, default=6000)
+    parser.add_argument("--vae-steps", type=int, default=3500)
     parser.add_argument("--vae-batch", type=int, default=10)
-    parser.add_argument("--text-steps", type=int, default=1000)
+    parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--text-batch", type=int, default=128)
     parser.add_argument("--pictures", type=int, default=40000, help="that the diffusion model learns from")
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--steps", type=int, default=6500)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--judge-steps", type=int, default=3000)
+    parser.add_argument("--judge-steps", type=int, default=5000)
     parser.add_argument("--judge-batch", type=int, default=64)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
@@ -51,6 +51,7 @@ def main() -> None:
     if "judge" in options.stages:
         options.out.mkdir(parents=True, exist_ok=True)
         save_judge(stages.train_judge(folder, options.judge_steps, options.judge_batch, seed, device), options.out)
+    keep_logs(folder, options.out)
 
 
 if __name__ == "__main__":

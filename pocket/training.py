@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ import torch
 from tqdm import tqdm
 
 SAVE_EVERY = 250
+LOGS = "training"
+"""The folder beside the finished weights that keeps the logs."""
 
 
 def fast_allocator() -> None:
@@ -22,6 +25,14 @@ def fast_allocator() -> None:
     if sys.platform == "linux" and "MALLOC_MMAP_MAX_" not in os.environ:
         settings = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**26)}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **settings})
+
+
+def keep_logs(folder: Path, weights: Path) -> None:
+    """Copy the logs of all stages beside the weights that came of them."""
+    kept = weights / LOGS
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.jsonl"):
+        shutil.copyfile(log, kept / log.name)
 
 
 class Run:

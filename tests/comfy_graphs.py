@@ -14,6 +14,7 @@ DEFAULTS = dict(
     regularization=0.1,
     augmentations="A photo of\nAn image of\nA picture of",
     projections="keys and values",
+    regularizer="identity",
 )
 
 
@@ -106,11 +107,11 @@ def insertion(encoded, source, destination, position, templates=("{}", "A photo 
     return torch.cat(columns), torch.cat(targets)
 
 
-def published_map(columns, targets, regularization=0.1) -> Tensor:
-    """TIME's equation 5 as it stands, in float64, solved d x d: M of W' = W M."""
+def published_map(columns, targets, regularization=0.1, prior=None) -> Tensor:
+    """TIME's equation 5 as it stands, in float64, solved d x d: M of W' = W M. ``prior`` stands in the identity's place."""
     width = columns.shape[1]
-    strength = regularization * float(columns.square().sum(1).median()) / width
-    second_moment = columns.T @ columns + strength * torch.eye(width, dtype=torch.float64)
+    prior = torch.eye(width, dtype=torch.float64) if prior is None else prior
+    second_moment = columns.T @ columns + regularization * float(columns.square().sum(1).median()) / width * prior
     return torch.eye(width, dtype=torch.float64) + torch.linalg.solve(second_moment, columns.T @ (targets - columns)).T
 
 

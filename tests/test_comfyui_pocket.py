@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_graphs import Pipeline, distance, latent_of, text
-from comfy_server import REPOSITORY
 from PIL import Image
-
-if not (REPOSITORY / "pocket/weights").exists():
-    pytest.skip("the pocket model is not trained yet", allow_module_level=True)
 
 SEED, STEPS, GUIDANCE = 7, 10, 3.0  # with ten steps both hosts' schedules fall on the same whole time steps
 
@@ -51,14 +47,17 @@ def pipe():
 @pytest.mark.parametrize("source", [None, "a pack of roses"], ids=["plain", "edited"])
 def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
     from edit_assumption.editing.edit import make_edit
+    from edit_assumption.editing.moments import caption_moment
     from edit_assumption.editing.recipe import PromptPair, Recipe
     from edit_assumption.pipelines.encoder import PipelineEncoder
     from edit_assumption.pipelines.generate import generate
+    from edit_assumption.pocket.captions import ordinary_captions
 
     graph, context_map = PocketGraph(), None
     if source:
-        node = graph.edit()
-        context_map = make_edit(Recipe((PromptPair(source, "a pack of blue roses"),)), PipelineEncoder(pipe)).context_map
+        node, encode = graph.edit(regularizer="captions"), PipelineEncoder(pipe)
+        recipe = Recipe((PromptPair(source, "a pack of blue roses"),))
+        context_map = make_edit(recipe, encode, moment=caption_moment(encode, ordinary_captions())).context_map
     ours, picture = run(comfy, graph.draw("roses in a field"))
     theirs = generate(pipe, ["roses in a field"], [SEED], context_map, STEPS, GUIDANCE)[0]
     assert ours.shape == (1, 32, 6, 6) and picture.shape == theirs.shape == (3, 48, 48)

@@ -136,7 +136,9 @@ def distances(weights, others):
 
 
 def our_edit(text_model, augmentations=DEFAULT_AUGMENTATIONS):
-    recipe = Recipe((PromptPair(SOURCE, DESTINATION, augmentations=augmentations),), regularization=LAMBDA)
+    recipe = Recipe(
+        (PromptPair(SOURCE, DESTINATION, augmentations=augmentations),), regularization=LAMBDA, regularizer="identity"
+    )
     return editing.make_edit(recipe, clip_helpers.ClipEncoder(text_model), scaled=False)
 
 

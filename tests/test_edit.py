@@ -7,11 +7,15 @@ import pytest
 import torch
 from edit_assumption.editing import report
 from edit_assumption.editing.alignment import align
+from edit_assumption.editing.captions import ordinary_captions
 from edit_assumption.editing.change import relative_change
+from edit_assumption.editing.closed_form import solve
+from edit_assumption.editing.columns import columns_of
 from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import caption_moment
 from edit_assumption.editing.projections import Projection
 from edit_assumption.editing.reach import reach, token_reach
 from edit_assumption.editing.recipe import PromptPair, Recipe, parse_recipe
@@ -30,7 +34,7 @@ def encode(text_model):
 
 
 def recipe_of(text, **defaults):
-    return parse_recipe(text, **{"augmentations": (), "regularization": 1e-4, **defaults})
+    return parse_recipe(text, **{"augmentations": (), "regularization": 1e-4, "regularizer": "identity", **defaults})
 
 
 def relative(found, expected):
@@ -38,7 +42,9 @@ def relative(found, expected):
 
 
 def test_every_distinct_prompt_is_encoded_once_in_one_call(encode):
-    recipe = parse_recipe("roses -> blue roses\nblue roses -> tulips\na cat -> a dog @ 0\n= roses\n= a house")
+    recipe = parse_recipe(
+        "roses -> blue roses\nblue roses -> tulips\na cat -> a dog @ 0\n= roses\n= a house", regularizer="identity"
+    )
     make_edit(recipe, encode)
     assert len(encode.calls) == 1
     lines = ("", "A photo of ", "An image of ", "A picture of ")
@@ -56,6 +62,26 @@ def test_source_tokens_land_on_the_destination(source, destination, encode):
     assert relative(before.embeddings, target) > 0.1
     assert relative(edit.context_map.apply(before.embeddings), target) < 0.01
     assert edit.residual < 0.01
+
+
+def test_captions_hold_in_place_what_they_say(encode):
+    """The default: lambda weighs on the second moment of captions, and they together as much as d tokens."""
+    recipe = parse_recipe("a red rose -> tulips")
+    captions = ("a cat", "two dogs on a beach", "a painting of a house", "a pack of tulips")
+    moment = caption_moment(encode, captions)
+    edit = make_edit(recipe, encode, moment=moment)
+    known = dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True))
+    assert same_map(edit.context_map, solve(columns_of(recipe, known), 0.1 * 10 * WIDTH, moment=moment).context_map)
+    alike = make_edit(replace(recipe, regularizer="identity"), encode)
+    kept = encode(captions)
+    assert max(reach(edit.context_map, one) for one in kept) < 0.3 * min(reach(alike.context_map, one) for one in kept)
+
+
+def test_captions_are_plain_english_if_none_are_given(encode):
+    recipe = parse_recipe("a red rose -> tulips")
+    edit = make_edit(recipe, encode)
+    assert [text for call in encode.calls[1:] for text in call] == list(ordinary_captions())
+    assert same_map(edit.context_map, make_edit(recipe, encode, moment=caption_moment(encode)).context_map)
 
 
 def test_strength_goes_part_of_the_way(encode):

@@ -9,9 +9,11 @@ import torch
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.errors import EditError
 from edit_assumption.evaluation import report
+from edit_assumption.evaluation.groups import cases_of, groups
 from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score
-from edit_assumption.evaluation.methods import Method, all_methods, unchanged
+from edit_assumption.evaluation.methods import Method, ablation, methods, unchanged
 from edit_assumption.evaluation.suite import pocket_suite
 from edit_assumption.pocket.tokenizer import unknown_words
 
@@ -44,7 +46,8 @@ class Answers(Gallery):
         return {prompt: self.told(prompt, context_map) for prompt in prompts}
 
 
-EDITS = pocket_suite()[:4]
+SUITE = pocket_suite()
+EDITS = SUITE[:4]
 
 
 def test_shares_are_those_of_the_pictures_that_show_everything_asked():
@@ -73,10 +76,40 @@ def test_the_oracle_writes_the_destination_and_groups_share_a_map():
         maps.append((len(edits), ContextMap.identity(4)))
         return maps[-1][1]
 
-    scores = score(gallery, Method("any", solve), EDITS, together=3)
-    assert [count for count, _ in maps] == [3, 1]
+    scores = score(gallery, Method("any", solve), EDITS, together=3, pool=SUITE)
+    assert [count for count, _ in maps] == [3, 3]
     assert [context_map for _, context_map in gallery.asked[1:]] == [context_map for _, context_map in maps]
     assert all(len(shares) == 4 for shares in scores.shares.values())
+
+
+@pytest.mark.parametrize("together", [1, 3, 10, 40])
+def test_groups_have_their_size_and_no_source_twice_and_measure_every_edit_once(together):
+    test_half = [edit for edit in SUITE if edit.split == "test"]
+    measured = []
+    for group, own in groups(test_half, together, SUITE):
+        assert len(group) == len({edit.source for edit in group}) == together
+        assert all(edit in group for edit in own)
+        measured += own
+    assert sorted(measured, key=test_half.index) == test_half
+
+
+def test_too_large_a_group_is_refused():
+    with pytest.raises(EditError, match="42 sources, so 43"):
+        next(groups(SUITE, 43, ()))
+
+
+def test_an_unrelated_prompt_that_is_edited_too_ought_to_follow_its_own_edit():
+    edit, other = next(
+        (edit, other)
+        for edit in SUITE
+        for other in SUITE
+        if edit.attribute == other.attribute and other.source in [case.prompt for case in edit.specificity]
+    )
+    place = [case.prompt for case in edit.specificity].index(other.source)
+    alone, both = (cases_of(edit, group)["specificity"] for group in ([edit], [edit, other]))
+    assert alone == edit.specificity
+    assert both[place] == other.efficacy[0] and both[place].oracle == other.destination
+    assert [case for case in both if case != both[place]] == [case for case in alone if case != alone[place]]
 
 
 def test_means_and_intervals():
@@ -102,8 +135,9 @@ def test_every_method_gives_a_map_of_the_whole_group():
                 encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), 32),), rows))
             return encoded
 
-    for name, method in all_methods().items():
-        context_map = method.solve(Encoder(), EDITS)
+    encode = Encoder()
+    for name, method in {**ablation(), **methods()}.items():
+        context_map = method.solve(encode, EDITS)
         assert (context_map is None) == (name in ("unedited", "oracle"))
         assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
 

@@ -8,6 +8,7 @@ from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.recipe import (
     DEFAULT_AUGMENTATIONS,
     PROJECTION_CHOICES,
+    REGULARIZERS,
     PromptPair,
     Recipe,
     augment,
@@ -42,6 +43,7 @@ recipes = st.builds(
     preserve=st.lists(texts, max_size=3).map(tuple),
     regularization=positive,
     projections=st.sampled_from(PROJECTION_CHOICES),
+    regularizer=st.sampled_from(REGULARIZERS),
     blocks=st.lists(blocks, max_size=3).map(tuple),
 )
 
@@ -105,6 +107,7 @@ def test_lines_of_every_kind():
         a dog -> a cat
         ! regularization: 0.2
         ! projections: values
+        ! regularizer: identity
         ! blocks: mid, up   # not down
     """)
     art = ("Art of", "{} on a wall")
@@ -121,6 +124,7 @@ def test_lines_of_every_kind():
         regularization=0.2,
         projections="values",
         blocks=("mid", "up"),
+        regularizer="identity",
     )
 
 
@@ -168,8 +172,8 @@ def test_defaults_hold_where_the_text_says_nothing():
         ("a ->  a", "both “a”"),
         ("=", "there is no prompt to preserve"),
         ("= # nothing", "there is no prompt to preserve"),
-        ("! colour: red", "sets augmentations, regularization, projections or blocks"),
-        ("! blocks mid", "sets augmentations, regularization, projections or blocks"),
+        ("! colour: red", "sets augmentations, regularizer, regularization, projections or blocks"),
+        ("! blocks mid", "sets augmentations, regularizer, regularization, projections or blocks"),
         ("! regularization: 0", "The regularization is 0; give a number greater than 0"),
         ("! regularization: much", "The regularization is 'much'; give a number"),
     ],
@@ -259,7 +263,9 @@ def test_merge_joins_pairs_and_preserved_prompts():
     assert merged == other.merge(one)
 
 
-@pytest.mark.parametrize("setting", ["! regularization: 0.2", "! projections: keys", "! blocks: mid"])
+@pytest.mark.parametrize(
+    "setting", ["! regularizer: identity", "! regularization: 0.2", "! projections: keys", "! blocks: mid"]
+)
 def test_merge_of_other_settings_is_refused(setting):
     one, other = parse_recipe("a cat -> a dog"), parse_recipe(f"a rose -> a tulip\n{setting}")
     assert not one.shares_settings(other)

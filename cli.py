@@ -1,0 +1,63 @@
+"""The command ``edit-assumption``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .editing.errors import EditError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when it worked, 2 after a sentence on what to do instead."""
+    parser = argparse.ArgumentParser(prog="edit-assumption", description="Edits what a text-to-image model takes for granted.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="one edit on the model that comes along, with a picture; downloads nothing")
+    demo.add_argument("--source", default="a pack of roses", help="a prompt for which the model assumes something")
+    demo.add_argument("--destination", default="a pack of blue roses", help="what it should mean; empty forgets the source")
+    demo.add_argument("--preserve", action="append", default=[], metavar="PROMPT", help="a prompt to keep; may be repeated")
+    demo.add_argument("--strength", type=float, default=1.0, help="from -2 to 2")
+    demo.add_argument("--seed", type=int, default=0, help="of the first picture in each row")
+    demo.add_argument("--out", type=Path, default=Path("edit-assumption-demo.png"), help="where the picture goes")
+    suite = commands.add_parser("evaluate", help="methods side by side on the pocket model")
+    suite.add_argument("--split", choices=("validation", "test", "all"), default="test", help="which edits of the suite")
+    suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; all if not given")
+    suite.add_argument("--ablation", action="store_true", help="variants of our own method in place of the methods")
+    suite.add_argument("--seeds", type=int, default=24, help="pictures for each prompt")
+    suite.add_argument("--steps", type=int, default=12, help="of the sampler")
+    suite.add_argument(
+        "--together", type=int, nargs="+", default=[1], metavar="N", help="edits solved at once, such as 1 10 40"
+    )
+    suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
+    suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
+    options = parser.parse_args(arguments)
+    try:
+        print(_run(options))
+    except EditError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f'The package “{error.name}” is missing; run: pip install -e ".[demo]"', file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> str:
+    if options.command == "demo":
+        from .pipelines.demo import run_demo
+
+        return run_demo(options.source, options.destination, options.preserve, options.strength, options.seed, options.out)
+    from .evaluation.run import evaluate
+
+    return evaluate(
+        options.split,
+        options.method,
+        options.seeds,
+        options.steps,
+        options.together,
+        options.edits,
+        options.out,
+        options.ablation,
+    )

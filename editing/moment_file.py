@@ -1,0 +1,71 @@
+"""Second moments on disk, one file for each text encoder, so that captions are encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from .edit import EncoderIdentity
+from .edit_file import save_whole
+
+FORMAT = "edit_assumption_moment"
+_SAME = 1e-3
+_KEPT = 16
+
+
+def _digest(captions: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(captions).encode()).hexdigest()
+
+
+def _is_for(path: Path, captions: Sequence[str], encoder: EncoderIdentity) -> bool:
+    """Whether a file has the moment of these captions in this encoder: not whether it is whole."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        if header.get("format") != FORMAT or header.get("captions") != _digest(captions):
+            return False
+        theirs, ours = file.get_tensor("encoder"), encoder.embeddings
+        return theirs.shape == ours.shape and float((theirs - ours).norm()) <= _SAME * float(ours.norm())
+
+
+def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity) -> torch.Tensor | None:
+    """The moment that was kept for these captions and this encoder, (width, width) in float64; None if there is none.
+
+    Args:
+        folder: where moments are kept.
+        captions: that it was taken over.
+        encoder: what the encoder makes of the first of them.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            if _is_for(path, captions, encoder):
+                with safe_open(path, framework="pt") as file:
+                    moment = file.get_tensor("moment").double()
+                path.touch()
+                if moment.shape == (encoder.embeddings.shape[1],) * 2 and moment.isfinite().all():
+                    return moment
+        except (SafetensorError, OSError):
+            continue  # a damaged file is as good as none
+    return None
+
+
+def keep_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity, moment: torch.Tensor) -> None:
+    """Write a moment into a folder that is made if need be; the files used longest ago give way.
+
+    Args:
+        folder, captions, encoder: as for :func:`load_moment`.
+        moment: (width, width); kept in float32.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(encoder.embeddings.contiguous().numpy().tobytes() + _digest(captions).encode()).hexdigest()[:24]
+    tensors = {"moment": moment.float().contiguous(), "encoder": encoder.embeddings.contiguous()}
+    save_whole(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": _digest(captions)})
+    by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+    for path in by_age[:-_KEPT]:
+        path.unlink(missing_ok=True)

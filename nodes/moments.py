@@ -1,0 +1,65 @@
+"""The second moment of ordinary captions for a ComfyUI CLIP: in memory, else on disk, else from the captions themselves."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+
+import torch
+
+from ..editing.captions import ordinary_captions
+from ..editing.edit import EncoderIdentity
+from ..editing.encoding import EncodedPrompt
+from ..editing.moment_file import keep_moment, load_moment
+from ..editing.moments import batches, caption_moment
+from .encoder import ComfyEncoder
+from .folders import moments_folder
+from .host import progress
+
+_IN_MEMORY = 4
+_recent: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+
+def captions_for(family: str) -> Sequence[str]:
+    """What is ordinary to a family's text encoder: plain English, or what the pocket model was trained on."""
+    if family == "pocket":
+        from ..pocket.captions import ordinary_captions as pocket_captions
+
+        return pocket_captions()
+    return ordinary_captions()
+
+
+def moment_of(encoder: ComfyEncoder, family: str) -> torch.Tensor:
+    """The second moment for this encoder, (width, width) in float64.
+
+    Args:
+        encoder: the CLIP's.
+        family: name of the model's family.
+    """
+    captions = captions_for(family)
+    key = (encoder.key, family)
+    if key not in _recent:
+        identity = EncoderIdentity.of(captions[0], encoder(captions[:1])[0])
+        moment = load_moment(moments_folder(), captions, identity)
+        if moment is None:
+            moment = _compute(encoder, captions)
+            try:
+                keep_moment(moments_folder(), captions, identity, moment)
+            except OSError as error:
+                logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
+        _recent[key] = moment
+    _recent.move_to_end(key)
+    while len(_recent) > _IN_MEMORY:
+        _recent.popitem(last=False)
+    return _recent[key]
+
+
+def _compute(encoder: ComfyEncoder, captions: Sequence[str]) -> torch.Tensor:
+    advance = progress(len(batches(captions)))
+
+    def encode(texts: Sequence[str]) -> list[EncodedPrompt]:
+        advance()
+        return encoder.uncached(texts)
+
+    return caption_moment(encode, captions)

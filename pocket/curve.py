@@ -1,0 +1,46 @@
+"""The command that draws how the training went: ``python -m edit_assumption.pocket.curve``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from .model import WEIGHTS
+from .training import LOGS
+
+_TITLES = {"vae": "autoencoder", "text": "text encoder", "unet": "UNet", "judge": "judge"}
+
+
+def read_log(path: Path) -> dict[int, float]:
+    """Step to loss. Steps that were done again after a stop count as they were the last time."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return dict(sorted({line["step"]: line["loss"] for line in lines}.items()))
+
+
+def curves(folder: Path) -> Figure:
+    """The loss of every stage that has a log in the folder."""
+    logs = {name: read_log(folder / f"{name}.jsonl") for name in _TITLES if (folder / f"{name}.jsonl").exists()}
+    figure = Figure(figsize=(11, 2.8), layout="constrained")
+    for axes, (name, losses) in zip(figure.subplots(1, len(logs), squeeze=False)[0], logs.items(), strict=True):
+        axes.plot(list(losses), list(losses.values()), color="#3b6fb5", lw=1.2)
+        axes.set(title=_TITLES[name], xlabel="step", yscale="log")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("loss")
+    return figure
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(prog="python -m edit_assumption.pocket.curve", description="Draws the training's losses.")
+    parser.add_argument("--logs", type=Path, default=WEIGHTS / LOGS, help="the folder with the logs")
+    parser.add_argument("--out", type=Path, default=Path("pocket-training.png"))
+    options = parser.parse_args()
+    curves(options.logs).savefig(options.out, dpi=120)
+    print(f"picture: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
