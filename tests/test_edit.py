@@ -73,8 +73,8 @@ def test_captions_hold_in_place_what_they_say(encode):
     known = dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True))
     assert same_map(edit.context_map, solve(columns_of(recipe, known), 0.1 * 10 * WIDTH, moment=moment).context_map)
     alike = make_edit(replace(recipe, regularizer="identity"), encode)
-    kept = encode(captions)
-    assert max(reach(edit.context_map, one) for one in kept) < 0.3 * min(reach(alike.context_map, one) for one in kept)
+    for kept in encode(captions):
+        assert reach(edit.context_map, kept) < 0.4 * reach(alike.context_map, kept)
 
 
 def test_captions_are_plain_english_if_none_are_given(encode):

@@ -41,3 +41,17 @@ def test_training_lowers_the_loss_and_averages_the_weights(tmp_path):
     assert run.modules["layer"].bias.item() == pytest.approx(1, abs=0.05)
     assert run.averaged["layer"].bias.item() == pytest.approx(1, abs=0.1)
     assert not torch.equal(run.averaged["layer"].weight, run.modules["layer"].weight)
+
+
+def test_the_curve_takes_steps_that_were_done_again_once(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from edit_assumption.pocket.curve import curves, read_log
+
+    lines = [{"step": 50, "loss": 3.0}, {"step": 100, "loss": 2.0}, {"step": 100, "loss": 1.0}]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/unet.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    training.keep_logs(tmp_path / "work", tmp_path / "weights")
+    kept = tmp_path / "weights" / training.LOGS
+    assert read_log(kept / "unet.jsonl") == {50: 3.0, 100: 1.0}
+    (axes,) = curves(kept).axes
+    assert axes.get_title() == "UNet" and list(axes.lines[0].get_ydata()) == [3.0, 1.0]
