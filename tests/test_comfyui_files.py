@@ -36,7 +36,7 @@ def test_saved_and_loaded_it_gives_the_same_picture(comfy, family):
     graph, node, edit = applying(name, family)
     outputs = comfy.run(graph)
     assert torch.equal(latent_of(comfy, graph, outputs), picture)
-    assert text(outputs, edit) == "a pack of roses -> a pack of blue roses"
+    assert text(outputs, edit) == "! regularizer: identity\na pack of roses -> a pack of blue roses"
     assert "14 projections patched (7 keys, 7 values)" in text(outputs, node)
 
 
