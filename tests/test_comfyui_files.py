@@ -64,7 +64,7 @@ def test_the_file_holds_recipe_and_workflow(comfy):
     _, name = saved_edit(comfy, prefix="assumption_edits/sub/contents", preserve="a pack of tulips")
     with safe_open(comfy.base / "output/assumption_edits" / name, "pt") as file:
         header = file.metadata()
-    assert header["recipe_text"] == "a pack of roses -> a pack of blue roses\n= a pack of tulips"
+    assert header["recipe_text"] == "! regularizer: identity\na pack of roses -> a pack of blue roses\n= a pack of tulips"
     assert "EditAssumption" in header["prompt"]
 
 
