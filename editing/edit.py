@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .closed_form import solve
-from .columns import columns_of
+from .closed_form import Solution, solve
+from .columns import Columns, columns_of
 from .context_map import ContextMap
 from .encoding import Encode, EncodedPrompt
 from .errors import EditError
@@ -15,8 +15,7 @@ from .moments import caption_moment
 from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
-CAPTIONS_WEIGHT = 10.0
-"""At the default regularization of 0.1 the captions together weigh as much as d tokens, d being the width."""
+_CAPTIONS_WEIGHT = 10.0
 SAME_ENCODER = 0.02
 RELATED_ENCODER = 0.25
 
@@ -84,6 +83,18 @@ class Edit:
         return ""
 
 
+def solve_regularized(
+    columns: Columns, regularization: float, scaled: bool = True, moment: torch.Tensor | None = None
+) -> Solution:
+    """:func:`~.closed_form.solve` with the regularization as users give it.
+
+    On the identity it is the lambda. On a moment it is so scaled that at the default of 0.1 the captions together weigh as much
+    as d tokens, d being the width.
+    """
+    weight = 1.0 if moment is None else _CAPTIONS_WEIGHT * columns.width
+    return solve(columns, regularization * weight, scaled, moment)
+
+
 def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch.Tensor | None = None) -> Edit:
     """Encode the recipe's prompts, align, solve.
 
@@ -100,11 +111,11 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
     prompts = recipe.prompts()
     encoded = dict(zip(prompts, encode(prompts), strict=True)) if prompts else {}
     columns = columns_of(recipe, encoded)
-    if recipe.regularizer == "captions":
-        moment = caption_moment(encode) if moment is None else moment
-        solution = solve(columns, recipe.regularization * CAPTIONS_WEIGHT * columns.width, scaled, moment)
-    else:
-        solution = solve(columns, recipe.regularization, scaled)
+    if recipe.regularizer == "identity":
+        moment = None
+    elif moment is None:
+        moment = caption_moment(encode)
+    solution = solve_regularized(columns, recipe.regularization, scaled, moment)
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,

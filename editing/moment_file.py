@@ -21,16 +21,6 @@ def _digest(captions: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(captions).encode()).hexdigest()
 
 
-def _is_for(path: Path, captions: Sequence[str], encoder: EncoderIdentity) -> bool:
-    """Whether a file has the moment of these captions in this encoder: not whether it is whole."""
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata() or {}
-        if header.get("format") != FORMAT or header.get("captions") != _digest(captions):
-            return False
-        theirs, ours = file.get_tensor("encoder"), encoder.embeddings
-        return theirs.shape == ours.shape and float((theirs - ours).norm()) <= _SAME * float(ours.norm())
-
-
 def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity) -> torch.Tensor | None:
     """The moment that was kept for these captions and this encoder, (width, width) in float64; None if there is none.
 
@@ -39,14 +29,20 @@ def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity)
         captions: that it was taken over.
         encoder: what the encoder makes of the first of them.
     """
+    digest, ours = _digest(captions), encoder.embeddings
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            if _is_for(path, captions, encoder):
-                with safe_open(path, framework="pt") as file:
-                    moment = file.get_tensor("moment").double()
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                if header.get("format") != FORMAT or header.get("captions") != digest:
+                    continue
+                theirs = file.get_tensor("encoder")
+                if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(ours.norm()):
+                    continue
+                moment = file.get_tensor("moment").double()
+            if moment.shape == (ours.shape[1],) * 2 and moment.isfinite().all():
                 path.touch()
-                if moment.shape == (encoder.embeddings.shape[1],) * 2 and moment.isfinite().all():
-                    return moment
+                return moment
         except (SafetensorError, OSError):
             continue  # a damaged file is as good as none
     return None
@@ -63,9 +59,10 @@ def keep_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity,
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(encoder.embeddings.contiguous().numpy().tobytes() + _digest(captions).encode()).hexdigest()[:24]
-    tensors = {"moment": moment.float().contiguous(), "encoder": encoder.embeddings.contiguous()}
-    save_whole(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": _digest(captions)})
+    digest, embeddings = _digest(captions), encoder.embeddings.contiguous()
+    name = hashlib.sha256(embeddings.numpy().tobytes() + digest.encode()).hexdigest()[:24]
+    tensors = {"moment": moment.float().contiguous(), "encoder": embeddings}
+    save_whole(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": digest})
     by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
     for path in by_age[:-_KEPT]:
         path.unlink(missing_ok=True)

@@ -43,12 +43,13 @@ def batches(captions: Sequence[str]) -> list[Sequence[str]]:
     return [captions[start : start + _AT_ONCE] for start in range(0, len(captions), _AT_ONCE)]
 
 
-def caption_moment(encode: Encode, captions: Sequence[str] | None = None) -> torch.Tensor:
+def caption_moment(encode: Encode, captions: Sequence[str] | None = None, positions: str = "all") -> torch.Tensor:
     """S of a text encoder, (width, width) in float64.
 
     Args:
         encode: the text encoder; called with a few captions at a time.
         captions: what is ordinary to it; None means :func:`~.captions.ordinary_captions`.
+        positions: see :func:`second_moment`.
     """
     texts = ordinary_captions() if captions is None else captions
-    return second_moment(prompt for batch in batches(texts) for prompt in encode(batch))
+    return second_moment((prompt for batch in batches(texts) for prompt in encode(batch)), positions)

@@ -11,9 +11,9 @@ import torch
 from ..editing.closed_form import solve
 from ..editing.columns import Columns, columns_of
 from ..editing.context_map import ContextMap
-from ..editing.edit import CAPTIONS_WEIGHT, make_edit
+from ..editing.edit import make_edit, solve_regularized
 from ..editing.encoding import Encode, EncodedPrompt
-from ..editing.moments import second_moment
+from ..editing.moments import caption_moment
 from ..editing.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
 from ..pocket.captions import bare_captions, ordinary_captions
 from .suite import SuiteEdit
@@ -64,14 +64,12 @@ def uce(encode: Encode, edits: Sequence[SuiteEdit], preserve: Sequence[str] = ()
     return solve(Columns.joined(columns), 0.1, scaled=False).context_map
 
 
-@lru_cache(maxsize=8)
-def _moment(encode: Encode, captions: tuple[str, ...], positions: str) -> torch.Tensor:
-    return second_moment(encode(captions), positions)
+_moment = lru_cache(maxsize=8)(caption_moment)
 
 
 def ours(encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
     """The project's default: TIME's columns, the second moment of ordinary captions in the identity's place."""
-    moment = _moment(encode, ordinary_captions(), "all")
+    moment = _moment(encode, ordinary_captions())
     return make_edit(Recipe(_pairs(edits)), encode, moment=moment).context_map
 
 
@@ -100,10 +98,8 @@ class Variant:
         recipe = Recipe(pairs, kept)
         prompts = recipe.prompts()
         columns = columns_of(recipe, dict(zip(prompts, encode(prompts), strict=True)), self.positions)
-        if not self.captions:
-            return solve(columns, self.regularization).context_map
-        moment = _moment(encode, self.captions, self.positions)
-        return solve(columns, self.regularization * CAPTIONS_WEIGHT * columns.width, moment=moment).context_map
+        moment = _moment(encode, self.captions, self.positions) if self.captions else None
+        return solve_regularized(columns, self.regularization, moment=moment).context_map
 
 
 def methods() -> dict[str, Method]:
@@ -122,7 +118,7 @@ def ablation() -> dict[str, Method]:
     """Name to variant of ours: one thing changed at a time."""
     bare = bare_captions()
     variants = {
-        "ours": Variant(),
+        "ours": ours,
         "identity": Variant(captions=()),
         "identity, preserve": Variant(captions=(), preserve=bare),
         "words only": Variant(positions="words"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+import weakref
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -17,8 +17,7 @@ from .encoder import ComfyEncoder
 from .folders import moments_folder
 from .host import progress
 
-_IN_MEMORY = 4
-_recent: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+_latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, torch.Tensor]] = weakref.WeakKeyDictionary()
 
 
 def captions_for(family: str) -> Sequence[str]:
@@ -37,22 +36,24 @@ def moment_of(encoder: ComfyEncoder, family: str) -> torch.Tensor:
         encoder: the CLIP's.
         family: name of the model's family.
     """
-    captions = captions_for(family)
-    key = (encoder.key, family)
-    if key not in _recent:
-        identity = EncoderIdentity.of(captions[0], encoder(captions[:1])[0])
-        moment = load_moment(moments_folder(), captions, identity)
-        if moment is None:
-            moment = _compute(encoder, captions)
-            try:
-                keep_moment(moments_folder(), captions, identity, moment)
-            except OSError as error:
-                logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
-        _recent[key] = moment
-    _recent.move_to_end(key)
-    while len(_recent) > _IN_MEMORY:
-        _recent.popitem(last=False)
-    return _recent[key]
+    model, key = encoder.clip.cond_stage_model, (encoder.key, family)
+    known, moment = _latest.get(model, (None, None))
+    if known != key:
+        moment = _from_disk_or_captions(encoder, captions_for(family))
+        _latest[model] = key, moment
+    return moment
+
+
+def _from_disk_or_captions(encoder: ComfyEncoder, captions: Sequence[str]) -> torch.Tensor:
+    identity = EncoderIdentity.of(captions[0], encoder(captions[:1])[0])
+    moment = load_moment(moments_folder(), captions, identity)
+    if moment is None:
+        moment = _compute(encoder, captions)
+        try:
+            keep_moment(moments_folder(), captions, identity, moment)
+        except OSError as error:
+            logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
+    return moment
 
 
 def _compute(encoder: ComfyEncoder, captions: Sequence[str]) -> torch.Tensor:
