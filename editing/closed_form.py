@@ -15,6 +15,9 @@ al., ICLR 2023), in its place, it is the directions that prompts use that are pr
 
     M = I + E D C^T (C D C^T + lambda S)^-1
       = I + E D^½ (D^½ C^T S^-1 C D^½ + lambda I)^-1 D^½ C^T S^-1
+
+Tokens that must not change at all leave only the complement of their span, with the basis Q (:mod:`.null_space`): the same
+formulas with Q^T C for C outside of E, Q^T S Q for S, and Q^T behind the whole.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import torch
 from .columns import Columns
 from .context_map import ContextMap
 from .errors import EditError
+from .null_space import complement
 from .recipe import DEFAULT_REGULARIZATION
 
 _ROWS_AT_ONCE = 8192
@@ -61,6 +65,7 @@ def solve(
     regularization: float = DEFAULT_REGULARIZATION,
     scaled: bool = True,
     moment: torch.Tensor | None = None,
+    protected: torch.Tensor | None = None,
 ) -> Solution:
     """Minimise the objective above over all columns, in float64, by whichever side is smaller.
 
@@ -71,9 +76,10 @@ def solve(
             the paper's.
         moment: S, (width, width), symmetric and positive definite; None is the paper's identity. Its size does not matter,
             only its shape: it is scaled to the identity's trace.
+        protected: tokens that do not change at all, (tokens, width).
 
     Raises:
-        EditError: the edit would change nothing, or its result is not finite.
+        EditError: the edit would change nothing, its result is not finite, or what is protected leaves no room for it.
     """
     if not regularization > 0:
         raise EditError(f"The regularization is {regularization:g}; give a number greater than 0.")
@@ -81,9 +87,16 @@ def solve(
     columns = columns.merged()
     root = columns.weight.sqrt()[:, None]
     prior = None if moment is None else moment.double() * (columns.width / moment.double().trace())
-    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength, prior)
+    free = None if protected is None else complement(protected)
+    if free is not None and prior is not None:
+        prior = free.T @ prior @ free
+    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength, prior, free)
     if not left.shape[1]:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
+    if free is not None:
+        right = right @ free.T
+        if torch.linalg.vector_norm(right) < 1e-9:
+            raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
     context_map = ContextMap.from_product(left, right)
     if not context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
@@ -103,10 +116,14 @@ def _cholesky(matrix: torch.Tensor, strength: float, prior: torch.Tensor | None 
     return factor
 
 
+def _within(tokens: torch.Tensor, free: torch.Tensor | None) -> torch.Tensor:
+    return tokens.double() if free is None else tokens.double() @ free
+
+
 def _dual(
-    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None
+    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None, free: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = columns.source.double() * root
+    tokens = _within(columns.source, free) * root
     shift = columns.shift() * root
     # Each token seen through the inverse of the prior.
     seen = tokens if prior is None else torch.cholesky_solve(tokens.T, _cholesky(prior.clone(), 0.0)).T
@@ -116,20 +133,20 @@ def _dual(
 
 
 def _primal(
-    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None
+    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None, free: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    width = columns.width
-    second_moment = torch.zeros(width, width, dtype=torch.float64)
-    cross = torch.zeros(width, width, dtype=torch.float64)
+    room = columns.width if free is None else free.shape[1]
+    second_moment = torch.zeros(room, room, dtype=torch.float64)
+    cross = torch.zeros(room, columns.width, dtype=torch.float64)
     for start in range(0, len(columns), _ROWS_AT_ONCE):
         stop = start + _ROWS_AT_ONCE
-        tokens = columns.source[start:stop].double() * root[start:stop]
+        tokens = _within(columns.source[start:stop], free) * root[start:stop]
         second_moment.addmm_(tokens.T, tokens)
         cross.addmm_(tokens.T, columns.shift(start, stop) * root[start:stop])
     if cross.abs().max() == 0:
-        return torch.zeros(width, 0), torch.zeros(0, width)
+        return torch.zeros(columns.width, 0), torch.zeros(0, room)
     solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength, prior))
-    return solved.T, torch.eye(width, dtype=torch.float64)
+    return solved.T, torch.eye(room, dtype=torch.float64)
 
 
 def _residual(columns: Columns, context_map: ContextMap) -> tuple[int, float]:

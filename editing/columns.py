@@ -5,7 +5,7 @@ The papers write embeddings as columns; here every token is a row, (tokens, widt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -98,6 +98,17 @@ def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
         return list(range(len(prompt.tokens)))
     ends = [chunk.words.stop for chunk in prompt.chunks if chunk.words.stop < chunk.stop]
     return sorted({*prompt.words, *ends})
+
+
+def preserved_tokens(prompts: Iterable[EncodedPrompt], positions: str = "all") -> torch.Tensor:
+    """The distinct tokens of prompts that must not change, (tokens, width) in float64.
+
+    Raises:
+        EditError: an embedding is not finite.
+    """
+    rows = torch.cat([prompt.embeddings[positions_of(prompt, positions)] for prompt in prompts])
+    check_finite(rows)
+    return rows[_equal_rows(rows)[0]].double()
 
 
 def check_finite(embeddings: torch.Tensor) -> None:

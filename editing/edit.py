@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from .closed_form import Solution, solve
-from .columns import Columns, columns_of
+from .columns import Columns, columns_of, preserved_tokens
 from .context_map import ContextMap
 from .encoding import Encode, EncodedPrompt
 from .errors import EditError
@@ -84,7 +84,11 @@ class Edit:
 
 
 def solve_regularized(
-    columns: Columns, regularization: float, scaled: bool = True, moment: torch.Tensor | None = None
+    columns: Columns,
+    regularization: float,
+    scaled: bool = True,
+    moment: torch.Tensor | None = None,
+    protected: torch.Tensor | None = None,
 ) -> Solution:
     """:func:`~.closed_form.solve` with the regularization as users give it.
 
@@ -92,7 +96,7 @@ def solve_regularized(
     as d tokens, d being the width.
     """
     weight = 1.0 if moment is None else _CAPTIONS_WEIGHT * columns.width
-    return solve(columns, regularization * weight, scaled, moment)
+    return solve(columns, regularization * weight, scaled, moment, protected)
 
 
 def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch.Tensor | None = None) -> Edit:
@@ -115,7 +119,8 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
         moment = None
     elif moment is None:
         moment = caption_moment(encode)
-    solution = solve_regularized(columns, recipe.regularization, scaled, moment)
+    protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
+    solution = solve_regularized(columns, recipe.regularization, scaled, moment, protected)
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,

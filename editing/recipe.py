@@ -7,6 +7,7 @@ Text form, one line an edit::
     a doctor -> a male doctor * 2            # counts twice in a joint solve
     Van Gogh ->                              # forget
     = a pack of tulips                       # preserve
+    == a pack of poppies                     # preserve strictly: not at all to change
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
 below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! projections: values`` and ``! blocks: mid, up`` hold
@@ -100,7 +101,8 @@ class Recipe:
     """Everything that decides an edit, apart from the text encoder.
 
     Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
-    changes the result, not even in the last bit. ``regularizer`` says what is held in place: the directions that ordinary
+    changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs; those in ``strict`` do
+    not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions that ordinary
     "captions" use, or the "identity", every direction alike, as TIME has it. ``blocks`` limits the edit to some blocks of the
     model (see :func:`~.projections.select`); empty means all.
     """
@@ -111,12 +113,14 @@ class Recipe:
     projections: str = PROJECTION_CHOICES[0]
     blocks: tuple[str, ...] = field(default=())
     regularizer: str = REGULARIZERS[0]
+    strict: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         set_(self, "pairs", tuple(sorted(set(self.pairs))))
-        set_(self, "preserve", tuple(sorted({line for line in map(tidy, self.preserve) if line})))
-        set_(self, "blocks", tuple(sorted({line for line in map(tidy, self.blocks) if line})))
+        for name in ("strict", "preserve", "blocks"):
+            set_(self, name, tuple(sorted({line for line in map(tidy, getattr(self, name)) if line})))
+        set_(self, "preserve", tuple(line for line in self.preserve if line not in self.strict))
         set_(
             self,
             "regularization",
@@ -138,7 +142,7 @@ class Recipe:
     def prompts(self) -> list[str]:
         """Every distinct text that has to be encoded, in a fixed order."""
         texts = [text for pair in self.active for sentence in pair.sentences() for text in sentence]
-        return list(dict.fromkeys([*texts, *self.preserve]))
+        return list(dict.fromkeys([*texts, *self.preserve, *self.strict]))
 
     def shares_settings(self, other: Recipe) -> bool:
         """Whether both can be solved together: same projections, blocks, regularizer and regularization."""
@@ -149,7 +153,12 @@ class Recipe:
         """Both recipes as one joint recipe. Raises :class:`EditError` when their settings differ."""
         if not self.shares_settings(other):
             raise EditError("Recipes with different regularization or projections cannot be merged; apply them in turn.")
-        return replace(self, pairs=self.pairs + other.pairs, preserve=self.preserve + other.preserve)
+        return replace(
+            self,
+            pairs=self.pairs + other.pairs,
+            preserve=self.preserve + other.preserve,
+            strict=self.strict + other.strict,
+        )
 
     def to_text(self) -> str:
         """The recipe as lines; :func:`parse_recipe` gives back an equal recipe."""
@@ -173,6 +182,7 @@ class Recipe:
             line += "" if pair.weight == 1 else f" * {pair.weight!r}"
             lines.append(line)
         lines += [f"= {_escape(prompt)}" for prompt in self.preserve]
+        lines += [f"== {_escape(prompt)}" for prompt in self.strict]
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -200,7 +210,7 @@ def _from_dict(cls: type, data: dict[str, Any]) -> Any:
         if isinstance(value, list):
             if name != "pairs" and not all(isinstance(item, str) for item in value):
                 raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
-        elif name in ("preserve", "blocks", "augmentations"):
+        elif name in ("preserve", "strict", "blocks", "augmentations"):
             raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
@@ -285,13 +295,14 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
     """
     settings: dict[str, Any] = {"augmentations": DEFAULT_AUGMENTATIONS, **defaults}
     pairs: list[PromptPair] = []
-    preserve: list[str] = list(settings.pop("preserve", ()))
+    kept = {"=": list(settings.pop("preserve", ())), "==": list(settings.pop("strict", ()))}
     problems: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
         try:
             if line.startswith("="):
-                preserve.append(_parse_preserve(line[1:]))
+                mark = "==" if line.startswith("==") else "="
+                kept[mark].append(_parse_preserve(line[len(mark) :]))
             elif line.startswith("!"):
                 name, value = _parse_setting(line[1:])
                 settings[name] = value
@@ -302,7 +313,14 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
     if problems:
         raise EditError("\n".join(problems))
     settings.pop("augmentations")
-    return Recipe(pairs=tuple(pairs), preserve=tuple(preserve), **settings)
+    return Recipe(pairs=tuple(pairs), preserve=tuple(kept["="]), strict=tuple(kept["=="]), **settings)
+
+
+def preserve_from_lines(text: str) -> dict[str, tuple[str, ...]]:
+    """A text box of prompts to keep, one a line, as fields of :class:`Recipe`: those behind "==" are kept strictly."""
+    lines = [tidy(line) for line in text.splitlines()]
+    strict = tuple(line[2:] for line in lines if line.startswith("=="))
+    return {"preserve": tuple(line.removeprefix("=") for line in lines if not line.startswith("==")), "strict": strict}
 
 
 def recipe_from_lines(

@@ -21,11 +21,11 @@ _FINE = 4
 _BACKGROUNDS: dict[tuple[str, str], Image.Image] = {}
 # Number and size to the drawings' radius, and number to their places, as shares of the side.
 _RADIUS = {
-    ("one", "small"): 0.24,
+    ("one", "small"): 0.26,
     ("one", "large"): 0.40,
-    ("two", "small"): 0.17,
+    ("two", "small"): 0.20,
     ("two", "large"): 0.245,
-    ("three", "small"): 0.16,
+    ("three", "small"): 0.19,
     ("three", "large"): 0.235,
 }
 _PLACES = {
@@ -33,7 +33,6 @@ _PLACES = {
     "two": ((0.26, 0.56), (0.74, 0.56)),
     "three": ((0.26, 0.71), (0.74, 0.71), (0.5, 0.28)),
 }
-_JITTER = 0.03
 _SEVERAL_SHARE = 0.6
 
 
@@ -95,17 +94,15 @@ def _background(place: str, time: str) -> Image.Image:
 
 
 def draw_scene(scene: Scene, chance: random.Random) -> Image.Image:
-    """The scene as a picture, (SIDE, SIDE) RGB; places, sizes and sides vary a little by ``chance``."""
+    """The scene as a picture, (SIDE, SIDE) RGB; ``chance`` mirrors the background and each drawing, or not."""
     values = scene.values
     side = SIDE * _FINE
     image = _background(values["place"], values["time"]).copy()
     if chance.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     for x, y in _PLACES[values["number"]]:
-        radius = _RADIUS[values["number"], values["size"]] * side * chance.uniform(0.95, 1.05)
-        room = _JITTER * side * (2 if (values["number"], values["size"]) == ("one", "small") else 1)
-        centre = x * side + chance.uniform(-room, room), y * side + chance.uniform(-room, room)
-        pen = Pen(image, centre, radius, values["colour"], values["pattern"], chance.random() < 0.5)
+        radius = _RADIUS[values["number"], values["size"]] * side
+        pen = Pen(image, (x * side, y * side), radius, values["colour"], values["pattern"], chance.random() < 0.5)
         if "hat" in values:
             draw_person(pen, scene.thing, values["hat"] == "hat")
         else:

@@ -14,6 +14,7 @@ from edit_assumption.editing.recipe import (
     augment,
     check_strength,
     parse_recipe,
+    preserve_from_lines,
     recipe_from_json,
     recipe_from_lines,
     tidy,
@@ -45,6 +46,7 @@ recipes = st.builds(
     projections=st.sampled_from(PROJECTION_CHOICES),
     regularizer=st.sampled_from(REGULARIZERS),
     blocks=st.lists(blocks, max_size=3).map(tuple),
+    strict=st.lists(texts, max_size=3).map(tuple),
 )
 
 
@@ -357,3 +359,15 @@ def test_prompts_lists_each_text_once_and_none_of_switched_off_pairs():
     recipe = parse_recipe("! augmentations: Art of\na cat -> a dog\na dog -> a fox\na rose -> a tulip @ 0\n= a dog\n= a tree")
     assert [pair.source for pair in recipe.active] == ["a cat", "a dog"]
     assert recipe.prompts() == ["a cat", "a dog", "Art of a cat", "Art of a dog", "a fox", "Art of a fox", "a tree"]
+
+
+def test_prompts_to_keep_from_a_text_box():
+    kept = preserve_from_lines("a tulip\n\n= a poppy\n== a  daisy\n==a rose\n")
+    recipe = Recipe((PromptPair("a cat", "a dog"),), **kept)
+    assert (recipe.preserve, recipe.strict) == (("a poppy", "a tulip"), ("a daisy", "a rose"))
+
+
+def test_strictly_preserved_prompt_is_not_listed_twice():
+    recipe = parse_recipe("a cat -> a dog\n= a tulip\n== a tulip")
+    assert (recipe.preserve, recipe.strict) == ((), ("a tulip",))
+    assert recipe.prompts()[-1] == "a tulip"

@@ -1,0 +1,69 @@
+"""Strict protection: the edit is confined to the complement of what must not change."""
+
+import clip_helpers
+import pytest
+import torch
+from edit_assumption.editing.closed_form import solve
+from edit_assumption.editing.columns import Columns
+from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.null_space import complement
+from edit_assumption.editing.reach import reach
+from edit_assumption.editing.recipe import parse_recipe
+
+E1, E2, E3, E4 = torch.eye(4)
+WIDTH = 256
+
+
+@pytest.fixture(scope="module")
+def encode():
+    return clip_helpers.ClipEncoder(clip_helpers.clip_text_model(WIDTH, seed=3))
+
+
+def test_by_hand():
+    """e1 + e2 is to become e1 + e2 + e3, e1 must stay: what is left of the source is e2, of length 1, against lambda 1."""
+    columns = Columns.of((E1 + E2)[None], (E1 + E2 + E3)[None])
+    change = solve(columns, 1.0, scaled=False, protected=E1[None]).context_map.change()
+    assert torch.allclose(change, 0.5 * torch.outer(E3, E2), atol=1e-6)
+
+
+@pytest.mark.parametrize("moment", [False, True], ids=["identity", "moment"])
+@pytest.mark.parametrize("tokens", [8, 60], ids=["dual", "primal"])
+def test_is_the_constrained_optimum(tokens, moment):
+    """Against the same problem solved with Lagrange multipliers."""
+    width, kept = 24, 5
+    chance = torch.Generator().manual_seed(tokens)
+    source, destination, protected = (
+        torch.randn(rows, width, generator=chance, dtype=torch.float64) for rows in (tokens, tokens, kept)
+    )
+    factor = torch.randn(width, 2 * width, generator=chance, dtype=torch.float64)
+    prior = factor @ factor.T if moment else torch.eye(width, dtype=torch.float64)
+    prior = prior * (width / prior.trace())
+    block = source.T @ source + 0.3 * prior
+    system = torch.zeros(width + kept, width + kept, dtype=torch.float64)
+    system[:width, :width], system[:width, width:], system[width:, :width] = block, protected.T, protected
+    wanted = torch.cat([source.T @ (destination - source), torch.zeros(kept, width, dtype=torch.float64)])
+    expected = torch.linalg.solve(system, wanted)[:width].T
+    found = solve(Columns.of(source, destination), 0.3, scaled=False, moment=prior if moment else None, protected=protected)
+    change = found.context_map.change().double()
+    assert float((change - expected).norm() / expected.norm()) < 1e-6
+
+
+def test_strictly_preserved_prompts_stay(encode):
+    text = "a pack of roses -> a pack of blue roses\n{} a pack of tulips"
+    edits = {mark: make_edit(parse_recipe(text.format(mark), regularizer="identity"), encode) for mark in ("=", "==")}
+    tulips, roses = encode(["a pack of tulips", "a pack of roses"])
+    assert reach(edits["="].context_map, tulips) > 1e-3
+    assert reach(edits["=="].context_map, tulips) < 1e-4
+    assert reach(edits["=="].context_map, roses) > 0.05
+
+
+def test_edit_of_what_is_preserved_is_refused(encode):
+    with pytest.raises(EditError, match="strictly preserved; take it out"):
+        make_edit(parse_recipe("! augmentations: none\nroses -> tulips\n== roses", regularizer="identity"), encode)
+
+
+def test_no_room_is_refused():
+    with pytest.raises(EditError, match="preserve fewer"):
+        complement(torch.randn(30, 8))
+    assert complement(torch.randn(3, 8)).shape == (8, 5)
