@@ -10,6 +10,7 @@ from .closed_form import Solution, solve
 from .columns import Columns, columns_of, preserved_tokens
 from .context_map import ContextMap
 from .encoding import Encode, EncodedPrompt
+from .erase import evoking_columns
 from .errors import EditError
 from .moments import caption_moment
 from .recipe import Recipe
@@ -121,6 +122,10 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
         moment = caption_moment(encode)
     protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
     solution = solve_regularized(columns, recipe.regularization, scaled, moment, protected)
+    asked = columns
+    for _ in range(recipe.passes):
+        columns = Columns.joined([columns, evoking_columns(solution.context_map, asked)])
+        solution = solve_regularized(columns, recipe.regularization, scaled, moment, protected)
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,

@@ -10,9 +10,9 @@ Text form, one line an edit::
     == a pack of poppies                     # preserve strictly: not at all to change
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
-below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! projections: values`` and ``! blocks: mid, up`` hold
-for the whole recipe. A backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as
-part of the text.
+below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! passes: 2``, ``! projections: values`` and
+``! blocks: mid, up`` hold for the whole recipe. A backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``,
+``->``, a backslash) as part of the text.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ DEFAULT_REGULARIZATION = 0.1
 REGULARIZERS = ("captions", "identity")
 PROJECTION_CHOICES = ("keys and values", "values", "keys")
 STRENGTH_LIMIT = 2.0
+PASSES_LIMIT = 10
 
 
 def tidy(prompt: str) -> str:
@@ -53,6 +54,13 @@ def _number(value: Any, name: str, low: float, high: float, low_allowed: bool = 
         rule = f"between {low:g} and {high:g}" if math.isfinite(high) else f"greater than {low:g} and finite"
         raise EditError(f"{name} is {number:g}; give a number {rule}.")
     return number
+
+
+def _passes(value: Any) -> int:
+    number = _number(value, "The number of passes", 0, PASSES_LIMIT)
+    if number != int(number):
+        raise EditError(f"The number of passes is {number:g}; give a whole number.")
+    return int(number)
 
 
 def check_strength(value: Any) -> float:
@@ -102,9 +110,10 @@ class Recipe:
 
     Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
     changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs; those in ``strict`` do
-    not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions that ordinary
-    "captions" use, or the "identity", every direction alike, as TIME has it. ``blocks`` limits the edit to some blocks of the
-    model (see :func:`~.projections.select`); empty means all.
+    not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions that ordinary "captions"
+    use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times, what still evokes a source
+    is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see :func:`~.projections.select`);
+    empty means all.
     """
 
     pairs: tuple[PromptPair, ...]
@@ -114,6 +123,7 @@ class Recipe:
     blocks: tuple[str, ...] = field(default=())
     regularizer: str = REGULARIZERS[0]
     strict: tuple[str, ...] = ()
+    passes: int = 0
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -126,6 +136,7 @@ class Recipe:
             "regularization",
             _number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
         )
+        set_(self, "passes", _passes(self.passes))
         for name, known in (("projections", PROJECTION_CHOICES), ("regularizer", REGULARIZERS)):
             if getattr(self, name) not in known:
                 choices = ", ".join(f"“{choice}”" for choice in known)
@@ -145,8 +156,8 @@ class Recipe:
         return list(dict.fromkeys([*texts, *self.preserve, *self.strict]))
 
     def shares_settings(self, other: Recipe) -> bool:
-        """Whether both can be solved together: same projections, blocks, regularizer and regularization."""
-        names = ("regularization", "projections", "blocks", "regularizer")
+        """Whether both can be solved together: same projections, blocks, regularizer, regularization and passes."""
+        names = ("regularization", "projections", "blocks", "regularizer", "passes")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def merge(self, other: Recipe) -> Recipe:
@@ -167,6 +178,8 @@ class Recipe:
             lines.append(f"! regularizer: {self.regularizer}")
         if self.regularization != DEFAULT_REGULARIZATION:
             lines.append(f"! regularization: {self.regularization!r}")
+        if self.passes:
+            lines.append(f"! passes: {self.passes}")
         if self.projections != PROJECTION_CHOICES[0]:
             lines.append(f"! projections: {self.projections}")
         if self.blocks:
@@ -270,7 +283,7 @@ def _parse_preserve(line: str) -> str:
     return prompt
 
 
-_SETTINGS = ("augmentations", "regularizer", "regularization", "projections", "blocks")
+_SETTINGS = ("augmentations", "regularizer", "regularization", "passes", "projections", "blocks")
 
 
 def _parse_setting(line: str) -> tuple[str, Any]:
@@ -284,6 +297,8 @@ def _parse_setting(line: str) -> tuple[str, Any]:
     value = tidy(_split(value, ())[0][1])
     if name == "regularization":
         return name, _number(value, "The regularization", 0.0, math.inf, low_allowed=False)
+    if name == "passes":
+        return name, _passes(value)
     return name, tuple(value.split(",")) if name == "blocks" else value
 
 

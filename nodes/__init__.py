@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import edit_assumption, edit_files, lora_files, pocket_model
+from . import (
+    concept_slider,
+    edit_assumption,
+    edit_conditioning,
+    edit_files,
+    edit_hook,
+    edit_list,
+    lora_files,
+    pocket_model,
+    preserve_prompts,
+)
 from .folders import register_folders
 
-NODES: list[type[io.ComfyNode]] = [*edit_assumption.NODES, *edit_files.NODES, *lora_files.NODES, *pocket_model.NODES]
+_MODULES = (
+    edit_assumption,
+    edit_list,
+    preserve_prompts,
+    concept_slider,
+    edit_files,
+    lora_files,
+    edit_conditioning,
+    edit_hook,
+    pocket_model,
+)
+NODES: list[type[io.ComfyNode]] = [node for module in _MODULES for node in module.NODES]
 
 register_folders()  # before the first schema is asked for its drop-downs
 

@@ -98,6 +98,14 @@ def _only_after(values: list[Any], adapter: ContextMapAdapter, ours: set[int]) -
     return all(id(value) in ours for value in values[values.index(adapter) :])
 
 
+def adapter_for(edit: Edit, inputs: TextInputs) -> tuple[ContextMapAdapter, list[Projection]]:
+    """The patch that carries an edit, and the projections that it is for. Raises :class:`EditError` as :func:`put_on` does."""
+    check_width(inputs.family, edit.context_map.width)
+    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
+    keys = {projection.key for projection in chosen}
+    return ContextMapAdapter(keys, (edit.context_map.left, edit.context_map.right)), chosen
+
+
 def put_on(
     model: Any,
     edit: Edit,
@@ -120,10 +128,8 @@ def put_on(
     Raises:
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    check_width(inputs.family, edit.context_map.width)
-    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
-    keys = {projection.key for projection in chosen}
-    adapter = ContextMapAdapter(keys, (edit.context_map.left, edit.context_map.right))
+    adapter, chosen = adapter_for(edit, inputs)
+    keys = adapter.loaded_keys
     entry = AppliedEdit(edit, adapter, encoder)
     patched = model.clone()
     if instead_of is None:

@@ -8,9 +8,6 @@ from torch import Tensor
 
 SOURCE, DESTINATION = "a pack of roses", "a pack of blue roses"
 DEFAULTS = dict(
-    source=SOURCE,
-    destination=DESTINATION,
-    strength=1.0,
     regularization=0.1,
     augmentations="A photo of\nAn image of\nA picture of",
     projections="keys and values",
@@ -32,7 +29,11 @@ class Pipeline(Graph):
         self.named = {}
 
     def edit(self, **inputs):
-        node = self.add("EditAssumption", model=self.model, clip=self.clip, **{**DEFAULTS, **inputs})
+        return self.edit_by("EditAssumption", **{"source": SOURCE, "destination": DESTINATION, "strength": 1.0, **inputs})
+
+    def edit_by(self, class_type, **inputs):
+        """Any node from MODEL and CLIP to MODEL and EDIT."""
+        node = self.add(class_type, model=self.model, clip=self.clip, **{**DEFAULTS, **inputs})
         self.model = node[0]
         self.named["edit"] = node
         return node
@@ -46,12 +47,14 @@ class Pipeline(Graph):
     def clip_skip(self, layer):
         self.clip = self.add("CLIPSetLastLayer", clip=self.clip, stop_at_clip_layer=layer)[0]
 
-    def sample(self, prompt="a field of roses", steps=2, size=64, seed=7):
+    def sample(self, prompt="a field of roses", steps=2, size=64, seed=7, through=lambda conditioning: conditioning):
+        """``through`` may put nodes behind the text encoding: link in, link out."""
         empty = self.add("EmptyLatentImage", width=size, height=size, batch_size=1)
-        positive = self.add("CLIPTextEncode", clip=self.clip, text=prompt)
-        negative = self.add("CLIPTextEncode", clip=self.clip, text="blurry")
+        positive, negative = (
+            through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, "blurry")
+        )
         self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=seed,
+            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0], seed=seed,
             steps=steps, cfg=7.0, sampler_name="euler", scheduler="normal", denoise=1.0,
         )  # fmt: skip
         self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/test")

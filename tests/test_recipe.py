@@ -47,6 +47,7 @@ recipes = st.builds(
     regularizer=st.sampled_from(REGULARIZERS),
     blocks=st.lists(blocks, max_size=3).map(tuple),
     strict=st.lists(texts, max_size=3).map(tuple),
+    passes=st.integers(0, 10),
 )
 
 
@@ -174,8 +175,8 @@ def test_defaults_hold_where_the_text_says_nothing():
         ("a ->  a", "both “a”"),
         ("=", "there is no prompt to preserve"),
         ("= # nothing", "there is no prompt to preserve"),
-        ("! colour: red", "sets augmentations, regularizer, regularization, projections or blocks"),
-        ("! blocks mid", "sets augmentations, regularizer, regularization, projections or blocks"),
+        ("! colour: red", "sets augmentations, regularizer, regularization, passes, projections or blocks"),
+        ("! blocks mid", "sets augmentations, regularizer, regularization, passes, projections or blocks"),
         ("! regularization: 0", "The regularization is 0; give a number greater than 0"),
         ("! regularization: much", "The regularization is 'much'; give a number"),
     ],

@@ -1,0 +1,67 @@
+"""Concept Slider: one edit with a dial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..editing.recipe import PromptPair, Recipe, tidy
+from .host import schema, strength_input
+from .settings import recipe_settings, setting_inputs
+from .solving import edited, model_and_clip, model_and_edit
+
+
+class ConceptSlider(io.ComfyNode):
+    """A dial between two meanings of a concept."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionConceptSlider",
+            display_name="Concept Slider",
+            description="Turns a concept more towards one meaning or the other, with a dial from -2 to 2, for every prompt "
+            "about it. Connect the strength to an XY plot to see the whole range.",
+            search_aliases=["concept slider", "slider", "attribute slider", "XY plot"],
+            inputs=[
+                *model_and_clip(),
+                io.String.Input("concept", default="a person", tooltip="What the slider is about, such as: a person"),
+                io.String.Input("more", default="an old person", tooltip="What it becomes at strength 1."),
+                io.String.Input(
+                    "less",
+                    default="a young person",
+                    tooltip="What it becomes at strength -1. Left empty, it is the opposite direction of “more”.",
+                ),
+                strength_input("0 is the model as it is, 1 all the way to “more”, -1 to “less”, 2 and -2 beyond."),
+                *setting_inputs(),
+            ],
+            outputs=model_and_edit(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, concept: str | None = None, more: str | None = None) -> bool | str:
+        """Refuse an empty concept before the graph runs."""
+        if concept is not None and not concept.strip():
+            return "The concept is empty; write what the slider is about, such as: a person"
+        if more is not None and not more.strip():
+            return "“more” is empty; write what the concept becomes at strength 1, such as: an old person"
+        return True
+
+    @classmethod
+    def execute(
+        cls, model: Any, clip: Any, concept: str, more: str, less: str, strength: float, **settings: Any
+    ) -> io.NodeOutput:
+        """Solve and patch."""
+        fields = recipe_settings(**settings)
+        other_way = strength < 0 and bool(tidy(less))
+        pair = PromptPair(
+            concept,
+            less if other_way else more,
+            -strength if other_way else strength,
+            augmentations=fields.pop("augmentations"),
+        )
+        return edited(model, clip, Recipe((pair,), **fields))
+
+
+NODES = [ConceptSlider]

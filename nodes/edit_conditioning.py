@@ -1,0 +1,56 @@
+"""Edit Conditioning: the edit on what a prompt became, for models whose weights the pack does not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..editing.edit import Edit
+from ..editing.errors import EditError
+from ..editing.recipe import check_strength
+from ..editing.report import percent
+from .host import EditType, schema, strength_input
+
+
+class EditConditioning(io.ComfyNode):
+    """CONDITIONING in, edited CONDITIONING out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionConditioning",
+            display_name="Edit Conditioning",
+            description="Puts an edit onto a prompt's conditioning in place of the model: for models that the pack does not "
+            "know, and for one prompt alone. Where all keys and values are edited the picture is the same.",
+            search_aliases=["edit prompt embedding", "conditioning edit"],
+            inputs=[
+                io.Conditioning.Input("conditioning", tooltip="From CLIP Text Encode. It is not changed."),
+                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit, made for the same CLIP."),
+                strength_input("Scales the edit as it was made: 0 is off, 1 is as made."),
+            ],
+            outputs=[io.Conditioning.Output(display_name="CONDITIONING")],
+        )
+
+    @classmethod
+    def execute(cls, conditioning: list, edit: Edit | None, strength: float) -> io.NodeOutput:
+        """Map every token."""
+        if check_strength(strength) == 0 or edit is None:
+            return io.NodeOutput(conditioning, ui=ui.PreviewText("Strength 0: the conditioning is unchanged."))
+        context_map = edit.context_map.scale(strength)
+        changed: list[Any] = []
+        for embeddings, details in conditioning:
+            if embeddings.shape[-1] != context_map.width:
+                raise EditError(
+                    f"The conditioning has {embeddings.shape[-1]} numbers a token, but the edit was made for "
+                    f"{context_map.width}; make the edit with the CLIP that the prompt is encoded with."
+                )
+            on_device = context_map.to(embeddings.device)
+            changed.append([on_device.apply(embeddings), dict(details)])
+        moved = sum(float((new - old).float().norm()) for (new, _), (old, _) in zip(changed, conditioning, strict=True))
+        total = sum(float(old.float().norm()) for old, _ in conditioning)
+        return io.NodeOutput(changed, ui=ui.PreviewText(f"tokens changed by {percent(moved / max(total, 1e-30))}"))
+
+
+NODES = [EditConditioning]

@@ -1,0 +1,50 @@
+"""Edit Hook: the edit as HOOKS, bound to a conditioning or scheduled over the sampling steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.hooks
+from comfy_api.latest import io
+
+from ..editing.edit import Edit
+from ..editing.recipe import check_strength
+from .applied import TextInputs, adapter_for
+from .host import EditType, schema, strength_input
+
+
+class EditHook(io.ComfyNode):
+    """An edit as HOOKS."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionHook",
+            display_name="Edit Hook",
+            description="An edit as hooks: with Cond Set Props or Cond Pair Set Props it holds for one region's prompt alone, "
+            "with hook keyframes for a part of the sampling steps.",
+            search_aliases=["schedule edit", "regional edit", "hook", "create hook edit"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model that will be sampled; the edit is checked against it."),
+                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                strength_input("Scales the edit as it was made: 0 is off, 1 is as made."),
+                io.Hooks.Input("prev_hooks", optional=True, tooltip="Hooks to add this one to."),
+            ],
+            outputs=[io.Hooks.Output(display_name="HOOKS", tooltip="For Cond Set Props and its kin, or keyframes.")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, edit: Edit | None, strength: float, prev_hooks: Any = None) -> io.NodeOutput:
+        """Make the hook."""
+        hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
+        if check_strength(strength) != 0 and edit is not None:
+            adapter, _ = adapter_for(edit, TextInputs.of(model))
+            hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
+            hook.need_weight_init = False
+            hook.weights, hook.weights_clip = dict.fromkeys(adapter.loaded_keys, adapter), {}
+            hooks.add(hook)
+        return io.NodeOutput(hooks)
+
+
+NODES = [EditHook]

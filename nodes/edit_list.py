@@ -1,0 +1,63 @@
+"""Edit Assumptions (List): a whole recipe in one text box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..editing.errors import EditError
+from ..editing.recipe import parse_recipe
+from .host import schema
+from .settings import recipe_settings, setting_inputs
+from .solving import edited, model_and_clip, model_and_edit
+
+_EXAMPLE = """a pack of roses -> a pack of blue roses
+a doctor -> a female doctor @ 0.5
+= a pack of tulips"""
+
+
+class EditAssumptionList(io.ComfyNode):
+    """A recipe in, edited model out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionList",
+            display_name="Edit Assumptions (List)",
+            description="Many edits at once, one a line, solved together. An arrow stands between source and destination; @ "
+            "gives a strength, * a weight, = preserves a prompt, == preserves it strictly, # begins a comment.",
+            search_aliases=["batch edit", "many edits", "recipe", "UCE", "erase concepts", "change defaults"],
+            inputs=[
+                *model_and_clip(),
+                io.String.Input(
+                    "recipe",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default=_EXAMPLE,
+                    tooltip="One edit a line: source -> destination. An empty destination forgets the source. Settings in a "
+                    "line with ! go before those of the node, such as: ! regularization: 0.2",
+                ),
+                *setting_inputs(),
+            ],
+            outputs=model_and_edit(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, recipe: str | None = None) -> bool | str:
+        """Refuse a bad recipe before the graph runs, its bad lines named by their numbers; None comes from another node."""
+        try:
+            if recipe is not None:
+                parse_recipe(recipe)
+        except EditError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, model: Any, clip: Any, recipe: str, **settings: Any) -> io.NodeOutput:
+        """Solve and patch."""
+        return edited(model, clip, parse_recipe(recipe, **recipe_settings(**settings)))
+
+
+NODES = [EditAssumptionList]
