@@ -13,10 +13,11 @@ from diffusers import StableDiffusionPipeline
 from tqdm import tqdm
 
 from ..pipelines.generate import generate
+from ..pocket import WEIGHTS
 from ..pocket.captions import Words, caption
 from ..pocket.dataset import draw
 from ..pocket.judge import QUESTIONS, Judge, load_judge, truth
-from ..pocket.model import WEIGHTS, pipeline
+from ..pocket.model import pipeline
 from ..pocket.scenes import any_scenes, assumed
 from ..pocket.words import ALL, ATTRIBUTES
 

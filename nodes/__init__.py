@@ -5,15 +5,20 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    comparison_grid,
     concept_slider,
+    debias_concept,
     edit_assumption,
     edit_conditioning,
     edit_files,
     edit_hook,
     edit_list,
+    erase_concept,
+    judges,
     lora_files,
     pocket_model,
     preserve_prompts,
+    preview_edit,
 )
 from .folders import register_folders
 
@@ -22,8 +27,13 @@ _MODULES = (
     edit_list,
     preserve_prompts,
     concept_slider,
+    erase_concept,
+    debias_concept,
+    judges,
     edit_files,
     lora_files,
+    preview_edit,
+    comparison_grid,
     edit_conditioning,
     edit_hook,
     pocket_model,

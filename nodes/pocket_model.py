@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import comfy.latent_formats
@@ -19,10 +18,10 @@ import torch
 from comfy_api.latest import io
 
 from ..editing.errors import EditError
+from ..pocket import WEIGHTS
 from .host import schema
 
 _EMBEDDINGS = "text_model.embeddings.token_embedding.weight"
-WEIGHTS = Path(__file__).parents[1] / "pocket" / "weights"
 
 
 def _part(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

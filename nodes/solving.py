@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..editing.edit import make_edit
+from ..editing.edit import Edit, make_edit
+from ..editing.projections import Projection
 from ..editing.recipe import Recipe
 from ..editing.report import describe
 from .applied import TextInputs, checked, joinable, put_on
@@ -41,32 +43,72 @@ def model_and_edit() -> list[io.Output]:
     ]
 
 
-def edited(model: Any, clip: Any, recipe: Recipe, remarks: Iterable[str] = ()) -> io.NodeOutput:
-    """Solve, patch a clone of the model, and report; together with the edits on the model where they can be.
+@dataclass(frozen=True)
+class Solved:
+    """A model with an edit on it.
+
+    Args:
+        model: the patched clone.
+        edit: what is on it, together with the incoming model's edits where they were solved together.
+        projections: what was patched.
+        times: what took how long, for people.
+    """
+
+    model: Any
+    edit: Edit
+    projections: list[Projection]
+    times: str
+
+
+class Bench:
+    """A model and its CLIP, for one recipe or several in turn.
+
+    Args:
+        model, clip: ComfyUI's.
 
     Raises:
-        EditError: the model is of no known family, the CLIP does not fit it, or the edit cannot be solved.
+        EditError: the model is of no known family.
     """
+
+    def __init__(self, model: Any, clip: Any) -> None:
+        self.model = model
+        self.inputs = TextInputs.of(model)
+        self.encoder = ComfyEncoder(clip)
+
+    def solve(self, recipe: Recipe) -> Solved:
+        """Solve and patch a clone of the model; together with the edits on the model where they can be.
+
+        Raises:
+            EditError: the CLIP does not fit the model, or the edit cannot be solved.
+        """
+        encode = checked(self.encoder, self.inputs.family)
+        partner = joinable(self.model, recipe, self.encoder.key)
+        if partner:
+            recipe = partner.edit.recipe.merge(recipe)
+        begin, before = time.perf_counter(), self.encoder.encoded
+        encoded = encode(recipe.prompts())
+        stop_if_interrupted()
+        read, fresh = time.perf_counter(), self.encoder.encoded - before
+        moment = moment_of(self.encoder, self.inputs.family.name) if recipe.regularizer == "captions" else None
+        solving = time.perf_counter()
+        edit = make_edit(recipe, lambda _: encoded, moment=moment)
+        patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
+        times = (
+            f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, ordinary captions looked up in "
+            f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
+        )
+        return Solved(patched, edit, chosen, times)
+
+    def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
+        """What the edit did, for people."""
+        change = self.inputs.change_by(solved.edit, solved.projections)
+        return describe(solved.edit, solved.projections, change, [*remarks, solved.times])
+
+
+def edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
+    """What a node that makes an edit gives: the model with the recipe on it, the edit, and the report under the node."""
     if not recipe.active:
         return io.NodeOutput(model, None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
-    inputs = TextInputs.of(model)
-    encoder = ComfyEncoder(clip)
-    encode = checked(encoder, inputs.family)
-    partner = joinable(model, recipe, encoder.key)
-    if partner:
-        recipe = partner.edit.recipe.merge(recipe)
-    begin = time.perf_counter()
-    encoded = encode(recipe.prompts())
-    stop_if_interrupted()
-    read, fresh = time.perf_counter(), encoder.encoded
-    moment = moment_of(encoder, inputs.family.name) if recipe.regularizer == "captions" else None
-    solving = time.perf_counter()
-    edit = make_edit(recipe, lambda _: encoded, moment=moment)
-    patched, chosen = put_on(model, edit, inputs, encoder.key, instead_of=partner)
-    change = inputs.change_by(edit, chosen)
-    done = time.perf_counter()
-    times = (
-        f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, "
-        f"ordinary captions looked up in {solving - read:.2f} s, the rest in {done - solving:.2f} s"
-    )
-    return io.NodeOutput(patched, edit, ui=ui.PreviewText(describe(edit, chosen, change, [*remarks, times])))
+    bench = Bench(model, clip)
+    solved = bench.solve(recipe)
+    return io.NodeOutput(solved.model, solved.edit, ui=ui.PreviewText(bench.report(solved)))

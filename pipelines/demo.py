@@ -13,12 +13,12 @@ from ..editing.moments import caption_moment
 from ..editing.reach import reach
 from ..editing.recipe import PromptPair, Recipe
 from ..editing.report import percent
+from ..pictures.grid import Row, before_after_grid
 from ..pocket.captions import ordinary_captions
 from ..pocket.model import pipeline
 from ..pocket.tokenizer import LENGTH, unknown_words
 from .encoder import PipelineEncoder
 from .generate import generate
-from .grid import Row, before_after_grid
 
 _SEEDS = 4
 _RELATED = ("a painting of {}", "{} in the snow", "{} at night")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from .model import WEIGHTS
+from . import WEIGHTS
 from .training import LOGS
 
 _TITLES = {"vae": "autoencoder", "text": "text encoder", "unet": "UNet", "judge": "judge"}

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .model import WEIGHTS
+from . import WEIGHTS
 from .scenes import SIDE, Scene
 from .words import ALL, ATTRIBUTES
 

@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from . import WEIGHTS
 from .scenes import SIDE
 from .tokenizer import LENGTH
 
@@ -15,8 +16,6 @@ WIDTH = 128
 LATENT_CHANNELS = 32
 DOWNSCALING = 8
 GROUPS = 8
-WEIGHTS = Path(__file__).parent / "weights"
-"""Where the trained model lies."""
 
 
 def new_vae() -> AutoencoderKL:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .model import WEIGHTS
+from . import WEIGHTS
 from .training import fast_allocator, keep_logs
 
 STAGES = ("vae", "text", "unet", "judge")

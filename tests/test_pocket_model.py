@@ -15,10 +15,11 @@ from edit_assumption.editing.recipe import PromptPair, Recipe
 from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
+from edit_assumption.pocket import WEIGHTS
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.dataset import pictures
 from edit_assumption.pocket.judge import load_judge
-from edit_assumption.pocket.model import WEIGHTS, pipeline
+from edit_assumption.pocket.model import pipeline
 
 
 @pytest.fixture(scope="module")

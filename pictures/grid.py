@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from matplotlib.figure import Figure
 
-_INK, _PALE = "#30343a", "#8a929b"
-_GROUPS = {"source": "#b5523b", "related": "#3b6fb5", "preserved": "#4f8f5b", "unrelated": "#8a929b"}
+from .style import GROUPS, INK, PALE
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Row:
 
     Args:
         prompt: the label.
-        group: "source", "related", "preserved" or "unrelated".
+        group: "source", "related", "preserved", "unrelated", or "" for none.
         before, after: (seeds, 3, height, width) from -1 to 1, from the same seeds.
     """
 
@@ -43,14 +42,14 @@ def before_after_grid(rows: Sequence[Row], seeds: Sequence[int], title: str, not
                 axes = figure.add_subplot(grid[number, 3 * pair + side])
                 axes.imshow(((pictures[pair] + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy())
                 axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_color(_GROUPS[row.group] if side else "#ffffff")
+                axes.spines[:].set_color(GROUPS.get(row.group, PALE) if side else "#ffffff")
                 axes.spines[:].set_linewidth(1.6 if side else 0)
                 if number == 0:
-                    axes.set_title(("before", "after")[side], fontsize=9, color=_PALE if side == 0 else _INK, pad=3)
+                    axes.set_title(("before", "after")[side], fontsize=9, color=PALE if side == 0 else INK, pad=3)
                 if pair == side == 0:
                     beside = {"transform": axes.transAxes, "ha": "right", "va": "center"}
-                    axes.text(-0.12, 0.58, row.prompt, fontsize=9, color=_INK, **beside)
-                    axes.text(-0.12, 0.34, row.group, fontsize=7.5, color=_GROUPS[row.group], **beside)
-    figure.suptitle(title, x=0.5, y=1 - 0.12 / figure.get_figheight(), va="top", color=_INK, fontweight="bold")
-    figure.text(0.5, 0.1 / figure.get_figheight(), note, ha="center", va="bottom", fontsize=8, color=_PALE)
+                    axes.text(-0.12, 0.58, row.prompt, fontsize=9, color=INK, **beside)
+                    axes.text(-0.12, 0.34, row.group, fontsize=7.5, color=GROUPS.get(row.group, PALE), **beside)
+    figure.suptitle(title, x=0.5, y=1 - 0.12 / figure.get_figheight(), va="top", color=INK, fontweight="bold")
+    figure.text(0.5, 0.1 / figure.get_figheight(), note, ha="center", va="bottom", fontsize=8, color=PALE)
     return figure

@@ -1,0 +1,236 @@
+"""Debias Concept: a subject's variants in the shares that are wanted, measured on the graph's own model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.sample
+import comfy.samplers
+import torch
+from comfy_api.latest import io, ui
+
+from ..editing.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json, tune
+from ..editing.errors import EditError
+from ..editing.recipe import augment
+from ..editing.report import percent
+from .host import progress, schema
+from .judges import Judge, JudgeType, clip_judge
+from .pictures import image_of
+from .settings import recipe_settings, setting_inputs
+from .solving import Bench, model_and_clip, model_and_edit
+
+_KEPT = 8
+_unfinished: OrderedDict[Hashable, list[Round]] = OrderedDict()
+"""Rounds of runs that were stopped, so that the same graph goes on where it was."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the pictures of a round are drawn.
+
+    Args:
+        prompt, negative: texts.
+        latent: an empty latent, for its size.
+        vae: decodes them.
+        seed, steps, cfg, sampler_name, scheduler: as KSampler has them.
+    """
+
+    prompt: str
+    negative: str
+    latent: dict[str, torch.Tensor]
+    vae: Any
+    seed: int
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+
+    def draw(self, model: Any, clip: Any, count: int, number: int) -> torch.Tensor:
+        """``count`` pictures of round ``number``: (count, height, width, 3) from 0 to 1."""
+        positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (self.prompt, self.negative))
+        empty = self.latent["samples"][:1].repeat(count, *[1] * (self.latent["samples"].ndim - 1))
+        empty = comfy.sample.fix_empty_latent_channels(model, empty)
+        seed = self.seed + number
+        samples = comfy.sample.sample(
+            model, comfy.sample.prepare_noise(empty, seed), self.steps, self.cfg, self.sampler_name, self.scheduler, positive,
+            negative, empty, disable_pbar=True, seed=seed,
+        )  # fmt: skip
+        return self.vae.decode(samples)
+
+
+class DebiasConcept(io.ComfyNode):
+    """A subject without its bias."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionDebias",
+            display_name="Debias Concept",
+            description="Gives a subject's variants the shares that you want: it draws small batches with this very model, has "
+            "them judged, and tunes how much each variant weighs. Without a judge it takes the closed-form midpoint.",
+            search_aliases=["debias", "fairness", "diversity", "balance", "gender bias"],
+            inputs=[
+                *model_and_clip(),
+                io.String.Input("subject", default="a doctor", tooltip="Whose pictures are lopsided."),
+                io.String.Input(
+                    "variants",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="a female doctor: 50\na male doctor: 50",
+                    tooltip="What the pictures may show, one a line, with the share wanted behind a colon. Two or more.",
+                ),
+                io.Int.Input("pictures", default=24, min=2, max=512, tooltip="Drawn in each round."),
+                io.Int.Input("rounds", default=6, min=1, max=50, tooltip="At most so many rounds."),
+                io.Float.Input(
+                    "tolerance",
+                    default=5.0,
+                    min=0.0,
+                    max=50.0,
+                    step=0.5,
+                    round=0.1,
+                    tooltip="Stop once every share of a round is this near to the one wanted, in points of a hundred.",
+                ),
+                io.Int.Input("seed", default=0, min=0, max=2**48, control_after_generate=False, tooltip="Of the first round."),
+                io.Int.Input("steps", default=12, min=1, max=200),
+                io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01),
+                io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler"),
+                io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="normal"),
+                io.String.Input("sentence", default="{}", tooltip="What is drawn; {} marks the subject."),
+                io.String.Input("negative", default="", tooltip="The negative prompt of those pictures."),
+                *setting_inputs(),
+                io.Vae.Input("vae", optional=True, tooltip="To see the pictures; needed with a judge."),
+                io.Latent.Input("latent", optional=True, tooltip="An empty latent of the pictures' size; needed with a judge."),
+                JudgeType.Input("judge", optional=True, tooltip="From Pocket Judge or CLIP Judge."),
+                io.ClipVision.Input(
+                    "clip_vision", optional=True, tooltip="In place of a judge: CLIP's vision half, with judge_clip."
+                ),
+                io.Clip.Input("judge_clip", optional=True, tooltip="The text half of the same CLIP."),
+                io.String.Input(
+                    "resume",
+                    default="",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The RESULT of an earlier run with the same subject and variants, to go on from.",
+                ),
+            ],
+            outputs=[
+                *model_and_edit(),
+                io.Image.Output(display_name="CHART", tooltip="The shares over the rounds."),
+                io.String.Output(display_name="RESULT", tooltip="All rounds, for “resume”."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, subject: str | None = None, variants: str | None = None) -> bool | str:
+        """Refuse bad lines before the graph runs."""
+        try:
+            if subject is not None and variants is not None:
+                Wanted.parse(subject, variants)
+        except EditError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        clip: Any,
+        subject: str,
+        variants: str,
+        pictures: int,
+        rounds: int,
+        tolerance: float,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        sentence: str,
+        negative: str,
+        vae: Any = None,
+        latent: Any = None,
+        judge: Judge | None = None,
+        clip_vision: Any = None,
+        judge_clip: Any = None,
+        resume: str = "",
+        **settings: Any,
+    ) -> io.NodeOutput:
+        """Tune, solve and patch."""
+        wanted = Wanted.parse(subject, variants)
+        fields = recipe_settings(**settings)
+        bench = Bench(model, clip)
+        judge = _judge(judge, clip_vision, judge_clip)
+        done = rounds_from_json(wanted, resume) if resume.strip() else []
+        if judge is not None:
+            if vae is None or latent is None:
+                raise EditError("A judge needs pictures: connect a VAE and an empty latent of the size that you draw in.")
+            drawing = augment(sentence, wanted.subject) if "{}" in sentence else sentence
+            sampling = Sampling(drawing, negative, latent, vae, seed, steps, cfg, sampler_name, scheduler)
+            key = (wanted, pictures, bench.encoder.key, model.patches_uuid, repr(fields), repr(sampling), resume)
+            done = _unfinished.pop(key, done)
+            advance = progress(max(1, rounds - len(done)))
+
+            def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
+                solved = bench.solve(wanted.recipe(weights, **fields))
+                answers = judge(sampling.draw(solved.model, clip, pictures, number), wanted.variants)
+                return [answers.count(place) for place in range(len(wanted.variants))]
+
+            try:
+                for done in tune(wanted, count_shown, tolerance / 100, rounds, done):  # noqa: B020
+                    _refuse_blind(wanted, done[-1], sampling.prompt)
+                    advance()
+            except BaseException:
+                _keep(key, done)
+                raise
+        solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
+        text = "\n".join([*_lines(wanted, done), bench.report(solved)])
+        chart = image_of(lambda: _figure(wanted, done))
+        result = rounds_to_json(wanted, done)
+        shown = {**ui.PreviewImage(chart, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()}
+        return io.NodeOutput(solved.model, solved.edit, chart, result, ui=shown)
+
+
+def _judge(judge: Judge | None, clip_vision: Any, judge_clip: Any) -> Judge | None:
+    if judge is not None or (clip_vision is None and judge_clip is None):
+        return judge
+    if clip_vision is None or judge_clip is None:
+        raise EditError("A CLIP judge needs both halves: connect clip_vision and judge_clip.")
+    return clip_judge(clip_vision, judge_clip)
+
+
+def _refuse_blind(wanted: Wanted, found: Round, prompt: str) -> None:
+    if not sum(found.counts):
+        raise EditError(
+            f"The judge saw none of the variants in any picture of “{prompt}”; look at such pictures, and word the variants as "
+            "the judge can see them."
+        )
+
+
+def _keep(key: Hashable, done: list[Round]) -> None:
+    if done:
+        _unfinished[key] = done
+        while len(_unfinished) > _KEPT:
+            _unfinished.popitem(last=False)
+
+
+def _lines(wanted: Wanted, done: Sequence[Round]) -> list[str]:
+    if not done:
+        return ["Not measured: no judge is connected, so every variant weighs as much as its share."]
+    found = [
+        f"{variant}: {percent(share)}, wanted {percent(asked)}"
+        for variant, share, asked in zip(wanted.variants, done[-1].shares, wanted.shares, strict=True)
+    ]
+    return [f"after {len(done)} rounds, within {100 * largest_gap(wanted, done[-1]):.0f} points:", *found]
+
+
+def _figure(wanted: Wanted, done: Sequence[Round]) -> Any:
+    from ..pictures.shares import shares_picture
+
+    return shares_picture(wanted, done)
+
+
+NODES = [DebiasConcept]

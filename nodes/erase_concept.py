@@ -1,0 +1,84 @@
+"""Erase Concept: forget, and forget what still evokes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..editing.preserve_lists import preserve_lists
+from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe, tidy
+from .host import schema, strength_input
+from .settings import recipe_settings, setting_inputs
+from .solving import edited, model_and_clip, model_and_edit
+
+_NONE = "none"
+
+
+class EraseConcept(io.ComfyNode):
+    """A concept out of a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionErase",
+            display_name="Erase Concept",
+            description="Makes the model forget a concept, a style or an artist's name, and in further passes what still evokes "
+            "it (as RECE does). It makes the concept harder to get, not impossible: it is no safety measure.",
+            search_aliases=["erase concept", "forget", "unlearn", "remove style", "ESD", "UCE", "RECE", "concept erasure"],
+            inputs=[
+                *model_and_clip(),
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="Van Gogh",
+                    tooltip="What is to be forgotten, one per line.",
+                ),
+                io.String.Input(
+                    "instead",
+                    default="",
+                    tooltip="What is shown instead, such as: a painting. Left empty, what is drawn for no prompt at all.",
+                ),
+                io.Int.Input(
+                    "passes",
+                    default=2,
+                    min=0,
+                    max=PASSES_LIMIT,
+                    tooltip="How many times what still evokes the concept is looked for and erased, too. Each changes more.",
+                ),
+                io.Combo.Input(
+                    "keep",
+                    options=[_NONE, *preserve_lists()],
+                    default="neutral prompts",
+                    tooltip="A list of prompts that are preserved; more of them under “preserve”.",
+                ),
+                strength_input("0 is off, 1 is full."),
+                *setting_inputs(),
+            ],
+            outputs=model_and_edit(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, concepts: str | None = None) -> bool | str:
+        """Refuse an empty list before the graph runs."""
+        if concepts is not None and not concepts.strip():
+            return "There is nothing to erase; write a concept, such as: Van Gogh"
+        return True
+
+    @classmethod
+    def execute(
+        cls, model: Any, clip: Any, concepts: str, instead: str, passes: int, keep: str, strength: float, **settings: Any
+    ) -> io.NodeOutput:
+        """Solve and patch."""
+        fields = recipe_settings(**settings)
+        sentences = fields.pop("augmentations")
+        sources = [tidy(line) for line in concepts.splitlines() if tidy(line)]
+        kept = [prompt for prompt in preserve_lists().get(keep, ()) if prompt not in sources]
+        fields["preserve"] = (*fields["preserve"], *kept)
+        pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)
+        return edited(model, clip, Recipe(pairs, passes=passes, **fields))
+
+
+NODES = [EraseConcept]

@@ -1,0 +1,106 @@
+"""Judges: which of several prompts a picture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..editing.errors import EditError
+from .host import schema
+
+Judge = Callable[[torch.Tensor, Sequence[str]], list[int | None]]
+"""(n, height, width, 3) pictures from 0 to 1, and prompts, to the number of the prompt that each shows, or None."""
+JudgeType = io.Custom("ASSUMPTION_JUDGE")
+
+
+def clip_judge(clip_vision: Any, clip: Any) -> Judge:
+    """By the nearest text embedding of CLIP (Radford et al. 2021).
+
+    Args:
+        clip_vision, clip: CLIP's two halves, of one model.
+
+    Raises:
+        EditError: the two halves do not speak the same language.
+    """
+
+    def judge(pictures: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
+        texts = [clip.encode_from_tokens(clip.tokenize(prompt), return_pooled=True)[1] for prompt in prompts]
+        seen = clip_vision.encode_image(pictures)["image_embeds"]
+        if any(text is None or text.shape[-1] != seen.shape[-1] for text in texts):
+            raise EditError(
+                "The CLIP and the CLIP Vision model of the judge are no pair: their embeddings have different widths; connect "
+                "the text and the vision half of the same CLIP, such as ViT-L/14's."
+            )
+        text = torch.nn.functional.normalize(torch.cat([row.float().cpu() for row in texts]), dim=1)
+        image = torch.nn.functional.normalize(seen.float().cpu(), dim=1)
+        return (image @ text.T).argmax(dim=1).tolist()
+
+    return judge
+
+
+def pocket_judge() -> Judge:
+    """The small classifier that comes with the pocket model, for its own pictures and captions."""
+    from ..pocket.judge import load_judge
+    from ..pocket.reading import named_in, shown_among
+
+    classifier = load_judge()
+
+    def judge(pictures: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
+        for prompt in prompts:
+            if not named_in(prompt):
+                raise EditError(f"“{prompt}” names nothing that the pocket model draws; name a thing of its, or a colour.")
+        answers = classifier.answers(pictures.movedim(-1, 1).float().cpu() * 2 - 1)
+        return [shown_among(answer, prompts) for answer in answers]
+
+    return judge
+
+
+class ClipJudge(io.ComfyNode):
+    """A judge from CLIP's two halves."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionClipJudge",
+            display_name="CLIP Judge",
+            description="Says which of several prompts a picture shows, by CLIP's text and vision halves.",
+            search_aliases=["judge", "classifier", "zero-shot"],
+            inputs=[
+                io.ClipVision.Input("clip_vision", tooltip="From Load CLIP Vision."),
+                io.Clip.Input("clip", tooltip="The text half of the same CLIP, with its projection, from Load CLIP."),
+            ],
+            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept.")],
+        )
+
+    @classmethod
+    def execute(cls, clip_vision: Any, clip: Any) -> io.NodeOutput:
+        """Bind the two."""
+        return io.NodeOutput(clip_judge(clip_vision, clip))
+
+
+class PocketJudge(io.ComfyNode):
+    """The pocket model's own judge."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionPocketJudge",
+            display_name="Pocket Judge",
+            description="Says what pictures of the pocket model show; it comes with the pack and sees nothing else.",
+            search_aliases=["judge", "pocket model"],
+            inputs=[],
+            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept.")],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        """Load."""
+        return io.NodeOutput(pocket_judge())
+
+
+NODES = [ClipJudge, PocketJudge]

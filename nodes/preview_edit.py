@@ -1,0 +1,72 @@
+"""Preview Edit: an edit as a picture, before any picture is drawn with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..editing.edit import Edit
+from ..editing.preview import Preview, preview
+from .encoder import ComfyEncoder
+from .host import EditType, required_edit, schema
+from .pictures import image_of
+
+
+class PreviewEdit(io.ComfyNode):
+    """An edit into a picture and its numbers."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionPreviewEdit",
+            display_name="Preview Edit",
+            description="Shows what an edit will do, from text alone: which word takes which meaning, how much each of your "
+            "prompts will change, and whether unrelated ones will.",
+            search_aliases=["inspect edit", "reach", "analyze edit", "alignment"],
+            is_output_node=True,
+            inputs=[
+                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
+                io.Clip.Input("clip", tooltip="The CLIP that the edit was made with."),
+                io.String.Input(
+                    "related",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="",
+                    tooltip="Prompts that ought to follow the edit, one per line.",
+                ),
+                io.String.Input(
+                    "unrelated",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="a cat\na house by the sea\na portrait of a woman",
+                    tooltip="Prompts that ought to stay as they are, one per line; a warning names those that will not.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="IMAGE", tooltip="The picture."),
+                io.String.Output(display_name="TEXT", tooltip="The numbers."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, edit: Edit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
+        """Look and draw."""
+        shown = preview(required_edit(edit), ComfyEncoder(clip), _lines(related), _lines(unrelated))
+        image = image_of(lambda: _figure(shown))
+        text = shown.text()
+        return io.NodeOutput(image, text, ui={**ui.PreviewImage(image, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()})
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _figure(shown: Preview) -> Any:
+    from ..pictures.preview import preview_picture
+
+    return preview_picture(shown)
+
+
+NODES = [PreviewEdit]
