@@ -50,7 +50,7 @@ class ComparisonGrid(io.ComfyNode):
             )
         if len(before) % len(labels):
             raise EditError(
-                f"{len(before)} pictures cannot be divided among {len(labels)} prompts; write one line for each prompt that was "
+                f"{len(before)} pictures cannot be divided among {len(labels)} prompts; write a line for each prompt that was "
                 "drawn."
             )
         image = image_of(lambda: _figure(before, after, labels, title))

@@ -24,8 +24,8 @@ class EraseConcept(io.ComfyNode):
         return schema(
             node_id="EditAssumptionErase",
             display_name="Erase Concept",
-            description="Makes the model forget a concept, a style or an artist's name, and in further passes what still evokes "
-            "it (as RECE does). It makes the concept harder to get, not impossible: it is no safety measure.",
+            description="Makes the model forget a concept, a style or an artist's name, and in further passes what still "
+            "evokes it (as RECE does). It makes the concept harder to get, not impossible: it is no safety measure.",
             search_aliases=["erase concept", "forget", "unlearn", "remove style", "ESD", "UCE", "RECE", "concept erasure"],
             inputs=[
                 *model_and_clip(),
