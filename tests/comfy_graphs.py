@@ -13,6 +13,8 @@ DEFAULTS = dict(
     projections="keys and values",
     regularizer="identity",
 )
+# With ten steps ComfyUI's and diffusers' schedules fall on the same whole time steps.
+POCKET_SEED, POCKET_STEPS, POCKET_GUIDANCE = 7, 10, 3.0
 
 
 class Pipeline(Graph):
@@ -64,6 +66,25 @@ class Pipeline(Graph):
         decoded = self.add("VAEDecode", samples=self.sampled[0], vae=self.vae)
         self.named["picture"] = self.add("SaveImage", images=decoded[0], filename_prefix="test")
         return self
+
+
+class PocketGraph(Pipeline):
+    """From Load Pocket Model to a picture."""
+
+    def __init__(self):
+        super(Pipeline, self).__init__()
+        self.named = {}
+        self.model, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
+
+    def draw(self, prompt, seed=POCKET_SEED, batch=1):
+        empty = self.add("EmptyLatentImage", width=48, height=48, batch_size=batch)
+        positive, negative = (self.add("CLIPTextEncode", clip=self.clip, text=text) for text in (prompt, ""))
+        self.sampled = self.add(
+            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=seed,
+            steps=POCKET_STEPS, cfg=POCKET_GUIDANCE, sampler_name="euler", scheduler="normal", denoise=1.0,
+        )  # fmt: skip
+        self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/pocket")
+        return self.picture()
 
 
 def node_id(node):

@@ -1,9 +1,12 @@
 """List, slider, preserve lists, conditioning and hooks in a real ComfyUI, each against what it ought to equal."""
 
+import re
+
 import pytest
 import torch
-from comfy_graphs import DESTINATION, SOURCE, Pipeline, distance, latent, text
+from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, distance, latent, node_id, text
 from comfy_server import RunError
+from PIL import Image
 
 LINES = f"{SOURCE} -> {DESTINATION}\na vase of tulips -> a vase of black tulips @ 0.5  # half\n= a pack of daisies"
 
@@ -132,3 +135,122 @@ def test_a_hook_is_the_edit_and_can_be_scheduled(comfy):
     assert distance(scheduled, before) > 1e-4 and distance(scheduled, whole) > 1e-4
     assert torch.equal(latent(comfy, hooked(with_hooks, strength=0.0)), before)
     assert torch.equal(plain(comfy), before)
+
+
+def test_erasing_is_forgetting_with_passes_and_preserved_prompts(comfy):
+    erased, listed = Pipeline(), Pipeline()
+    forget = dict(instead="", strength=1.0)
+    erased.edit_by("EditAssumptionErase", concepts="roses\ntulips", passes=2, keep="none", preserve="a dog", **forget)
+    listed.edit_by("EditAssumptionList", recipe="! passes: 2\nroses ->\ntulips ->\n= a dog")
+    assert torch.equal(latent(comfy, erased.sample()), latent(comfy, listed.sample()))
+    kept = Pipeline()
+    kept.edit_by("EditAssumptionErase", concepts="roses", passes=0, keep="neutral prompts", **forget)
+    assert distance(latent(comfy, kept.sample()), edited(comfy, source="roses", destination="")) > 1e-4
+    empty = Pipeline()
+    empty.edit_by("EditAssumptionErase", concepts="\n", passes=0, keep="none", **forget)
+    with pytest.raises(RunError, match="There is nothing to erase"):
+        comfy.queue(empty.sample())
+
+
+def test_a_preview_shows_and_says_what_an_edit_reaches(comfy):
+    graph = PocketGraph()
+    node = graph.edit(source="roses", destination="blue roses", regularizer="captions")
+    shown = graph.add(
+        "EditAssumptionPreviewEdit",
+        edit=node[1],
+        clip=graph.clip,
+        related="roses at night",
+        unrelated="a cat\nroses in the snow",
+    )
+    outputs = comfy.run(graph)
+    told = text(outputs, shown)
+    assert "roses → blue roses" in told and "related: roses at night" in told
+    warning = told.splitlines()[-1]
+    assert "“roses in the snow” will change" in warning and "a cat" not in warning
+    with Image.open(picture_of(comfy, outputs, shown)) as image:
+        assert image.width > 600 and len(image.convert("RGB").getcolors(2**24)) > 50
+
+
+def picture_of(comfy, outputs, node):
+    entry = outputs[node_id(node)]["images"][0]
+    return comfy.base / ("temp" if entry["type"] == "temp" else "output") / entry["subfolder"] / entry["filename"]
+
+
+def test_a_comparison_grid_has_both_pictures(comfy):
+    graph = PocketGraph().draw("roses in a field", batch=2)
+    batch = graph.add("VAEDecode", samples=graph.sampled[0], vae=graph.vae)[0]
+    node = graph.add(
+        "EditAssumptionComparisonGrid", before=batch, after=batch, prompts="roses\na field", title="nothing changed"
+    )
+    with Image.open(picture_of(comfy, comfy.run(graph), node)) as image:
+        assert image.width > 300
+    graph.nodes[node_id(node)]["inputs"]["prompts"] = "a\nb\nc"
+    with pytest.raises(RunError, match="2 pictures cannot be divided among 3 prompts"):
+        comfy.run(graph)
+
+
+def debias(graph, variants="a wizard with a hat: 50\na wizard without a hat: 50", **inputs):
+    sampling = dict(steps=8, cfg=3.0, sampler_name="euler", scheduler="normal", sentence="{}", negative="")
+    latent = graph.add("EmptyLatentImage", width=48, height=48, batch_size=1)
+    judge = graph.add("EditAssumptionPocketJudge")
+    wanted = dict(subject="a wizard", variants=variants, pictures=24, rounds=4, tolerance=0.0, seed=1)
+    inputs = {**sampling, **wanted, "vae": graph.vae, "latent": latent[0], "judge": judge[0], **inputs}
+    inputs = {name: value for name, value in inputs.items() if value is not None}
+    return graph.edit_by("EditAssumptionDebias", regularizer="captions", **inputs)
+
+
+def shares(told, line):
+    """(found, wanted) of a variant, in percent, as the node says them."""
+    return [
+        float(number) for number in re.findall(r"([\d.]+) %", next(row for row in told.splitlines() if row.startswith(line)))
+    ]
+
+
+def test_debiasing_brings_the_shares_nearer(comfy):
+    graph = PocketGraph()
+    node = debias(graph, pictures=48)
+    told = text(comfy.run(graph), node)
+    assert "after 4 rounds" in told
+    found, wanted = shares(told, "a wizard with a hat")
+    assert wanted == 50 and abs(found - 50) <= 25  # without the edit it is about 90
+
+
+def test_debiasing_goes_on_from_its_result(comfy):
+    whole, first = PocketGraph(), PocketGraph()
+    expected = text(comfy.run(whole), debias(whole, rounds=3))
+    plain = first.model
+    half = debias(first, rounds=2)
+    first.model = plain
+    node = debias(first, rounds=3, resume=half[3])
+    told = text(comfy.run(first), node)
+    assert "after 3 rounds" in told
+    assert told.splitlines()[:3] == expected.splitlines()[:3]
+
+
+def test_debiasing_without_a_judge_is_the_midpoint_and_says_so(comfy):
+    graph, listed = PocketGraph(), PocketGraph()
+    node = debias(graph, judge=None, variants="a wizard with a hat\na wizard without a hat")
+    found = latent(comfy, graph.draw("a wizard"))
+    assert "Not measured" in text(graph.outputs, node)
+    listed.edit_by(
+        "EditAssumptionList",
+        recipe="a wizard -> a wizard with a hat * 0.5\na wizard -> a wizard without a hat * 0.5",
+        regularizer="captions",
+    )
+    assert torch.equal(found, latent(comfy, listed.draw("a wizard")))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({"variants": "a wizard with a hat"}, "at least two variants"),
+        ({"variants": "a wizard with a hat: x\na wizard: 1"}, "does not end in a share"),
+        ({"vae": None}, "connect a VAE and an empty latent"),
+        ({"variants": "something\nnothing"}, "names nothing that the pocket model draws"),
+    ],
+)
+def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
+    graph = PocketGraph()
+    debias(graph, **inputs)
+    with pytest.raises(RunError, match=sentence):
+        comfy.run(graph.draw("a wizard"))

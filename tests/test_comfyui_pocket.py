@@ -3,27 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from comfy_graphs import Pipeline, distance, latent_of, text
+from comfy_graphs import POCKET_GUIDANCE as GUIDANCE
+from comfy_graphs import POCKET_SEED as SEED
+from comfy_graphs import POCKET_STEPS as STEPS
+from comfy_graphs import PocketGraph, distance, latent_of, text
 from PIL import Image
-
-SEED, STEPS, GUIDANCE = 7, 10, 3.0  # with ten steps both hosts' schedules fall on the same whole time steps
-
-
-class PocketGraph(Pipeline):
-    def __init__(self):
-        super(Pipeline, self).__init__()
-        self.named = {}
-        self.model, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
-
-    def draw(self, prompt):
-        empty = self.add("EmptyLatentImage", width=48, height=48, batch_size=1)
-        positive, negative = (self.add("CLIPTextEncode", clip=self.clip, text=text) for text in (prompt, ""))
-        self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=SEED,
-            steps=STEPS, cfg=GUIDANCE, sampler_name="euler", scheduler="normal", denoise=1.0,
-        )  # fmt: skip
-        self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/pocket")
-        return self.picture()
 
 
 def run(comfy, graph):
