@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from comfy_api.latest import io, ui
 
 from ..editing.edit import Edit
@@ -14,10 +15,12 @@ from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from ..editing.report import describe, percent
-from .applied import TextInputs, put_on
+from .applied import TextInputs, edits_on, put_on
+from .cover import cover_of
 from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema, strength_input
+from .solving import Bench
 
 _GONE = "The edit “{}” is no longer there; choose another one."
 
@@ -42,16 +45,22 @@ class SaveEdit(io.ComfyNode):
                     default=f"{EDITS}/edit",
                     tooltip=f"Name of the file in ComfyUI's output folder. Load Edit lists what is in {EDITS} there.",
                 ),
+                io.Image.Input(
+                    "cover",
+                    optional=True,
+                    tooltip="A picture to keep in the file; ComfyUI shows it where it lists models.",
+                ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
-    def execute(cls, edit: Edit | None, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, edit: Edit | None, filename_prefix: str, cover: torch.Tensor | None = None) -> io.NodeOutput:
         """Write the file."""
         path, name = new_file(filename_prefix)
         texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
-        save_edit(required_edit(edit), path, {key: json.dumps(value) for key, value in texts.items() if value is not None})
+        header = {key: json.dumps(value) for key, value in texts.items() if value is not None}
+        save_edit(required_edit(edit), path, {**header, **(cover_of(cover) if cover is not None else {})})
         size = Path(path).stat().st_size / 2**20
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB)"))
 
@@ -110,26 +119,45 @@ class ApplyEdit(io.ComfyNode):
         return schema(
             node_id="EditAssumptionApplyEdit",
             display_name="Apply Edit",
-            description="Puts an edit onto a model. After other edits it is applied in turn, in the order of the graph.",
+            description="Puts an edit onto a model. With the CLIP connected it is solved together with the edits that the "
+            "model carries, from their recipes, so that their order does not matter; without, it is applied in turn.",
             search_aliases=["apply assumption"],
             inputs=[
                 io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
                 EditType.Input("edit", tooltip="From Load Edit or Edit Assumption."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as saved."),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The CLIP that the edit was made with, to solve it together with the edits on the model.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="MODEL", tooltip="The model that believes it.")],
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: Edit | None, strength: float) -> io.NodeOutput:
+    def execute(cls, model: Any, edit: Edit | None, strength: float, clip: Any = None) -> io.NodeOutput:
         """Patch."""
         if check_strength(strength) == 0 or edit is None:
             return io.NodeOutput(model, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+        if clip is not None:
+            return _solved_again(model, clip, edit, strength)
         scaled = replace(edit, context_map=edit.context_map.scale(strength))
         inputs = TextInputs.of(model)
         patched, chosen = put_on(model, scaled, inputs)
         remarks = [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
         return io.NodeOutput(patched, ui=ui.PreviewText(describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)))
+
+
+def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
+    """The edit's recipe, solved in this CLIP, together with those on the model."""
+    bench = Bench(model, clip)
+    edit.check_encoder(bench.encoder)
+    pairs = tuple(replace(pair, strength=pair.strength * strength) for pair in edit.recipe.pairs)
+    solved = bench.solve(replace(edit.recipe, pairs=pairs))
+    apart = len(edits_on(solved.model)) - 1
+    remarks = [f"applied after {apart} edits that it could not be solved with"] if apart else []
+    return io.NodeOutput(solved.model, ui=ui.PreviewText(bench.report(solved, remarks)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]

@@ -1,9 +1,13 @@
 """Saving and sharing edits in a real ComfyUI."""
 
+from io import BytesIO
+
 import pytest
+import requests
 import torch
 from comfy_graphs import Pipeline, distance, latent, latent_of, loaded_weights, text
 from comfy_server import RunError
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -58,6 +62,35 @@ def test_apply_edit_scales(comfy):
     assert torch.equal(latent(comfy, off), plain)
     assert distance(latent(comfy, half), plain) > 1e-3
     assert distance(latent(comfy, half), picture) > 1e-3
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["in order", "the other way"])
+def test_loaded_edits_are_solved_together_where_the_clip_is_connected(comfy, turn):
+    tulips = dict(source="a vase of tulips", destination="a vase of black tulips", strength=0.5)
+    names = [saved_edit(comfy)[1], saved_edit(comfy, prefix="assumption_edits/tulips", **tulips)[1]]
+    chained = Pipeline()
+    chained.edit()
+    chained.edit(**{**tulips, "strength": 0.25})
+    loaded = Pipeline()
+    for name, strength in list(zip(names, (1.0, 0.5), strict=True))[::turn]:
+        edit = loaded.add("EditAssumptionLoadEdit", edit_name=name, clip=loaded.clip)
+        loaded.model = loaded.add(
+            "EditAssumptionApplyEdit", model=loaded.model, edit=edit[0], strength=strength, clip=loaded.clip
+        )[0]
+    assert torch.equal(latent(comfy, loaded.sample()), latent(comfy, chained.sample()))
+
+
+def test_a_cover_is_shown_where_models_are_listed(comfy):
+    graph = Pipeline()
+    cover = graph.add("EmptyImage", width=640, height=320, batch_size=1, color=0x3366CC)
+    save = graph.add("EditAssumptionSaveEdit", edit=graph.edit()[1], filename_prefix="assumption_edits/cover", cover=cover[0])
+    name = text(comfy.run(graph.sample()), save).split(" ")[1].removeprefix("assumption_edits/")
+    listed = {entry["name"]: entry["pathIndex"] for entry in comfy.get("/experiment/models/assumption_edits")}
+    answer = requests.get(f"{comfy.url}/experiment/models/preview/assumption_edits/{listed[name]}/{name}", timeout=60)
+    with Image.open(BytesIO(answer.content)) as image:
+        assert image.size == (384, 192)
+        red, green, blue = image.convert("RGB").getpixel((100, 100))
+    assert abs(red - 0x33) < 8 and abs(green - 0x66) < 8 and abs(blue - 0xCC) < 8
 
 
 def test_the_file_holds_recipe_and_workflow(comfy):
