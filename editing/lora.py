@@ -39,7 +39,7 @@ def lora_tensors(
         progress: called after each layer.
 
     Raises:
-        EditError: the weights are of another width than the edit, or a value does not fit ``dtype``.
+        EditError: the weights are of another width than the edit or not finite, or a value does not fit ``dtype``.
     """
     if family.width != edit.context_map.width:
         raise EditError(
@@ -50,6 +50,8 @@ def lora_tensors(
     for projection in projections:
         weight = weights[projection.key].to("cpu", torch.float32)
         up, down = weight @ edit.context_map.left, edit.context_map.right
+        if not up.isfinite().all():
+            raise EditError(f"The model's weight {projection.key} is not finite; load an undamaged checkpoint.")
         if tolerance > 0:
             up, down = _lowest_rank(up, down, tolerance)
         name = lora_name(projection, family)
