@@ -42,41 +42,36 @@ def align_words(source: Sequence[str], destination: Sequence[str]) -> list[int]:
     return answers
 
 
-def _chunk_of(position: int, chunks: Sequence[Chunk]) -> int:
-    return next(index for index, chunk in enumerate(chunks) if position < chunk.stop)
-
-
 def align(source: EncodedPrompt, destination: EncodedPrompt) -> list[int]:
     """For each position of ``source`` the position of ``destination`` whose embedding it should take.
 
-    Words are aligned by :func:`align_words` over all chunks. What opens a chunk answers to what opens the chunk that
-    the last word of the source's chunk answers to; the end token and padding answer to that chunk's end token and
+    Words are aligned by :func:`align_words` over all chunks of a stream. What opens a chunk answers to what opens the chunk
+    that the last word of the source's chunk answers to; the end token and padding answer to that chunk's end token and
     padding, one by one, the last position taking the rest (TIME's padding rule).
     """
-    words = destination.words
-    after_words = _position_after_words(destination)
     answers: dict[int, int] = {}
-    for position, index in zip(
-        source.words,
-        align_words(
-            [source.tokens[position] for position in source.words], [destination.tokens[position] for position in words]
-        ),
-        strict=True,
-    ):
-        answers[position] = words[index] if index < len(words) else after_words
-    for number, chunk in enumerate(source.chunks):
+    for stream in dict.fromkeys(chunk.stream for chunk in source.chunks):
+        ours, theirs = ([chunk for chunk in prompt.chunks if chunk.stream == stream] for prompt in (source, destination))
+        answers |= _align_stream(source, ours, destination, theirs)
+    return [answers[position] for position in range(len(source.tokens))]
+
+
+def _align_stream(
+    source: EncodedPrompt, ours: Sequence[Chunk], destination: EncodedPrompt, theirs: Sequence[Chunk]
+) -> dict[int, int]:
+    own, other = ([position for chunk in chunks for position in chunk.words] for chunks in (ours, theirs))
+    after_words = min(theirs[-1].words.stop, theirs[-1].stop - 1)
+    indices = align_words([source.tokens[position] for position in own], [destination.tokens[position] for position in other])
+    answers = {
+        position: other[index] if index < len(other) else after_words for position, index in zip(own, indices, strict=True)
+    }
+    for number, chunk in enumerate(ours):
         if len(chunk.words):
-            partner = destination.chunks[_chunk_of(answers[chunk.words[-1]], destination.chunks)]
+            partner = next(entry for entry in theirs if answers[chunk.words[-1]] < entry.stop)
         else:
-            partner = destination.chunks[min(number, len(destination.chunks) - 1)]
+            partner = theirs[min(number, len(theirs) - 1)]
         for position in range(chunk.start, chunk.words.start):
             answers[position] = min(partner.start + position - chunk.start, partner.stop - 1)
         for position in range(chunk.words.stop, chunk.stop):
             answers[position] = min(partner.words.stop + position - chunk.words.stop, partner.stop - 1)
-    return [answers[position] for position in range(len(source.tokens))]
-
-
-def _position_after_words(prompt: EncodedPrompt) -> int:
-    """Where a word goes that has no counterpart at the end: the end token of the last chunk, else the last position."""
-    last = prompt.chunks[-1]
-    return min(last.words.stop, last.stop - 1)
+    return answers

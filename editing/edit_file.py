@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from .context_map import ContextMap
 from .edit import Edit, EncoderIdentity
 from .errors import EditError
-from .projections import family_of
+from .projections import families_of
 from .recipe import recipe_from_json
 
 FORMAT = "edit_assumption"
@@ -34,7 +34,7 @@ def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, s
         "format_version": str(VERSION),
         "recipe": edit.recipe.to_json(),
         "recipe_text": edit.recipe.to_text(),
-        "family": family_of(edit.context_map.width).name,
+        "family": " or ".join(family.name for family in families_of(edit.context_map.width)),
         "encoder_prompt": edit.encoder.prompt,
         "tokens": str(edit.tokens),
         "edited": str(edit.edited),

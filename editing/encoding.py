@@ -13,12 +13,14 @@ class Chunk:
     """One window of an encoder's input: positions ``start`` to ``stop``, with the prompt's words at ``words``.
 
     Before the words stands what opens a window (CLIP's start token), after them what closes and fills it (the end token
-    and padding). T5 has one window and, unpadded, nothing but the end token after the words.
+    and padding). T5 has one window and, unpadded, nothing but the end token after the words. Where a model reads two encoders
+    one behind the other (SD3), each is a ``stream`` of its own.
     """
 
     start: int
     words: range
     stop: int
+    stream: int = 0
 
 
 @dataclass(frozen=True)

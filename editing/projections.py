@@ -1,8 +1,11 @@
 """Where text enters each model family, by module name.
 
-A projection is a cross-attention layer's ``to_k`` or ``to_v``. Both naming schemes are known: LDM's, which ComfyUI and
-A1111 keep (``input_blocks.1.1.transformer_blocks.0.attn2.to_k``), and diffusers'
+In models with a UNet a projection is a cross-attention layer's ``to_k`` or ``to_v``. Both naming schemes are known: LDM's,
+which ComfyUI and A1111 keep (``input_blocks.1.1.transformer_blocks.0.attn2.to_k``), and diffusers'
 (``down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k``), each with any prefix.
+
+Diffusion transformers have one layer through which all text enters before the blocks: there it is this layer. Its bias stays,
+since W M c + b is what W c* + b was; from the source's tokens on everything is as it was from the destination's.
 """
 
 from __future__ import annotations
@@ -19,7 +22,12 @@ _NAME = re.compile(
 )
 _VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
 _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
-OTHER_MODELS = "Edit Assumption knows where text enters SD 1.x, SD 2.x and SDXL models (SSD-1B, Vega and KOALA among them)"
+OTHER_MODELS = (
+    "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
+)
+_WAY_OUT = "load one of these, or put the edit on the prompt with Edit Conditioning"
+INPUT = "text input"
+"""The kind of a projection through which all text enters."""
 
 
 @dataclass(frozen=True)
@@ -32,33 +40,50 @@ class Family:
         base_model: kohya's ``ss_base_model_version``.
         architecture: the ``modelspec.architecture`` of its LoRA files.
         diffusers_lora_names: whether kohya's LoRA files name its layers as diffusers does (else as LDM does).
+        entry: the layer through which all text enters; empty where cross-attention reads it.
+        mark: a part of a layer's name by which a model with such an entry is known.
+        experimental: whether the family has been tried on the host's classes only.
     """
 
     name: str
     width: int
     base_model: str
     architecture: str
-    diffusers_lora_names: bool
+    diffusers_lora_names: bool = False
+    entry: str = ""
+    mark: str = ""
+    experimental: bool = False
 
 
 FAMILIES = (
     Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True),
     Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True),
-    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", False),
+    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora"),
     Family("pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True),
+    Family("PixArt", 4096, "pixart", "pixart/lora", entry="y_embedder.y_proj.fc1", mark=".cross_attn.kv_linear."),
+    Family(
+        "SD3",
+        4096,
+        "sd3m",
+        "stable-diffusion-3-medium/lora",
+        entry="context_embedder",
+        mark="joint_blocks.",
+        experimental=True,
+    ),
+    Family("Flux", 4096, "flux1", "flux-1-dev/lora", entry="txt_in", mark="vector_in.in_layer.", experimental=True),
 )
 
 
 @dataclass(frozen=True)
 class Projection:
-    """One ``to_k`` or ``to_v``.
+    """One ``to_k`` or ``to_v``, or the layer through which all text enters.
 
     Args:
         key: the host's own name of it, as it was handed in.
         module: its name inside the UNet, without prefix and ``.weight``.
         diffusers_module: the same module as diffusers names it.
-        kind: "keys" or "values".
-        part: "down", "mid" or "up".
+        kind: "keys", "values" or :data:`INPUT`.
+        part: "down", "mid", "up", or "input" of a text input.
         block: the block's own name, such as ``input_blocks.4`` or ``down_blocks.1``.
     """
 
@@ -70,12 +95,12 @@ class Projection:
     block: str
 
 
-def family_of(width: int) -> Family:
-    """The family whose projections read ``width`` numbers a token. Raises :class:`EditError` for an unknown width."""
-    for family in FAMILIES:
-        if family.width == width:
-            return family
-    raise EditError(f"This model reads text of width {width}. {OTHER_MODELS}; load one of these.")
+def families_of(width: int) -> list[Family]:
+    """The families that read text of ``width`` numbers a token. Raises :class:`EditError` where there are none."""
+    found = [family for family in FAMILIES if family.width == width]
+    if not found:
+        raise EditError(f"This model reads text of width {width}. {OTHER_MODELS}; {_WAY_OUT}.")
+    return found
 
 
 def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
@@ -89,9 +114,9 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
     """
     matches = {key: match for key in shapes if (match := _NAME.search(key))}
     if any(mark in key for key in shapes for mark in _VIDEO):
-        raise EditError(f"This is a video model, which no edit is known for. {OTHER_MODELS}; load one of these.")
+        raise EditError(f"This is a video model, which no edit is known for. {OTHER_MODELS}; {_WAY_OUT}.")
     if not matches:
-        raise EditError(f"This model has no cross-attention that reads text. {OTHER_MODELS}; load one of these.")
+        return _find_entry(shapes)
     widths = {shapes[key][-1] if len(shapes[key]) == 2 else 0 for key in matches}
     if len(widths) > 1 or 0 in widths:
         raise EditError("This model's text projections are stored packed or in several sizes; load it unquantised or in fp8.")
@@ -107,7 +132,20 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
         )
         for key, match in matches.items()
     ]
-    return family_of(widths.pop()), found
+    return families_of(widths.pop())[0], found
+
+
+def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
+    for family in FAMILIES:
+        name = re.compile(rf"(?:^|\.){re.escape(family.entry)}(?:\.weight)?$")
+        keys = [key for key in shapes if family.entry and name.search(key)]
+        if not keys or not any(family.mark in key for key in shapes):
+            continue
+        if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
+            raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
+        entry = family.entry
+        return family, [Projection(keys[0], entry, entry, INPUT, "input", entry.split(".")[0])]
+    raise EditError(f"This model has no place where text enters that is known. {OTHER_MODELS}; {_WAY_OUT}.")
 
 
 def select(found: Iterable[Projection], projections: str = "keys and values", blocks: Iterable[str] = ()) -> list[Projection]:
@@ -119,18 +157,21 @@ def select(found: Iterable[Projection], projections: str = "keys and values", bl
         blocks: "down", "mid", "up" or blocks by their own name (``output_blocks.3``); empty means all.
 
     Raises:
-        EditError: a name in ``blocks`` matches nothing.
+        EditError: a name in ``blocks`` matches nothing, or keys and values cannot be told apart.
     """
     found = list(found)
+    if projections != "keys and values" and any(projection.kind == INPUT for projection in found):
+        raise EditError("In this model keys and values read text through one layer; choose “keys and values”.")
     blocks = list(blocks)
     known = {name for projection in found for name in (projection.part, projection.block)}
     for block in blocks:
         if block not in known:
             raise EditError(f"This model has no text projections in a block “{block}”; choose from {', '.join(sorted(known))}.")
+    kinds = (INPUT, *projections.split(" and "))
     return [
         projection
         for projection in found
-        if projection.kind in projections and (not blocks or {projection.part, projection.block} & set(blocks))
+        if projection.kind in kinds and (not blocks or {projection.part, projection.block} & set(blocks))
     ]
 
 

@@ -20,6 +20,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         remarks: more lines, such as times.
     """
     kinds = Counter(projection.kind for projection in projections)
+    count, patched = kinds.total(), ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     pairs = edit.recipe.active
     names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:3]]
     if len(pairs) > 3:
@@ -32,8 +33,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     lines = [
         *names,
         *warnings,
-        f"{kinds.total()} projections patched ({', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))}), "
-        f"rank {edit.context_map.rank}",
+        f"{count} projection{'s' if count != 1 else ''} patched ({patched}), rank {edit.context_map.rank}",
         ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,

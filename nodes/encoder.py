@@ -6,6 +6,7 @@ import hashlib
 import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..editing.errors import EditError
 from .host import stop_if_interrupted
 
 _CHUNKS_AT_ONCE = 256
+_T5 = "t5xxl"
 _CACHE_BYTES = 128 * 2**20
 
 Tokens = dict[str, list[list[tuple[Any, float, int]]]]
@@ -88,17 +90,38 @@ class ComfyEncoder:
         """Encode prompts that will not be asked for again, in one batch."""
         return self._encode([self._tokenize(prompt) for prompt in prompts])
 
+    @cached_property
+    def _streams(self) -> tuple[str, ...]:
+        """The encoders whose tokens are the rows of the output, in order: one for most models, CLIP-L and T5 for SD3.
+
+        SDXL's two encoders read the same words, so CLIP-L stands for both.
+        """
+        tokens = self.clip.tokenize("")
+        clips = ("l",) if "l" in tokens else tuple(name for name in tokens if name != _T5)[:1]
+        choices = [(*clips, _T5), (_T5,), clips] if _T5 in tokens else [clips]
+        rows = self.clip.encode_from_tokens(tokens).shape[1] if len(choices) > 1 else 0
+        if getattr(self.clip.cond_stage_model, _T5, tokens) is None:  # its place is kept in the tokens where it is not loaded
+            choices = [clips]
+        fitting = [names for names in choices if names and sum(len(tokens[name][0]) for name in names) == rows]
+        return fitting[0] if fitting else choices[-1]
+
     def _tokenize(self, prompt: str) -> Tokens:
         tokens = self.clip.tokenize(prompt, return_word_ids=True)
-        # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts.
-        count = min(len(chunks) for chunks in tokens.values())
-        return {name: chunks[:count] for name, chunks in tokens.items()}
+        if len(self._streams) > 1:
+            return tokens
+        # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts. An encoder whose output
+        # is not part of the rows (Flux's CLIP) is cut to as many.
+        rows = [name for name in tokens if (name == _T5) == (self._streams == (_T5,))]
+        count = min(len(tokens[name]) for name in rows)
+        return {name: (chunks * count if len(chunks) < count else chunks)[:count] for name, chunks in tokens.items()}
 
     def _encode(self, tokenized: list[Tokens]) -> list[EncodedPrompt]:
+        if len(self._streams) > 1:
+            return [self._encode_whole(tokens) for tokens in tokenized]
         # Chunks of equal length go together: one batch for CLIP, one for each length where prompts are not padded.
         batches: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
         for prompt, tokens in enumerate(tokenized):
-            for number in range(len(_main(tokens))):
+            for number in range(len(self._main(tokens))):
                 batches[tuple(len(chunks[number]) for chunks in tokens.values())].append((prompt, number))
         rows: dict[tuple[int, int], torch.Tensor] = {}
         for places in batches.values():
@@ -107,45 +130,52 @@ class ComfyEncoder:
                 batch = places[start : start + _CHUNKS_AT_ONCE]
                 rows.update(zip(batch, self._encode_batch([_chunk(tokenized[p], n) for p, n in batch]), strict=True))
         return [
-            self._prompt(tokens, torch.cat([rows[prompt, number] for number in range(len(_main(tokens)))]))
+            self._prompt(tokens, torch.cat([rows[prompt, number] for number in range(len(self._main(tokens)))]))
             for prompt, tokens in enumerate(tokenized)
         ]
 
     def _encode_batch(self, chunks: list[dict[str, list]]) -> list[torch.Tensor]:
         joined = {name: [[entry[:2] for entry in chunk[name]] for chunk in chunks] for name in chunks[0]}
         out = self.clip.encode_from_tokens(joined)
-        expected = len(chunks) * len(_main(chunks[0]))
-        if out.shape[0] != 1 or out.shape[1] != expected:
-            raise EditError(
-                "This CLIP joins several text encoders in a way that no edit is known for; connect the CLIP of "
-                "an SD 1.x, SD 2.x or SDXL checkpoint."
-            )
+        self._check(out, len(chunks) * len(self._main(chunks[0])))
         # Cloned: a view would keep the whole batch in memory for as long as one prompt of it is cached.
         return [part.clone() for part in out[0].to("cpu", torch.float32).chunk(len(chunks))]
 
+    def _encode_whole(self, tokens: Tokens) -> EncodedPrompt:
+        """One prompt by itself, where the rows of several encoders follow each other."""
+        stop_if_interrupted()
+        plain = {name: [[entry[:2] for entry in chunk] for chunk in chunks] for name, chunks in tokens.items()}
+        # The host cuts the longer of CLIP's two outputs.
+        count = min(len(chunks) for name, chunks in tokens.items() if name != _T5)
+        tokens = {name: chunks if name == _T5 else chunks[:count] for name, chunks in tokens.items()}
+        out = self.clip.encode_from_tokens(plain)
+        self._check(out, sum(len(chunk) for name in self._streams for chunk in tokens[name]))
+        return self._prompt(tokens, out[0].to("cpu", torch.float32).clone())
+
+    def _check(self, out: torch.Tensor, expected: int) -> None:
+        if out.shape[0] != 1 or out.shape[1] != expected:
+            raise EditError(
+                "This CLIP joins several text encoders in a way that no edit is known for; connect the CLIP of "
+                "an SD 1.x, SD 2.x, SDXL, PixArt, SD3 or Flux checkpoint."
+            )
+
+    def _main(self, tokens: dict[str, Any]) -> Any:
+        return tokens[self._streams[0]]
+
     def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
-        name = _main_name(tokens)
-        tokenizer = getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
-        opening = int(getattr(tokenizer, "start_token", None) is not None)
-        vocabulary = getattr(tokenizer, "inv_vocab", {})
         pieces: list[str] = []
         chunks: list[Chunk] = []
-        for chunk in tokens[name]:
-            start = len(pieces)
-            words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
-            span = range(start + words[0], start + words[-1] + 1) if words else range(start + opening, start + opening)
-            pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
-            chunks.append(Chunk(start, span, len(pieces)))
+        for stream, name in enumerate(self._streams):
+            tokenizer = getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
+            opening = int(getattr(tokenizer, "start_token", None) is not None)
+            vocabulary = getattr(tokenizer, "inv_vocab", {})
+            for chunk in tokens[name]:
+                start = len(pieces)
+                words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
+                span = range(start + words[0], start + words[-1] + 1) if words else range(start + opening, start + opening)
+                pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
+                chunks.append(Chunk(start, span, len(pieces), stream))
         return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
-
-
-def _main_name(tokens: dict[str, Any]) -> str:
-    """The encoder whose tokens are aligned: CLIP-L where there is one (SDXL's two read the same words)."""
-    return "l" if "l" in tokens else next(iter(tokens))
-
-
-def _main(tokens: dict[str, Any]) -> Any:
-    return tokens[_main_name(tokens)]
 
 
 def _chunk(tokens: Tokens, number: int) -> dict[str, list]:

@@ -101,6 +101,11 @@ class Bench:
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""
+        family = self.inputs.family
+        remarks = [
+            *remarks,
+            *([f"experimental: {family.name} has not been tried on real weights"] if family.experimental else []),
+        ]
         change = self.inputs.change_by(solved.edit, solved.projections)
         return describe(solved.edit, solved.projections, change, [*remarks, solved.times])
 

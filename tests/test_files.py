@@ -13,7 +13,7 @@ from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lora import lora_metadata, lora_tensors, save_lora
-from edit_assumption.editing.projections import family_of, find
+from edit_assumption.editing.projections import families_of, find
 from edit_assumption.editing.recipe import PromptPair, Recipe
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -409,7 +409,7 @@ def test_metadata_names_the_base_model(width, base, v2, architecture):
 
 def test_metadata_of_several_ranks_is_dynamic():
     tensors = {"a.alpha": torch.tensor(3.0), "b.alpha": torch.tensor(4.0)}
-    assert lora_metadata(example_edit(), family_of(768), tensors, "x")["ss_network_dim"] == "Dynamic"
+    assert lora_metadata(example_edit(), families_of(768)[0], tensors, "x")["ss_network_dim"] == "Dynamic"
 
 
 def test_lora_file_holds_tensors_and_metadata(tmp_path):

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.projections import family_of, find, lora_name, select
+from edit_assumption.editing.projections import families_of, find, lora_name, select
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -187,16 +187,41 @@ SELF_ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_k.wei
 
 @pytest.mark.parametrize("names", [[], ["joint_blocks.0.attn.qkv.weight"], [SELF_ATTENTION]])
 def test_model_without_cross_attention_is_refused(names):
-    with pytest.raises(EditError, match=r"no cross-attention that reads text\. .* SD 1\.x, SD 2\.x and SDXL .*; load one"):
+    with pytest.raises(
+        EditError, match=r"no place where text enters .* SD 1\.x, SD 2\.x, SDXL .*, or put .* with Edit Conditioning"
+    ):
         find(dict.fromkeys(names, (320, 768)))
 
 
-def test_transformer_models_are_refused():
+ENTRIES = {
+    "PixArt": {"y_embedder.y_proj.fc1.weight": (1152, 4096), "blocks.0.cross_attn.kv_linear.weight": (2304, 1152)},
+    "SD3": {"context_embedder.weight": (1536, 4096), "joint_blocks.0.x_block.attn.qkv.weight": (4608, 1536)},
+    "Flux": {"txt_in.weight": (3072, 4096), "vector_in.in_layer.weight": (3072, 768)},
+}
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_transformers_have_one_text_input(name):
+    shapes = {f"diffusion_model.{key}": shape for key, shape in ENTRIES[name].items()}
+    family, (found,) = find(shapes)
+    assert family.name == name and family.experimental == (name != "PixArt")
+    assert found.key == next(iter(shapes)) and found.kind == "text input"
+    assert lora_name(found, family) == "lora_unet_" + found.module.replace(".", "_")
+    assert select([found]) == [found] and select([found], blocks=["input"]) == [found]
+    with pytest.raises(EditError, match="through one layer; choose “keys and values”"):
+        select([found], "values")
+    with pytest.raises(EditError, match="stored packed"):
+        find({**shapes, found.key: (100, 1)})
+    with pytest.raises(EditError, match="no place where text enters"):
+        find({found.key: (8, 4096)})  # a layer of that name in some other model
+
+
+def test_transformer_models_in_diffusers_names_are_refused():
     shapes = shapes_of(
         diffusers.PixArtTransformer2DModel, num_layers=1, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16
     )
     assert any(name.endswith("attn2.to_k.weight") for name in shapes)
-    with pytest.raises(EditError, match="no cross-attention"):
+    with pytest.raises(EditError, match="no place where text enters"):
         find(shapes)
 
 
@@ -205,7 +230,7 @@ def test_unknown_width_is_refused(width):
     with pytest.raises(EditError, match=f"reads text of width {width}"):
         find(ldm(SD_LDM, width))
     with pytest.raises(EditError, match=f"reads text of width {width}"):
-        family_of(width)
+        families_of(width)
 
 
 @pytest.mark.parametrize("shape", [(320 * 768 // 2, 1), (122880,), (320, 384)])

@@ -16,6 +16,8 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy_api.latest import ComfyExtension, io, ui
 from safetensors.torch import load_file, save_file
 
+from . import transformers
+
 FULL_SD1 = dict(
     model_channels=320, channel_mult=[1, 2, 4, 4], num_res_blocks=[2, 2, 2, 2], transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
     transformer_depth_output=[1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], transformer_depth_middle=1,
@@ -29,6 +31,7 @@ UNETS = {
     "sd2": dict(context_dim=1024, use_linear_in_transformer=True, adm_in_channels=None),
     "sdxl": dict(context_dim=2048, use_linear_in_transformer=True, adm_in_channels=2816, num_classes="sequential"),
 }
+TEXT_INPUTS = (".attn2.to_k.", ".attn2.to_v.", ".txt_in.weight", ".context_embedder.weight", ".y_proj.fc1.weight")
 DTYPES = {"full": torch.float16, "small": torch.float32, "fp8": torch.float8_e4m3fn}
 CLASSES = {
     "sd1": (families.SD15, comfy.model_base.BaseModel),
@@ -160,8 +163,8 @@ class TestWeights(io.ComfyNode):
     @classmethod
     def execute(cls, model, name, after=None):
         weights = model.model_state_dict()
-        save_file({k: v.float().contiguous() for k, v in weights.items() if ".attn2.to_k." in k or ".attn2.to_v." in k},
-                  output_path(name))  # fmt: skip
+        text = {k: v.float().contiguous() for k, v in weights.items() if any(mark in k for mark in TEXT_INPUTS)}
+        save_file(text, output_path(name))
         digest = hashlib.sha256()
         for key in sorted(weights):
             digest.update(weights[key].contiguous().view(torch.uint8).numpy())
@@ -170,7 +173,7 @@ class TestWeights(io.ComfyNode):
 
 class TestExtension(ComfyExtension):
     async def get_node_list(self):
-        return [TestModel, TestModelWithoutText, TestEncode, TestWeights]
+        return [TestModel, TestModelWithoutText, TestEncode, TestWeights, transformers.node(randomise)]
 
 
 async def comfy_entrypoint():
