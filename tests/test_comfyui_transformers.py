@@ -73,8 +73,8 @@ def test_conditioning_and_lora_give_the_same_picture(comfy, family):
     node = graph.edit()
     expected = latent(comfy, graph.sample())
     assert distance(latent(comfy, TransformerGraph(family).sample()), expected) > 1e-4
-    save = graph.add("EditAssumptionSaveLora", model=graph.loaded, edit=node[1], filename_prefix=f"loras/{family}", tolerance=0.0,
-                     precision="float32")  # fmt: skip
+    into = dict(filename_prefix=f"loras/{family}", tolerance=0.0, precision="float32")
+    save = graph.add("EditAssumptionSaveLora", model=graph.loaded, edit=node[1], **into)
     name = text(comfy.run(graph), save).split(" ")[1].removeprefix("loras/")
     loaded = TransformerGraph(family)
     loaded.lora(name)
