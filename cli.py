@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--together", type=int, nargs="+", default=[1], metavar="N", help="edits solved at once, such as 1 10 40"
     )
     suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
+    suite.add_argument("--jobs", type=int, default=0, metavar="N", help="processes; one for each core if not given")
     suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
     options = parser.parse_args(arguments)
     try:
@@ -60,4 +61,5 @@ def _run(options: argparse.Namespace) -> str:
         options.edits,
         options.out,
         options.ablation,
+        options.jobs,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, harmonic_mean
 
@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline
 from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.generate import STEPS, generate
 from ..pocket.judge import Judge
-from .groups import cases_of, groups
+from .groups import cases_of
 from .methods import Method
 from .suite import Case, SuiteEdit
 
@@ -34,6 +34,11 @@ class Scores:
     method: str
     together: int = 1
     shares: dict[str, list[float]] = field(default_factory=lambda: {measure: [] for measure in MEASURES})
+
+    def add(self, shares: Mapping[str, Sequence[float]]) -> None:
+        """More edits' shares."""
+        for measure in MEASURES:
+            self.shares[measure].extend(shares[measure])
 
     def mean(self, measure: str) -> float:
         """Over all edits."""
@@ -92,36 +97,34 @@ class Gallery:
         return {prompt: self._plain[prompt] for prompt in prompts}
 
 
-def score(
-    gallery: Gallery, method: Method, edits: Sequence[SuiteEdit], together: int = 1, pool: Sequence[SuiteEdit] = ()
-) -> Scores:
-    """A method on all edits.
+def score_group(
+    gallery: Gallery, method: Method, group: Sequence[SuiteEdit], measured: Sequence[SuiteEdit]
+) -> dict[str, list[float]]:
+    """A method on edits that are solved together.
 
     Args:
         gallery: what draws and judges.
         method: what is tried.
-        edits: what is asked.
-        together: how many are solved at once; each is then measured with all of its group in the model.
-        pool: edits that fill up groups (:func:`~.groups.groups`).
+        group: what is solved.
+        measured: those of the group whose prompts are drawn, with all of the group in the model.
 
-    Raises:
-        EditError: there are not so many edits to solve together.
+    Returns:
+        Measure to a share from 0 to 1 for each measured edit.
     """
 
     def prompt_of(case: Case) -> str:
         return case.oracle if method.oracle else case.prompt
 
-    scores = Scores(method.name, together)
-    for group, measured in groups(edits, together, pool):
-        context_map = method.solve(gallery.encode, group)
-        asked = [cases_of(edit, group) for edit in measured]
-        answers = gallery.answers([prompt_of(case) for own in asked for cases in own.values() for case in cases], context_map)
-        for own in asked:
-            for measure, cases in own.items():
-                right = [
-                    all(answer[question] == value for question, value in case.wanted.items())
-                    for case in cases
-                    for answer in answers[prompt_of(case)]
-                ]
-                scores.shares[measure].append(fmean(right))
-    return scores
+    context_map = method.solve(gallery.encode, group)
+    asked = [cases_of(edit, group) for edit in measured]
+    answers = gallery.answers([prompt_of(case) for own in asked for cases in own.values() for case in cases], context_map)
+    shares: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    for own in asked:
+        for measure, cases in own.items():
+            right = [
+                all(answer[question] == value for question, value in case.wanted.items())
+                for case in cases
+                for answer in answers[prompt_of(case)]
+            ]
+            shares[measure].append(fmean(right))
+    return shares

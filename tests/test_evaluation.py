@@ -12,7 +12,7 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.errors import EditError
 from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
-from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score
+from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score_group
 from edit_assumption.evaluation.methods import Method, ablation, methods, unchanged
 from edit_assumption.evaluation.suite import pocket_suite
 from edit_assumption.pocket.tokenizer import unknown_words
@@ -61,14 +61,14 @@ def test_shares_are_those_of_the_pictures_that_show_everything_asked():
     # A case that asks for the attribute alone, so that its thing does not count.
     wanted = {edit.attribute: edit.efficacy[0].wanted[edit.attribute]}
     bare = replace(edit, efficacy=(replace(edit.efficacy[0], wanted=wanted),))
-    assert score(Answers(told), Method("any", unchanged), [edit]).shares == {measure: [0.5] for measure in MEASURES}
-    found = score(Answers(lambda *_: [{**wanted, "thing": "x"}]), Method("any", unchanged), [bare])
-    assert found.shares == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0]}
+    assert score_group(Answers(told), Method("any", unchanged), [edit], [edit]) == {measure: [0.5] for measure in MEASURES}
+    found = score_group(Answers(lambda *_: [{**wanted, "thing": "x"}]), Method("any", unchanged), [bare], [bare])
+    assert found == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0]}
 
 
 def test_the_oracle_writes_the_destination_and_groups_share_a_map():
     gallery = Answers(lambda *_: [{"thing": "x"}])
-    score(gallery, Method("oracle", unchanged, oracle=True), EDITS[:1])
+    score_group(gallery, Method("oracle", unchanged, oracle=True), EDITS[:1], EDITS[:1])
     assert EDITS[0].destination in gallery.asked[0][0] and EDITS[0].source not in gallery.asked[0][0]
     maps = []
 
@@ -76,7 +76,9 @@ def test_the_oracle_writes_the_destination_and_groups_share_a_map():
         maps.append((len(edits), ContextMap.identity(4)))
         return maps[-1][1]
 
-    scores = score(gallery, Method("any", solve), EDITS, together=3, pool=SUITE)
+    scores = Scores("any", 3)
+    for group, measured in groups(EDITS, 3, SUITE):
+        scores.add(score_group(gallery, Method("any", solve), group, measured))
     assert [count for count, _ in maps] == [3, 3]
     assert [context_map for _, context_map in gallery.asked[1:]] == [context_map for _, context_map in maps]
     assert all(len(shares) == 4 for shares in scores.shares.values())
