@@ -1,10 +1,12 @@
 """List, slider, preserve lists, conditioning and hooks in a real ComfyUI, each against what it ought to equal."""
 
 import re
+import time
+from pathlib import Path
 
 import pytest
 import torch
-from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, distance, latent, node_id, text
+from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, distance, latent, loaded_weights, node_id, text
 from comfy_server import RunError
 from PIL import Image
 
@@ -254,3 +256,41 @@ def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
     debias(graph, **inputs)
     with pytest.raises(RunError, match=sentence):
         comfy.run(graph.draw("a wizard"))
+
+
+def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
+    graph = PocketGraph()
+    node = debias(graph, pictures=2, steps=2, rounds=50)
+    graph.add("PreviewImage", images=node[2])
+    waiting = comfy.queue(graph)
+    while not comfy.get("/queue")["queue_running"]:
+        time.sleep(0.05)
+    time.sleep(4)  # some rounds of a tenth of a second each
+    comfy.post("/interrupt")
+    with pytest.raises(RunError, match="interrupted"):
+        comfy.result(waiting)
+    graph.nodes[node_id(node)]["inputs"]["rounds"] = 1
+    told = text(comfy.run(graph), node)
+    assert int(re.search(r"after (\d+) rounds", told)[1]) > 1
+
+
+def memory(comfy):
+    """Of the server, in bytes."""
+    (line,) = [row for row in Path(f"/proc/{comfy.process.pid}/status").read_text().splitlines() if row.startswith("VmRSS")]
+    return int(line.split()[1]) * 1024
+
+
+def test_fifty_edits_leave_weights_and_memory_as_they_were(comfy):
+    def run(number):
+        graph = PocketGraph()
+        source, destination = [("roses", "blue roses"), ("a cat", "a white cat"), ("a car", "")][number % 3]
+        graph.edit(source=source, destination=destination, strength=(number % 7 - 3.5) / 2, regularizer="captions")
+        return comfy.queue(graph.draw("roses and a cat", seed=number))
+
+    plain, before = loaded_weights(comfy, PocketGraph().draw("a rose"), "fifty.safetensors")
+    comfy.result([run(number) for number in range(6)][-1])  # what is kept on purpose is there now
+    held = memory(comfy)
+    comfy.result([run(number) for number in range(6, 56)][-1])
+    again, after = loaded_weights(comfy, PocketGraph().draw("a rose"), "fifty again.safetensors")
+    assert after == before and all(torch.equal(again[key], plain[key]) for key in plain)
+    assert memory(comfy) - held < 150 * 2**20
