@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from . import WEIGHTS
 from .training import LOGS
 
-_TITLES = {"vae": "autoencoder", "text": "text encoder", "unet": "UNet", "judge": "judge"}
+_TITLES = {"vae": "autoencoder", "text": "text encoder", "unet": "UNet", "decoder": "decoder", "judge": "judge"}
 
 
 def read_log(path: Path) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
 from .judge import QUESTIONS, Judge, targets
 from .model import LATENT_CHANNELS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae
-from .scenes import any_scenes
+from .scenes import Scene, any_scenes
 from .tokenizer import token_ids, write_tokenizer
 from .training import Run
 
@@ -27,11 +28,24 @@ _BASIS_PICTURES = 2000
 _LATENT_NOISE = 0.1
 """Noise on the latents that the decoder learns from, in their own unit: what a diffusion model draws is never exact."""
 _LOG_VARIANCE = -10.0
+_REDRAWN = 3000
+"""Pictures whose latents the diffusion model draws again for the decoder to learn from."""
+_LAST_STEPS, _OF_STEPS, _GUIDANCE = 4, 12, 3.0
+"""It draws the last few steps of a sampling, so that what is shown stays and only the details are its own."""
+_JUDGED = 3000
+_JUDGED_NOISE = 0.35
+"""Largest noise on the latents of drawings that the judge sees through the autoencoder."""
 
 
 def _edges(images: torch.Tensor) -> torch.Tensor:
     across, down = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
     return torch.cat([across.flatten(1), down.flatten(1)], dim=1)
+
+
+def _picture_loss(found: torch.Tensor, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a decoder is judged by, and the absolute error that is a part of it."""
+    error = (found - images).abs().mean()
+    return error + 2 * functional.mse_loss(found, images) + (_edges(found) - _edges(images)).abs().mean(), error
 
 
 def make_basis(folder: Path, seed: int) -> Basis:
@@ -59,11 +73,57 @@ def train_vae(folder: Path, basis: Basis, steps: int, batch: int, seed: int, dev
         latents = basis.latents(images)
         noise = _LATENT_NOISE / basis.scale * torch.randn_like(latents)
         found = vae.decode((latents + noise).contiguous(memory_format=torch.channels_last)).sample
-        error = (found - images).abs().mean()
-        loss = error + 2 * functional.mse_loss(found, images) + (_edges(found) - _edges(images)).abs().mean()
+        loss, error = _picture_loss(found, images)
         if step % 4 == 0:
             guess = vae.encode(images).latent_dist
             loss = loss + (guess.mean - latents).abs().mean() * basis.scale + 0.01 * (guess.logvar - _LOG_VARIANCE).abs().mean()
+        return loss, {"error": float(error.detach())}
+
+    run.train(loss_of)
+    return run.averaged["vae"]
+
+
+@torch.no_grad()
+def _redraw(
+    folder: Path, text: CLIPTextModel, unet: UNet2DConditionModel, latents: torch.Tensor, seed: int, device: str
+) -> torch.Tensor:
+    """The first latents after the last steps of a sampling, which began from them with noise: what is shown stays."""
+    tokenizer, scheduler = write_tokenizer(folder / "tokenizer"), new_scheduler()
+    scheduler.set_timesteps(_OF_STEPS)
+    chance, redrawn = random.Random(f"redrawn {seed}"), []
+    for start in tqdm(range(0, min(_REDRAWN, len(latents)), 100), desc="latents drawn again", unit="batch", mininterval=5):
+        clean = latents[start : start + 100].float().to(device)
+        captions = [
+            sample_number(f"model {seed}", number)[0].caption(random_words(chance))
+            for number in range(start, start + len(clean))
+        ]
+        ids = torch.tensor(token_ids(tokenizer, [*captions, *[""] * len(clean)]), device=device)
+        context = text(ids).last_hidden_state
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(start)).to(device)
+        times = scheduler.timesteps[-_LAST_STEPS:]
+        drawn = scheduler.add_noise(clean, noise, times[:1])
+        for time in times:
+            named, unnamed = unet(torch.cat([drawn, drawn]), time, context).sample.chunk(2)
+            drawn = scheduler.step(unnamed + _GUIDANCE * (named - unnamed), time, drawn).prev_sample
+        redrawn.append(drawn.cpu())
+    return torch.cat(redrawn)
+
+
+def train_decoder(
+    folder: Path, vae: AutoencoderKL, text: CLIPTextModel, unet: UNet2DConditionModel, latents: torch.Tensor, scale: float,
+    steps: int, batch: int, seed: int, device: str,
+) -> AutoencoderKL:  # fmt: skip
+    """The decoder once more, now from latents whose details the diffusion model drew: it learns to correct them."""
+    torch.manual_seed(seed)
+    vae = copy.deepcopy(vae).train().requires_grad_(True).to(device, memory_format=torch.channels_last)
+    redrawn = _redraw(folder, text.to(device), unet.to(device), latents, seed, device)
+    run = Run(folder, "decoder", {"vae": vae}, steps, rate=5e-4, average=0.99)
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        numbers = torch.randint(len(redrawn), (batch,)).tolist()
+        images = pictures(f"model {seed}", numbers)[0].to(device, memory_format=torch.channels_last)
+        given = (redrawn[numbers] / scale).to(device).contiguous(memory_format=torch.channels_last)
+        loss, error = _picture_loss(vae.decode(given).sample, images)
         return loss, {"error": float(error.detach())}
 
     run.train(loss_of)
@@ -142,16 +202,37 @@ def train_unet(
     return run.averaged["unet"]
 
 
-def train_judge(folder: Path, steps: int, batch: int, seed: int, device: str) -> Judge:
-    """On fresh drawings of anything in any way, a little blurred or noisy, as a diffusion model's pictures may be."""
+@torch.no_grad()
+def _seen_through(vae: AutoencoderKL, basis: Basis, seed: int, device: str) -> tuple[torch.Tensor, list[Scene]]:
+    """Drawings as the autoencoder shows them, from latents with some noise, as a diffusion model's are never exact."""
+    chance, shown, all_scenes = random.Random(f"judged {seed}"), [], []
+    generator = torch.Generator().manual_seed(seed)
+    for _ in tqdm(range(0, _JUDGED, 100), desc="drawings for the judge", unit="batch", mininterval=5):
+        scenes = any_scenes(chance, 100)
+        latents = basis.latents(draw(scenes, chance))
+        noise = torch.randn(latents.shape, generator=generator) * torch.rand(100, 1, 1, 1, generator=generator)
+        noisy = (latents + _JUDGED_NOISE / basis.scale * noise).to(device)
+        shown.append(vae.decode(noisy).sample.clamp(-1, 1).cpu())
+        all_scenes += scenes
+    return torch.cat(shown), all_scenes
+
+
+def train_judge(folder: Path, vae: AutoencoderKL, basis: Basis, steps: int, batch: int, seed: int, device: str) -> Judge:
+    """On fresh drawings of anything in any way, a little blurred or noisy, and, a half, on drawings that went through the
+    autoencoder, as a diffusion model's pictures do.
+    """
     torch.manual_seed(seed)
     judge = Judge().to(device)
     run = Run(folder, "judge", {"judge": judge}, steps, rate=2e-3, average=0.0)
+    through, their_scenes = _seen_through(vae.to(device), basis, seed, device)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
         chance = random.Random(f"judge {seed} {step}")
-        scenes = any_scenes(chance, batch)
-        images = draw(scenes, chance).to(device)
+        scenes = any_scenes(chance, batch // 2)
+        images = draw(scenes, chance)
+        numbers = chance.sample(range(len(their_scenes)), batch - batch // 2)
+        images = torch.cat([images, through[numbers]]).to(device)
+        scenes = [*scenes, *(their_scenes[number] for number in numbers)]
         blurred = functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False)
         images = torch.lerp(images, blurred, torch.rand(batch, 1, 1, 1, device=device))
         images = images + 0.1 * torch.rand(batch, 1, 1, 1, device=device) * torch.randn_like(images)

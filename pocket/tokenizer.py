@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
 from .captions import FRAMES, HAT_PHRASES, PLACE_PHRASES, SEVERAL, TIME_PHRASES
@@ -18,7 +20,6 @@ LENGTH = 32
 """Tokens of a chunk, start and end included."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 _WORD_END = "</w>"
-_SPLIT = r"[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def known_words() -> list[str]:
@@ -29,23 +30,34 @@ def known_words() -> list[str]:
     return sorted({word for text in texts for word in re.findall("[a-z]+", text)})
 
 
+def _merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Byte-pair encoding until every word is one piece: the most frequent pair first, of equals the first in the alphabet.
+
+    Libraries leave it to chance which of two equally frequent pairs comes first; here the same words give the same merges.
+    """
+    spelled = [[*word[:-1], word[-1] + _WORD_END] for word in sorted(words)]
+    merges = []
+    while counts := Counter(pair for pieces in spelled for pair in pairwise(pieces)):
+        left, right = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append((left, right))
+        spelled = [_merged(pieces, left, right) for pieces in spelled]
+    return merges
+
+
+def _merged(pieces: list[str], left: str, right: str) -> list[str]:
+    joined: list[str] = []
+    for piece in pieces:
+        if piece == right and joined and joined[-1] == left:
+            joined[-1] = left + right
+        else:
+            joined.append(piece)
+    return joined
+
+
 def write_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Make the vocabulary by byte-pair encoding, write it as CLIP's files into ``folder``, and load it."""
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix=_WORD_END))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_SPLIT), "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=100_000,
-        min_frequency=1,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        end_of_word_suffix=_WORD_END,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(known_words(), trainer)
-    model = json.loads(tokenizer.to_str())["model"]
+    """Make the vocabulary, write it as CLIP's files into ``folder``, and load it. The same words give the same files."""
+    merges = _merges(known_words())
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
     pieces = [*letters, *(letter + _WORD_END for letter in letters), *("".join(merge) for merge in merges), START, END]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}

@@ -10,7 +10,7 @@ import torch
 from . import WEIGHTS
 from .training import fast_allocator, keep_logs
 
-STAGES = ("vae", "text", "unet", "judge")
+STAGES = ("vae", "text", "unet", "decoder", "judge")
 
 
 def main() -> None:
@@ -21,14 +21,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="all, in this order, unless said")
-    parser.add_argument("--vae-steps", type=int, default=3500)
+    parser.add_argument("--vae-steps", type=int, default=5000)
     parser.add_argument("--vae-batch", type=int, default=10)
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--text-batch", type=int, default=128)
     parser.add_argument("--pictures", type=int, default=40000, help="that the diffusion model learns from")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=13000)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--judge-steps", type=int, default=5000)
+    parser.add_argument("--decoder-steps", type=int, default=800)
+    parser.add_argument("--decoder-batch", type=int, default=10)
+    parser.add_argument("--judge-steps", type=int, default=7000)
     parser.add_argument("--judge-batch", type=int, default=64)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
@@ -36,21 +38,23 @@ def main() -> None:
     from . import stages
     from .judge import save_judge
 
-    folder, seed, device = options.folder, options.seed, options.device
+    folder, seed, device, wanted = options.folder, options.seed, options.device, set(options.stages)
     basis = stages.make_basis(folder, seed)
     vae = text = unet = None
-    if "vae" in options.stages:
+    if wanted & {"vae", "decoder", "judge"}:
         vae = stages.train_vae(folder, basis, options.vae_steps, options.vae_batch, seed, device)
-    if {"text", "unet"} & set(options.stages):
+    if wanted & {"text", "unet", "decoder"}:
         text = stages.train_text(folder, options.text_steps, options.text_batch, seed, device)
-    if "unet" in options.stages:
+    if wanted & {"unet", "decoder"}:
         latents = stages.make_latents(basis, folder / "latents.pt", options.pictures, seed)
         unet = stages.train_unet(folder, text, latents, options.steps, options.batch, seed, device)
-    if vae is not None and unet is not None:
+    if "decoder" in wanted:
+        steps, batch = options.decoder_steps, options.decoder_batch
+        vae = stages.train_decoder(folder, vae, text, unet, latents, basis.scale, steps, batch, seed, device)
         stages.export(options.out, vae, basis.scale, text, unet)
-    if "judge" in options.stages:
+    if "judge" in wanted:
         options.out.mkdir(parents=True, exist_ok=True)
-        save_judge(stages.train_judge(folder, options.judge_steps, options.judge_batch, seed, device), options.out)
+        save_judge(stages.train_judge(folder, vae, basis, options.judge_steps, options.judge_batch, seed, device), options.out)
     keep_logs(folder, options.out)
 
 

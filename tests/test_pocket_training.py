@@ -55,3 +55,26 @@ def test_the_curve_takes_steps_that_were_done_again_once(tmp_path):
     assert read_log(kept / "unet.jsonl") == {50: 3.0, 100: 1.0}
     (axes,) = curves(kept).axes
     assert axes.get_title() == "UNet" and list(axes.lines[0].get_ydata()) == [3.0, 1.0]
+
+
+def test_the_command_goes_through_all_stages(tmp_path, monkeypatch):
+    """A few steps of each, on a few pictures: it ends with a pipeline that draws and a judge that answers."""
+    stages = pytest.importorskip("edit_assumption.pocket.stages", reason="diffusers is not installed")
+    from edit_assumption.pipelines.generate import generate
+    from edit_assumption.pocket import train
+    from edit_assumption.pocket.judge import load_judge
+    from edit_assumption.pocket.model import pipeline
+
+    for name, count in (("_BASIS_PICTURES", 60), ("_REDRAWN", 20), ("_JUDGED", 100)):
+        monkeypatch.setattr(stages, name, count)
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")  # the process is not to be started again
+    counts = "vae-steps 2 vae-batch 2 text-steps 2 text-batch 4 pictures 40 steps 2 batch 4 decoder-steps 1 decoder-batch 2"
+    words = f"{counts} judge-steps 2 judge-batch 4 device cpu".split()
+    given = [f"--{word}" if number % 2 == 0 else word for number, word in enumerate(words)]
+    arguments = ["train", "--folder", str(tmp_path / "work"), "--out", str(tmp_path / "weights"), *given]
+    monkeypatch.setattr("sys.argv", arguments)
+    train.main()
+    pictures = generate(pipeline(tmp_path / "weights"), ["a rose"], [1], steps=2)
+    (answer,) = load_judge(tmp_path / "weights").answers(pictures)
+    assert pictures.shape == (1, 3, 48, 48) and answer["thing"]
+    assert {log.stem for log in (tmp_path / "weights/training").iterdir()} == set(train.STAGES)

@@ -1,0 +1,78 @@
+"""What is shown of an edit before a picture is drawn, and the pictures of it."""
+
+import clip_helpers
+import pytest
+import torch
+from edit_assumption.editing.debias import Round, Wanted
+from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.preserve_lists import preserve_lists
+from edit_assumption.editing.preview import preview
+from edit_assumption.editing.reach import reach
+from edit_assumption.editing.recipe import parse_recipe, tidy
+
+WIDTH = 128
+
+
+@pytest.fixture(scope="module")
+def encode():
+    return clip_helpers.ClipEncoder(clip_helpers.clip_text_model(WIDTH, seed=3))
+
+
+@pytest.fixture(scope="module")
+def edit(encode):
+    return make_edit(parse_recipe("a pack of roses -> a pack of blue roses\nvan gogh -> @ 0.5", regularizer="identity"), encode)
+
+
+def test_every_word_has_its_answer(edit, encode):
+    shown = preview(edit, encode)
+    roses, painter = shown.aligned
+    assert roses.words == (("a", "a"), ("pack", "pack"), ("of", "of"), ("roses", "roses"), ("(end)", "(end)"))
+    assert painter.destination == "" and {answer for _, answer in painter.words} == {"(end)"}
+
+
+def test_reach_and_spectrum_are_those_of_the_map(edit, encode):
+    shown = preview(edit, encode, related=["roses at night"], unrelated=["a house"])
+    assert shown.sources == {prompt: reach(edit.context_map, encode([prompt])[0]) for prompt in ("a pack of roses", "van gogh")}
+    assert shown.related == {"roses at night": reach(edit.context_map, encode(["roses at night"])[0])}
+    expected = torch.linalg.svdvals(edit.context_map.change().double())[: edit.context_map.rank]
+    assert torch.allclose(shown.spectrum, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_unrelated_prompts_that_change_are_named(edit, encode):
+    shown = preview(edit, encode, unrelated=["a pack of roses in a vase", "a house"])
+    assert shown.unrelated["a pack of roses in a vase"] > shown.limit
+    assert shown.leaking[0] == "a pack of roses in a vase"
+    assert "“a pack of roses in a vase”" in shown.text().splitlines()[-1]
+    assert "Warning" not in preview(edit, encode).text()
+
+
+def test_an_edit_of_another_encoder_is_refused(edit):
+    other = clip_helpers.ClipEncoder(clip_helpers.clip_text_model(WIDTH, seed=4))
+    with pytest.raises(EditError, match="another text encoder"):
+        preview(edit, other)
+
+
+def test_pictures_have_their_words(edit, encode):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from edit_assumption.pictures.preview import preview_picture
+    from edit_assumption.pictures.shares import shares_picture
+    from edit_assumption.pictures.style import pixels
+
+    figure = preview_picture(preview(edit, encode, unrelated=["a pack of roses in a vase"]))
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[0] == "a pack of roses  →  a pack of blue roses" and titles[-1] == "spectrum of M - I"
+    assert "1 of 1" in figure.get_supxlabel()
+    drawn = pixels(figure)
+    assert drawn.ndim == 3 and drawn.shape[2] == 3 and 0 <= drawn.min() < 0.5 < drawn.max() <= 1
+    wanted = Wanted("a doctor", ("a female doctor", "a male doctor"), (0.5, 0.5))
+    chart = shares_picture(wanted, [Round((0.5, 0.5), (9, 1)), Round((0.6, 0.4), (6, 4))])
+    lines = {line.get_label(): list(line.get_ydata()) for line in chart.axes[0].get_lines()}
+    assert lines["a female doctor"] == [90, 60] and lines["a male doctor"] == [10, 40]
+
+
+def test_lists_of_prompts_are_tidy_and_have_no_repetition():
+    lists = preserve_lists()
+    assert len(lists) >= 10 and min(map(len, lists.values())) >= 8
+    for prompts in lists.values():
+        assert len(set(prompts)) == len(prompts) and all(prompt == tidy(prompt) and prompt for prompt in prompts)
