@@ -118,8 +118,10 @@ def next_weights(wanted: Wanted, rounds: Sequence[Round]) -> tuple[float, ...]:
     return tuple((weights / weights.sum()).tolist())
 
 
+@torch.inference_mode(False)  # hosts that only draw pictures have gradients switched off altogether
+@torch.enable_grad()
 def _fit(rounds: Sequence[Round]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The most probable biases and slope, by Newton's method on the (concave) posterior, with the slope as an exponential."""
+    """The most probable biases and slope; the slope's logarithm is what is searched for."""
     weights = torch.tensor([entry.weights for entry in rounds], dtype=torch.float64)
     counts = torch.tensor([entry.counts for entry in rounds], dtype=torch.float64)
     state = torch.zeros(weights.shape[1] + 1, dtype=torch.float64)
@@ -130,16 +132,15 @@ def _fit(rounds: Sequence[Round]) -> tuple[torch.Tensor, torch.Tensor]:
         return prior - (counts * logits.log_softmax(dim=1)).sum()
 
     state.requires_grad_(True)
-    with torch.enable_grad():
-        search = torch.optim.LBFGS([state], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([state], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
-        def closure() -> torch.Tensor:
-            search.zero_grad()
-            value = surprise(state)
-            value.backward()
-            return value
+    def closure() -> torch.Tensor:
+        search.zero_grad()
+        value = surprise(state)
+        value.backward()
+        return value
 
-        search.step(closure)
+    search.step(closure)
     state = state.detach()
     return state[:-1] - state[:-1].mean(), _SLOPE * (_SLOPE_SPREAD * state[-1]).exp()
 

@@ -74,13 +74,14 @@ class PocketGraph(Pipeline):
     def __init__(self):
         super(Pipeline, self).__init__()
         self.named = {}
-        self.model, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
+        self.loaded, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
+        self.model = self.loaded
 
-    def draw(self, prompt, seed=POCKET_SEED, batch=1):
+    def draw(self, prompt, seed=POCKET_SEED, batch=1, through=lambda conditioning: conditioning):
         empty = self.add("EmptyLatentImage", width=48, height=48, batch_size=batch)
-        positive, negative = (self.add("CLIPTextEncode", clip=self.clip, text=text) for text in (prompt, ""))
+        positive, negative = (through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, ""))
         self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=seed,
+            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0], seed=seed,
             steps=POCKET_STEPS, cfg=POCKET_GUIDANCE, sampler_name="euler", scheduler="normal", denoise=1.0,
         )  # fmt: skip
         self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/pocket")

@@ -38,6 +38,6 @@ def test_every_input_explains_itself(nodes):
     plain = {"steps", "cfg", "sampler_name", "scheduler"}  # as in the host's own sampler
     for name, node in nodes.items():
         assert node["description"], name
-        for inputs in node["input"].values():
-            for key, (_, *details) in inputs.items():
+        for kind in ("required", "optional"):
+            for key, (_, *details) in node["input"].get(kind, {}).items():
                 assert key in plain or (details and details[0].get("tooltip")), (name, key)

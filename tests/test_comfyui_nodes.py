@@ -111,32 +111,45 @@ def test_an_edited_conditioning_gives_the_picture_of_the_edited_model(comfy, fam
     assert distance(latent(comfy, conditioning.sample(through=through)), expected) < 1e-4
 
 
-def hooked(through_hooks, strength=1.0):
-    graph = Pipeline()
-    node = graph.edit()
-    graph.model = graph.loaded
-    hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=strength)[0]
-    return graph.sample(through=lambda link: through_hooks(graph, link, hooks))
-
-
 def with_hooks(graph, link, hooks):
     return graph.add("ConditioningSetProperties", cond_NEW=link, strength=1.0, set_cond_area="default", hooks=hooks)[0]
 
 
-def from_half_way(graph, link, hooks):
-    frame = graph.add("CreateHookKeyframe", strength_mult=0.0, start_percent=0.0)
-    frame = graph.add("CreateHookKeyframe", strength_mult=1.0, start_percent=0.5, prev_hook_kf=frame[0])
-    return with_hooks(graph, link, graph.add("SetHookKeyframes", hooks=hooks, hook_kf=frame[0])[0])
+def test_a_hook_is_the_edit(comfy):
+    def hooked(strength):
+        graph = Pipeline()
+        node = graph.edit()
+        graph.model = graph.loaded
+        hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=strength)[0]
+        return latent(comfy, graph.sample(through=lambda link: with_hooks(graph, link, hooks)))
 
-
-def test_a_hook_is_the_edit_and_can_be_scheduled(comfy):
-    whole = latent(comfy, hooked(with_hooks))
-    assert distance(whole, edited(comfy)) < 1e-4
     before = plain(comfy)
-    scheduled = latent(comfy, hooked(from_half_way))
-    assert distance(scheduled, before) > 1e-4 and distance(scheduled, whole) > 1e-4
-    assert torch.equal(latent(comfy, hooked(with_hooks, strength=0.0)), before)
+    assert distance(hooked(1.0), edited(comfy)) < 1e-4
+    assert torch.equal(hooked(0.0), before)
     assert torch.equal(plain(comfy), before)
+
+
+def test_a_hook_can_be_scheduled(comfy):
+    """Before its keyframe it is off; after the last one the picture is no longer what it would have been with it on."""
+
+    def hooked(*frames):
+        graph = PocketGraph()
+        node = graph.edit(source="roses", destination="blue roses", regularizer="captions")
+        graph.model = graph.loaded
+        hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
+        keyframes = []
+        for strength, start in frames:
+            keyframes = graph.add(
+                "CreateHookKeyframe", strength_mult=strength, start_percent=start,
+                **({"prev_hook_kf": keyframes[0]} if keyframes else {}),
+            )  # fmt: skip
+        hooks = graph.add("SetHookKeyframes", hooks=hooks[0], hook_kf=keyframes[0])
+        return latent(comfy, graph.draw("roses", through=lambda link: with_hooks(graph, link, hooks[0])))
+
+    never, always, late = hooked((0.0, 0.0)), hooked((1.0, 0.0)), hooked((0.0, 0.0), (1.0, 0.5))
+    assert torch.equal(never, latent(comfy, PocketGraph().draw("roses")))
+    assert distance(always, never) > 0.1
+    assert distance(late, never) > 0.01 and distance(late, always) > 0.01
 
 
 def test_erasing_is_forgetting_with_passes_and_preserved_prompts(comfy):
@@ -198,7 +211,9 @@ def debias(graph, variants="a wizard with a hat: 50\na wizard without a hat: 50"
     wanted = dict(subject="a wizard", variants=variants, pictures=24, rounds=4, tolerance=0.0, seed=1)
     inputs = {**sampling, **wanted, "vae": graph.vae, "latent": latent[0], "judge": judge[0], **inputs}
     inputs = {name: value for name, value in inputs.items() if value is not None}
-    return graph.edit_by("EditAssumptionDebias", regularizer="captions", **inputs)
+    node = graph.edit_by("EditAssumptionDebias", regularizer="captions", **inputs)
+    graph.add("PreviewImage", images=node[2])
+    return node
 
 
 def shares(told, line):
@@ -219,7 +234,8 @@ def test_debiasing_brings_the_shares_nearer(comfy):
 
 def test_debiasing_goes_on_from_its_result(comfy):
     whole, first = PocketGraph(), PocketGraph()
-    expected = text(comfy.run(whole), debias(whole, rounds=3))
+    all_rounds = debias(whole, rounds=3)
+    expected = text(comfy.run(whole), all_rounds)
     plain = first.model
     half = debias(first, rounds=2)
     first.model = plain
@@ -260,12 +276,11 @@ def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
 
 def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
     graph = PocketGraph()
-    node = debias(graph, pictures=2, steps=2, rounds=50)
-    graph.add("PreviewImage", images=node[2])
+    node = debias(graph, pictures=15, rounds=50)  # of fifteen pictures never are a half
     waiting = comfy.queue(graph)
     while not comfy.get("/queue")["queue_running"]:
         time.sleep(0.05)
-    time.sleep(4)  # some rounds of a tenth of a second each
+    time.sleep(5)  # some rounds
     comfy.post("/interrupt")
     with pytest.raises(RunError, match="interrupted"):
         comfy.result(waiting)

@@ -34,6 +34,11 @@ def model_with(bias, slope, pictures, seed=0):
     return count_shown, true_shares
 
 
+@torch.inference_mode()
+def test_it_works_where_gradients_are_switched_off():
+    assert next_weights(DOCTORS, [Round((0.5, 0.5), (40, 8))])[0] < 0.5
+
+
 @pytest.mark.parametrize("bias", [(0.0, 0.0), (2.0, -1.0), (-3.0, 1.0)])
 @pytest.mark.parametrize("slope", [4.0, 9.0, 20.0])
 def test_two_variants_come_to_the_wanted_shares(bias, slope):

@@ -62,7 +62,9 @@ def build_unet(family, size):
         "use_temporal_attention": False, **UNETS[family], **(FULL_SD1 if size == "full" else SMALL),
     })  # fmt: skip
     config.set_inference_dtype(DTYPES[size], torch.float32)
-    return randomise(model_class(config, device="cpu"), seed=1)
+    model = model_class(config, device="cpu")
+    randomise(model.diffusion_model, seed=1)  # the schedule stays
+    return model
 
 
 def build_clip(family, size):

@@ -16,7 +16,7 @@ import torch
 from comfy_api.latest import io
 
 T5 = {"num_layers": 1, "d_ff": 64, "num_heads": 4}
-CLIP = {"num_hidden_layers": 2}
+CLIP = {"num_hidden_layers": 3}
 FLUX = dict(
     image_model="flux", in_channels=16, out_channels=16, vec_in_dim=768, context_in_dim=4096, hidden_size=128, mlp_ratio=2.0,
     num_heads=1, depth=1, depth_single_blocks=1, axes_dim=[16, 56, 56], theta=10000, patch_size=2, qkv_bias=True,
@@ -45,7 +45,8 @@ def transformer(family, randomise):
     config_class, model_class, config = TRANSFORMERS[family]
     settings = config_class(dict(config))
     settings.set_inference_dtype(torch.float32, None)
-    model = randomise(model_class(settings, device=torch.device("cpu")), seed=1)
+    model = model_class(settings, device=torch.device("cpu"))
+    randomise(model.diffusion_model, seed=1)  # the schedule stays
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 
 
