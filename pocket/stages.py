@@ -252,7 +252,7 @@ def export(folder: Path, vae: AutoencoderKL, scale: float, text: CLIPTextModel, 
     vae.register_to_config(scaling_factor=scale)
     parts = {"vae": vae, "text_encoder": text, "unet": unet}
     pipe = StableDiffusionPipeline(
-        **{name: part.to("cpu", torch.float16) for name, part in parts.items()},
+        **{name: copy.deepcopy(part).to("cpu", torch.float16) for name, part in parts.items()},
         tokenizer=write_tokenizer(folder / "tokenizer"),
         scheduler=new_scheduler(),
         safety_checker=None,

@@ -265,7 +265,7 @@ def test_report_in_full(edit):
 def test_report_names_the_first_edits(edit, text, lines):
     described = report.describe(replace(edit, recipe=parse_recipe(text)), PROJECTIONS[:1], {"keys": 0.1}).splitlines()
     assert described[: len(lines)] == lines
-    assert described[len(lines)].startswith("1 projections patched (1 keys), rank")
+    assert described[len(lines)].startswith("1 projection patched (1 keys), rank")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def transformer(family, randomise):
     config_class, model_class, config = TRANSFORMERS[family]
     settings = config_class(dict(config))
     settings.set_inference_dtype(torch.float32, None)
-    model = model_class(settings, device=torch.device("cpu"))
+    model = model_class(settings, device=torch.device("cpu")).eval()
     randomise(model.diffusion_model, seed=1)  # the schedule stays
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 
