@@ -45,6 +45,7 @@ def pocket_judge() -> Judge:
     """The small classifier that comes with the pocket model, for its own pictures and captions."""
     from ..pocket.judge import load_judge
     from ..pocket.reading import named_in, shown_among
+    from ..pocket.scenes import SIDE
 
     classifier = load_judge()
 
@@ -52,6 +53,11 @@ def pocket_judge() -> Judge:
         for prompt in prompts:
             if not named_in(prompt):
                 raise EditError(f"“{prompt}” names nothing that the pocket model draws; name a thing of its, or a colour.")
+        if pictures.shape[1:3] != (SIDE, SIDE):
+            raise EditError(
+                f"The pocket judge knows pictures of {SIDE} x {SIDE} pixels, but these have {pictures.shape[2]} x "
+                f"{pictures.shape[1]}; connect an empty latent of {SIDE} x {SIDE}."
+            )
         answers = classifier.answers(pictures.movedim(-1, 1).float().cpu() * 2 - 1)
         return [shown_among(answer, prompts) for answer in answers]
 

@@ -340,7 +340,7 @@ def test_a_model_without_cross_attention_is_refused(comfy):
     graph = Pipeline()
     graph.model = graph.add("TestModelWithoutText")[0]
     graph.edit()
-    with pytest.raises(RunError, match="no cross-attention that reads text"):
+    with pytest.raises(RunError, match="no place where text enters that is known"):
         comfy.run(graph.sample())
 
 

@@ -204,9 +204,9 @@ def test_a_comparison_grid_has_both_pictures(comfy):
         comfy.run(graph)
 
 
-def debias(graph, variants="a wizard with a hat: 50\na wizard without a hat: 50", **inputs):
+def debias(graph, variants="a wizard with a hat: 50\na wizard without a hat: 50", side=48, **inputs):
     sampling = dict(steps=8, cfg=3.0, sampler_name="euler", scheduler="normal", sentence="{}", negative="")
-    latent = graph.add("EmptyLatentImage", width=48, height=48, batch_size=1)
+    latent = graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
     judge = graph.add("EditAssumptionPocketJudge")
     wanted = dict(subject="a wizard", variants=variants, pictures=24, rounds=4, tolerance=0.0, seed=1)
     inputs = {**sampling, **wanted, "vae": graph.vae, "latent": latent[0], "judge": judge[0], **inputs}
@@ -265,6 +265,7 @@ def test_debiasing_without_a_judge_is_the_midpoint_and_says_so(comfy):
         ({"variants": "a wizard with a hat: x\na wizard: 1"}, "does not end in a share"),
         ({"vae": None}, "connect a VAE and an empty latent"),
         ({"variants": "something\nnothing"}, "names nothing that the pocket model draws"),
+        ({"side": 64}, "knows pictures of 48 x 48 pixels, but these have 64 x 64"),
     ],
 )
 def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):

@@ -42,13 +42,15 @@ def page(browser, comfy, full_checkpoint):
 
 
 def load(page, workflow):
-    """Open a workflow and make it quick: 64 x 64 pixels, 2 steps."""
+    """Open a workflow and make it quick: 2 steps, and 64 x 64 pixels where it does not use the (small) pocket model."""
     page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
     page.evaluate(
         """() => {
-            for (const node of window.app.graph._nodes)
+            const nodes = window.app.graph._nodes;
+            const pocket = nodes.some(n => n.type === "EditAssumptionLoadPocketModel");
+            for (const node of nodes)
                 for (const widget of node.widgets ?? [])
-                    if (widget.name === "width" || widget.name === "height") widget.value = 64;
+                    if (!pocket && (widget.name === "width" || widget.name === "height")) widget.value = 64;
                     else if (widget.name === "steps") widget.value = 2;
         }"""
     )
