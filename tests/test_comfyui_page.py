@@ -118,8 +118,11 @@ def test_example_workflows_open_and_run(comfy, page, path):
             page.evaluate("() => window.app.queuePrompt(0, 1)")  # other models have random weights here: nothing to see
             page.wait_for_function(
                 "() => window.app.graph._nodes.filter(n => n.type === 'PreviewImage').every(n => n.imgs?.length)",
-                timeout=120000,
+                timeout=240000,
             )
+            while any(comfy.get("/queue").values()):
+                page.wait_for_timeout(500)
+            page.wait_for_timeout(8000)  # until the message that it is done is gone
         draw_graph(page, f"{PICTURES}/{path.stem}.png")
         load(page, workflow)
     assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
