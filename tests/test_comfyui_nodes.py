@@ -281,7 +281,7 @@ def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
     waiting = comfy.queue(graph)
     while not comfy.get("/queue")["queue_running"]:
         time.sleep(0.05)
-    time.sleep(5)  # some rounds
+    time.sleep(9)  # some rounds
     comfy.post("/interrupt")
     with pytest.raises(RunError, match="interrupted"):
         comfy.result(waiting)
