@@ -95,9 +95,9 @@ class Projection:
     block: str
 
 
-def families_of(width: int) -> list[Family]:
-    """The families that read text of ``width`` numbers a token. Raises :class:`EditError` where there are none."""
-    found = [family for family in FAMILIES if family.width == width]
+def families_of(width: int, known: Iterable[Family] = FAMILIES) -> list[Family]:
+    """Of the known families those that read text of ``width`` numbers a token. Raises :class:`EditError` if there are none."""
+    found = [family for family in known if family.width == width]
     if not found:
         raise EditError(f"This model reads text of width {width}. {OTHER_MODELS}; {_WAY_OUT}.")
     return found
@@ -132,18 +132,18 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
         )
         for key, match in matches.items()
     ]
-    return families_of(widths.pop())[0], found
+    (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.entry])
+    return family, found
 
 
 def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
-    for family in FAMILIES:
-        name = re.compile(rf"(?:^|\.){re.escape(family.entry)}(?:\.weight)?$")
-        keys = [key for key in shapes if family.entry and name.search(key)]
+    for family in (family for family in FAMILIES if family.entry):
+        entry = family.entry
+        keys = [key for key in shapes if re.search(rf"(?:^|\.){re.escape(entry)}(?:\.weight)?$", key)]
         if not keys or not any(family.mark in key for key in shapes):
             continue
         if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
             raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
-        entry = family.entry
         return family, [Projection(keys[0], entry, entry, INPUT, "input", entry.split(".")[0])]
     raise EditError(f"This model has no place where text enters that is known. {OTHER_MODELS}; {_WAY_OUT}.")
 

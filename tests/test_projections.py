@@ -225,6 +225,11 @@ def test_transformer_models_in_diffusers_names_are_refused():
         find(shapes)
 
 
+def test_a_unet_that_reads_t5_is_not_taken_for_a_transformer():
+    with pytest.raises(EditError, match="reads text of width 4096"):
+        find(ldm(SD_LDM, 4096))
+
+
 @pytest.mark.parametrize("width", [1280, 767])
 def test_unknown_width_is_refused(width):
     with pytest.raises(EditError, match=f"reads text of width {width}"):
