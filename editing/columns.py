@@ -100,13 +100,13 @@ def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
     return sorted({*prompt.words, *ends})
 
 
-def preserved_tokens(prompts: Iterable[EncodedPrompt], positions: str = "all") -> torch.Tensor:
+def preserved_tokens(prompts: Iterable[EncodedPrompt]) -> torch.Tensor:
     """The distinct tokens of prompts that must not change, (tokens, width) in float64.
 
     Raises:
         EditError: an embedding is not finite.
     """
-    rows = torch.cat([prompt.embeddings[positions_of(prompt, positions)] for prompt in prompts])
+    rows = torch.cat([prompt.embeddings for prompt in prompts])
     check_finite(rows)
     return rows[_equal_rows(rows)[0]].double()
 

@@ -104,6 +104,11 @@ class ContextMap:
         """M as a (width, width) matrix."""
         return torch.eye(self.width, dtype=self.left.dtype, device=self.left.device) + self.change()
 
+    def singular_values(self) -> torch.Tensor:
+        """Of M - I, falling: (rank,), float64."""
+        _, core = torch.linalg.qr(self.left.double())
+        return torch.linalg.svdvals(core @ self.right.double())
+
     def relative_size(self) -> float:
         """||M - I|| / ||I||, Frobenius."""
         left, right = self.left.double(), self.right.double()

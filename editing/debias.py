@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from .errors import EditError
-from .recipe import PromptPair, Recipe, tidy
+from .recipe import PromptPair, Recipe, prompt_lines, tidy
 
 _LEAST = 0.02
 _SLOPE, _SLOPE_SPREAD, _BIAS_SPREAD = 8.0, 0.7, 2.5
@@ -45,7 +45,7 @@ class Wanted:
         Raises:
             EditError: fewer than two variants, a share that is no positive number, or shares for some lines only.
         """
-        lines = [tidy(line) for line in text.splitlines() if tidy(line)]
+        lines = prompt_lines(text)
         if not tidy(subject):
             raise EditError("The subject is empty; write whose pictures are lopsided, such as: a doctor")
         if len(lines) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .errors import EditError
 from .recipe import tidy
 
 _LISTS = {
@@ -39,6 +40,22 @@ _LISTS = {
 }  # fmt: skip
 
 
+NO_LIST = "none"
+"""What stands for no list in a drop-down."""
+
+
 def preserve_lists() -> dict[str, tuple[str, ...]]:
     """Name of a list to its prompts."""
     return {name: tuple(tidy(prompt) for prompt in text.split(",")) for name, text in _LISTS.items()}
+
+
+def listed(name: str) -> tuple[str, ...]:
+    """The prompts of a list, none for :data:`NO_LIST`.
+
+    Raises:
+        EditError: there is no such list.
+    """
+    known = {NO_LIST: (), **preserve_lists()}
+    if name not in known:
+        raise EditError(f"There is no list “{name}”; choose one of {', '.join(known)}.")
+    return known[name]

@@ -106,11 +106,6 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
     def reaches(prompts: Sequence[str]) -> dict[str, float]:
         return {prompt: reach(edit.context_map, known[prompt]) for prompt in dict.fromkeys(prompts)}
 
-    right = edit.context_map.right.double()
-    left = edit.context_map.left.double()
-    # The singular values of L R are the roots of the eigenvalues of (L^T L)(R R^T), through a symmetric form of it.
-    energy, vectors = torch.linalg.eigh(left.T @ left)
-    root = vectors * energy.clamp(min=0).sqrt()
     return Preview(
         aligned=tuple(
             Aligned(pair.source, pair.destination, _words(known[pair.source], known[pair.destination])) for pair in pairs
@@ -118,5 +113,5 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
         sources=reaches([pair.source for pair in pairs]),
         related=reaches(related),
         unrelated=reaches(unrelated),
-        spectrum=torch.linalg.eigvalsh(root.T @ (right @ right.T) @ root).clamp(min=0).sqrt().flip(0),
+        spectrum=edit.context_map.singular_values(),
     )

@@ -39,6 +39,11 @@ def tidy(prompt: str) -> str:
     return " ".join(prompt.split())
 
 
+def prompt_lines(text: str) -> list[str]:
+    """The prompts of a text box, one a line, without the empty ones."""
+    return [prompt for prompt in map(tidy, text.splitlines()) if prompt]
+
+
 def augment(template: str, prompt: str) -> str:
     """Put ``prompt`` into an augmentation: at its ``{}``, or after it. A leading "A" becomes "a" (TIME, section 4.1)."""
     inner = "a" + prompt[1:] if prompt.startswith("A") else prompt
@@ -333,7 +338,7 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
 
 def preserve_from_lines(text: str) -> dict[str, tuple[str, ...]]:
     """A text box of prompts to keep, one a line, as fields of :class:`Recipe`: those behind "==" are kept strictly."""
-    lines = [tidy(line) for line in text.splitlines()]
+    lines = prompt_lines(text)
     strict = tuple(line[2:] for line in lines if line.startswith("=="))
     return {"preserve": tuple(line.removeprefix("=") for line in lines if not line.startswith("==")), "strict": strict}
 

@@ -11,8 +11,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from ..pipelines.encoder import PipelineEncoder
-from ..pipelines.generate import STEPS, generate
+from ..pipelines.generate import generate
 from ..pocket.judge import Judge
+from ..pocket.model import STEPS
 from .groups import cases_of
 from .methods import Method
 from .suite import Case, SuiteEdit

@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..editing.errors import EditError
+from ..editing.recipe import prompt_lines
 from .host import schema
 from .pictures import image_of
 
@@ -43,7 +44,7 @@ class ComparisonGrid(io.ComfyNode):
     @classmethod
     def execute(cls, before: torch.Tensor, after: torch.Tensor, prompts: str, title: str) -> io.NodeOutput:
         """Draw."""
-        labels = [line.strip() for line in prompts.splitlines() if line.strip()] or [""]
+        labels = prompt_lines(prompts) or [""]
         if len(before) != len(after):
             raise EditError(
                 f"There are {len(before)} pictures before and {len(after)} after; connect two batches from the same seeds."

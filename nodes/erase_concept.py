@@ -6,13 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.preserve_lists import preserve_lists
-from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe, tidy
+from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
+from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe, prompt_lines
 from .host import schema, strength_input
 from .settings import recipe_settings, setting_inputs
 from .solving import edited, model_and_clip, model_and_edit
-
-_NONE = "none"
 
 
 class EraseConcept(io.ComfyNode):
@@ -50,7 +48,7 @@ class EraseConcept(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "keep",
-                    options=[_NONE, *preserve_lists()],
+                    options=[NO_LIST, *preserve_lists()],
                     default="neutral prompts",
                     tooltip="A list of prompts that are preserved; more of them under “preserve”.",
                 ),
@@ -74,8 +72,8 @@ class EraseConcept(io.ComfyNode):
         """Solve and patch."""
         fields = recipe_settings(**settings)
         sentences = fields.pop("augmentations")
-        sources = [tidy(line) for line in concepts.splitlines() if tidy(line)]
-        kept = [prompt for prompt in preserve_lists().get(keep, ()) if prompt not in sources]
+        sources = prompt_lines(concepts)
+        kept = [prompt for prompt in listed(keep) if prompt not in sources]
         fields["preserve"] = (*fields["preserve"], *kept)
         pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)
         return edited(model, clip, Recipe(pairs, passes=passes, **fields))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..editing.errors import EditError
-from ..editing.preserve_lists import preserve_lists
-from ..editing.recipe import tidy
+from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
+from ..editing.recipe import prompt_lines, tidy
 from .host import schema
-
-_NONE = "none"
 
 
 class PreservePrompts(io.ComfyNode):
@@ -25,7 +22,7 @@ class PreservePrompts(io.ComfyNode):
             "neighbours of what is edited, neutral prompts, and your own.",
             search_aliases=["preserve concepts", "keep", "protect", "retain", "null space"],
             inputs=[
-                io.Combo.Input("list", options=[_NONE, *preserve_lists()], tooltip="A list that comes with the pack."),
+                io.Combo.Input("list", options=[NO_LIST, *preserve_lists()], tooltip="A list that comes with the pack."),
                 io.String.Input(
                     "prompts",
                     multiline=True,
@@ -60,12 +57,8 @@ class PreservePrompts(io.ComfyNode):
     def execute(cls, list: str, prompts: str, except_for: str, strict: bool, more: str = "") -> io.NodeOutput:
         """Put the list together."""
         left_out = {tidy(word).lower() for word in except_for.split(",")} - {""}
-        known = preserve_lists()
-        if list not in (_NONE, *known):
-            raise EditError(f"There is no list “{list}”; choose one of {', '.join(known)}.")
-        shipped = [prompt for prompt in known.get(list, ()) if not left_out & set(prompt.lower().split())]
-        own = [tidy(line) for line in prompts.splitlines() if tidy(line)]
-        lines = [f"== {prompt}" if strict else prompt for prompt in dict.fromkeys([*shipped, *own])]
+        shipped = [prompt for prompt in listed(list) if not left_out & set(prompt.lower().split())]
+        lines = [f"== {prompt}" if strict else prompt for prompt in dict.fromkeys([*shipped, *prompt_lines(prompts)])]
         text = "\n".join([*lines, *([more] if more else [])])
         return io.NodeOutput(text, ui=ui.PreviewText(text or "Nothing is preserved; choose a list or write a prompt."))
 

@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..editing.edit import Edit
 from ..editing.preview import Preview, preview
+from ..editing.recipe import prompt_lines
 from .encoder import ComfyEncoder
 from .host import EditType, required_edit, schema
 from .pictures import image_of
@@ -53,14 +54,10 @@ class PreviewEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit: Edit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
         """Look and draw."""
-        shown = preview(required_edit(edit), ComfyEncoder(clip), _lines(related), _lines(unrelated))
+        shown = preview(required_edit(edit), ComfyEncoder(clip), prompt_lines(related), prompt_lines(unrelated))
         image = image_of(lambda: _figure(shown))
         text = shown.text()
         return io.NodeOutput(image, text, ui={**ui.PreviewImage(image, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()})
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _figure(shown: Preview) -> Any:

@@ -32,8 +32,8 @@ def _reach(axes: Axes, shown: Preview) -> None:
     rows = rows[:_PROMPTS_SHOWN]
     leaking = set(shown.leaking)
     for place, (name, prompt, amount) in enumerate(rows):
-        colour = WARNING if name == "unrelated" and prompt in leaking else GROUPS[name]
-        axes.barh(place, 100 * amount, color=colour, height=0.62, hatch="///" if colour == WARNING != GROUPS[name] else None)
+        leaks = name == "unrelated" and prompt in leaking
+        axes.barh(place, 100 * amount, color=WARNING if leaks else GROUPS[name], height=0.62, hatch="///" if leaks else None)
     names = [prompt if len(prompt) <= 34 else f"{prompt[:33]}…" for _, prompt, _ in rows]
     axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK)
     axes.invert_yaxis()

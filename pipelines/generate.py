@@ -8,10 +8,9 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from ..editing.context_map import ContextMap
+from ..pocket.model import GUIDANCE, STEPS
 from .encoder import PipelineEncoder, parts
 
-STEPS = 12
-GUIDANCE = 3.0
 _AT_ONCE = 64
 
 

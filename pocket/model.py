@@ -16,6 +16,8 @@ WIDTH = 128
 LATENT_CHANNELS = 32
 DOWNSCALING = 8
 GROUPS = 8
+STEPS, GUIDANCE = 12, 3.0
+"""Of a sampling: enough for it, and what it is measured with."""
 
 
 def new_vae() -> AutoencoderKL:

@@ -17,7 +17,7 @@ from .basis import Basis
 from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
 from .judge import QUESTIONS, Judge, targets
-from .model import LATENT_CHANNELS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae
+from .model import GUIDANCE, LATENT_CHANNELS, STEPS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae
 from .scenes import Scene, any_scenes
 from .tokenizer import token_ids, write_tokenizer
 from .training import Run
@@ -30,7 +30,7 @@ _LATENT_NOISE = 0.1
 _LOG_VARIANCE = -10.0
 _REDRAWN = 3000
 """Pictures whose latents the diffusion model draws again for the decoder to learn from."""
-_LAST_STEPS, _OF_STEPS, _GUIDANCE = 4, 12, 3.0
+_LAST_STEPS = 4
 """It draws the last few steps of a sampling, so that what is shown stays and only the details are its own."""
 _JUDGED = 3000
 _JUDGED_NOISE = 0.35
@@ -89,7 +89,7 @@ def _redraw(
 ) -> torch.Tensor:
     """The first latents after the last steps of a sampling, which began from them with noise: what is shown stays."""
     tokenizer, scheduler = write_tokenizer(folder / "tokenizer"), new_scheduler()
-    scheduler.set_timesteps(_OF_STEPS)
+    scheduler.set_timesteps(STEPS)
     chance, redrawn = random.Random(f"redrawn {seed}"), []
     for start in tqdm(range(0, min(_REDRAWN, len(latents)), 100), desc="latents drawn again", unit="batch", mininterval=5):
         clean = latents[start : start + 100].float().to(device)
@@ -104,7 +104,7 @@ def _redraw(
         drawn = scheduler.add_noise(clean, noise, times[:1])
         for time in times:
             named, unnamed = unet(torch.cat([drawn, drawn]), time, context).sample.chunk(2)
-            drawn = scheduler.step(unnamed + _GUIDANCE * (named - unnamed), time, drawn).prev_sample
+            drawn = scheduler.step(unnamed + GUIDANCE * (named - unnamed), time, drawn).prev_sample
         redrawn.append(drawn.cpu())
     return torch.cat(redrawn)
 

@@ -6,7 +6,7 @@ import torch
 from edit_assumption.editing.debias import Round, Wanted
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.preserve_lists import preserve_lists
+from edit_assumption.editing.preserve_lists import NO_LIST, listed, preserve_lists
 from edit_assumption.editing.preview import preview
 from edit_assumption.editing.reach import reach
 from edit_assumption.editing.recipe import parse_recipe, tidy
@@ -69,6 +69,12 @@ def test_pictures_have_their_words(edit, encode):
     chart = shares_picture(wanted, [Round((0.5, 0.5), (9, 1)), Round((0.6, 0.4), (6, 4))])
     lines = {line.get_label(): list(line.get_ydata()) for line in chart.axes[0].get_lines()}
     assert lines["a female doctor"] == [90, 60] and lines["a male doctor"] == [10, 40]
+
+
+def test_an_unknown_list_is_refused_with_the_known_ones():
+    assert listed(NO_LIST) == () and "a tulip" in listed("flowers")
+    with pytest.raises(EditError, match="There is no list “fish”; choose one of none, neutral prompts"):
+        listed("fish")
 
 
 def test_lists_of_prompts_are_tidy_and_have_no_repetition():
