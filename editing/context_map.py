@@ -96,6 +96,12 @@ class ContextMap:
         """The map of lowest rank whose M - I is within ``tolerance`` (relative, Frobenius) of this one's."""
         return ContextMap.from_product(self.left, self.right, tolerance)
 
+    def padded(self, width: int) -> ContextMap:
+        """The map of wider vectors that changes their first part as this one does, and leaves the rest."""
+        more = (0, width - self.width)
+        pad = torch.nn.functional.pad
+        return ContextMap(pad(self.left, (0, 0, *more)), pad(self.right, more))
+
     def change(self) -> torch.Tensor:
         """M - I as a (width, width) matrix."""
         return self.left @ self.right

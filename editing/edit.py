@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,6 +14,8 @@ from .encoding import Encode, EncodedPrompt
 from .erase import evoking_columns
 from .errors import EditError
 from .moments import caption_moment
+from .pooled import pooled_map
+from .projections import POOLED, Projection
 from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
@@ -55,6 +58,7 @@ class Edit:
         context_map: the solution M.
         encoder: the text encoder that it was solved for.
         tokens, edited, residual: see :class:`~.closed_form.Solution`.
+        pooled_map: M of the pooled embedding, for recipes that edit it, too.
     """
 
     recipe: Recipe
@@ -63,6 +67,37 @@ class Edit:
     tokens: int
     edited: int
     residual: float
+    pooled_map: ContextMap | None = None
+
+    def scale(self, strength: float) -> Edit:
+        """The edit with I + strength (M - I) for M."""
+        pooled = self.pooled_map.scale(strength) if self.pooled_map else None
+        return replace(self, context_map=self.context_map.scale(strength), pooled_map=pooled)
+
+    def map_of(self, projection: Projection) -> ContextMap | None:
+        """The map that a projection's weight is multiplied by; None for a pooled input that the edit leaves."""
+        return self.pooled_map if projection.kind == POOLED else self.context_map
+
+    def maps(self, projections: Iterable[Projection], widths: Mapping[str, int]) -> dict[str, ContextMap]:
+        """Key of each projection to the map of all that its weight reads; equal ones are one object.
+
+        Args:
+            projections: of a model.
+            widths: key to how many numbers the weight reads.
+
+        Raises:
+            EditError: a weight is stored packed.
+        """
+        padded: dict[tuple[int, int], ContextMap] = {}
+        found = {}
+        for projection in projections:
+            context_map, width = self.map_of(projection), widths[projection.key]
+            if width < context_map.width:
+                raise EditError(f"The weight {projection.key} is stored packed; load the model unquantised or in fp8.")
+            if width > context_map.width:
+                context_map = padded.setdefault((id(context_map), width), context_map.padded(width))
+            found[projection.key] = context_map
+        return found
 
     def check_encoder(self, encode: Encode) -> str:
         """Whether the edit is for this text encoder: "" when it is, a remark when it is a close relative.
@@ -134,4 +169,5 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
         tokens=solution.tokens,
         edited=solution.edited,
         residual=solution.residual,
+        pooled_map=pooled_map(recipe, encoded, scaled) if recipe.pooled else None,
     )

@@ -18,6 +18,7 @@ from .recipe import recipe_from_json
 FORMAT = "edit_assumption"
 VERSION = 1
 _TENSORS = ("left", "right", "encoder")
+_POOLED = ("pooled_left", "pooled_right")
 
 
 def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -41,6 +42,8 @@ def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, s
         "residual": repr(edit.residual),
     }
     tensors = dict(zip(_TENSORS, (edit.context_map.left, edit.context_map.right, edit.encoder.embeddings), strict=True))
+    if edit.pooled_map:
+        tensors |= zip(_POOLED, (edit.pooled_map.left, edit.pooled_map.right), strict=True)
     save_whole({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path, header)
 
 
@@ -72,15 +75,18 @@ def load_edit(path: str | os.PathLike[str]) -> Edit:
             if not version.isdigit() or int(version) > VERSION:
                 raise EditError(f"“{name}” was written by a newer version of Edit Assumption; update it to load this edit.")
             left, right, encoder = (file.get_tensor(tensor).float() for tensor in _TENSORS)
+            recipe = recipe_from_json(header["recipe"])
+            pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None
         if encoder.ndim != 2 or left.ndim != 2 or encoder.shape[1] != left.shape[0] or not left.shape[1]:
             raise ValueError("tensors do not fit each other")
         return Edit(
-            recipe=recipe_from_json(header["recipe"]),
+            recipe=recipe,
             context_map=ContextMap(left, right),
             encoder=EncoderIdentity(header["encoder_prompt"], encoder),
             tokens=int(header["tokens"]),
             edited=int(header["edited"]),
             residual=float(header["residual"]),
+            pooled_map=pooled,
         )
     except FileNotFoundError:
         raise EditError(f"The edit “{name}” is no longer there; choose another one.") from None

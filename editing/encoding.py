@@ -31,11 +31,13 @@ class EncodedPrompt:
         tokens: one text piece per position (such as ``"rose</w>"``), used to align prompts and to show them.
         chunks: the windows of the encoder, in order; together they cover every position once.
         embeddings: (tokens, width), float32 or better.
+        pooled: (width of it,), the prompt as one vector, where it was asked for and the encoder has one.
     """
 
     tokens: tuple[str, ...]
     chunks: tuple[Chunk, ...]
     embeddings: torch.Tensor
+    pooled: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.embeddings.shape[0] != len(self.tokens) or not self.chunks or self.chunks[-1].stop != len(self.tokens):

@@ -49,7 +49,8 @@ def lora_tensors(
     tensors = {}
     for projection in projections:
         weight = weights[projection.key].to("cpu", torch.float32)
-        up, down = weight @ edit.context_map.left, edit.context_map.right
+        context_map = edit.maps([projection], {projection.key: weight.shape[1]})[projection.key]
+        up, down = weight @ context_map.left, context_map.right
         if not up.isfinite().all():
             raise EditError(f"The model's weight {projection.key} is not finite; load an undamaged checkpoint.")
         if tolerance > 0:

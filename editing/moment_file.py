@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from .edit import EncoderIdentity
 from .edit_file import save_whole
+from .encoding import Encode
 
 FORMAT = "edit_assumption_moment"
 _SAME = 1e-3
@@ -46,6 +48,25 @@ def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity)
         except (SafetensorError, OSError):
             continue  # a damaged file is as good as none
     return None
+
+
+def kept_moment(folder: Path, captions: Sequence[str], encode: Encode, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """The moment from disk, else computed and kept there, (width, width) in float64.
+
+    Args:
+        folder, captions: as for :func:`load_moment`.
+        encode: the encoder, to know it by the first caption.
+        compute: gives the moment where none was kept.
+    """
+    identity = EncoderIdentity.of(captions[0], encode(captions[:1])[0])
+    moment = load_moment(folder, captions, identity)
+    if moment is None:
+        moment = compute()
+        try:
+            keep_moment(folder, captions, identity, moment)
+        except OSError as error:
+            logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
+    return moment
 
 
 def keep_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity, moment: torch.Tensor) -> None:

@@ -28,6 +28,8 @@ OTHER_MODELS = (
 _WAY_OUT = "load one of these, or put the edit on the prompt with Edit Conditioning"
 INPUT = "text input"
 """The kind of a projection through which all text enters."""
+POOLED = "pooled input"
+"""The kind of a layer that reads the prompt's pooled embedding, in the first columns of its weight."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Family:
         diffusers_lora_names: whether kohya's LoRA files name its layers as diffusers does (else as LDM does).
         entry: the layer through which all text enters; empty where cross-attention reads it.
         mark: a part of a layer's name by which a model with such an entry is known.
+        pooled: the layer that reads the pooled embedding; empty where none does.
         experimental: whether the family has been tried on the host's classes only.
     """
 
@@ -52,13 +55,14 @@ class Family:
     diffusers_lora_names: bool = False
     entry: str = ""
     mark: str = ""
+    pooled: str = ""
     experimental: bool = False
 
 
 FAMILIES = (
     Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True),
     Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True),
-    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora"),
+    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", pooled="label_emb.0.0"),
     Family("pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True),
     Family("PixArt", 4096, "pixart", "pixart/lora", entry="y_embedder.y_proj.fc1", mark=".cross_attn.kv_linear."),
     Family(
@@ -68,22 +72,32 @@ FAMILIES = (
         "stable-diffusion-3-medium/lora",
         entry="context_embedder",
         mark="joint_blocks.",
+        pooled="y_embedder.mlp.0",
         experimental=True,
     ),
-    Family("Flux", 4096, "flux1", "flux-1-dev/lora", entry="txt_in", mark="vector_in.in_layer.", experimental=True),
+    Family(
+        "Flux",
+        4096,
+        "flux1",
+        "flux-1-dev/lora",
+        entry="txt_in",
+        mark="vector_in.in_layer.",
+        pooled="vector_in.in_layer",
+        experimental=True,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Projection:
-    """One ``to_k`` or ``to_v``, or the layer through which all text enters.
+    """One ``to_k`` or ``to_v``, the layer through which all text enters, or the one that reads the pooled embedding.
 
     Args:
         key: the host's own name of it, as it was handed in.
         module: its name inside the UNet, without prefix and ``.weight``.
         diffusers_module: the same module as diffusers names it.
-        kind: "keys", "values" or :data:`INPUT`.
-        part: "down", "mid", "up", or "input" of a text input.
+        kind: "keys", "values", :data:`INPUT` or :data:`POOLED`.
+        part: "down", "mid", "up", or "input" of a text input or pooled input.
         block: the block's own name, such as ``input_blocks.4`` or ``down_blocks.1``.
     """
 
@@ -133,33 +147,57 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
         for key, match in matches.items()
     ]
     (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.entry])
-    return family, found
+    return family, [*found, *_pooled_input(shapes, family)]
 
 
 def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
     for family in (family for family in FAMILIES if family.entry):
         entry = family.entry
-        keys = [key for key in shapes if re.search(rf"(?:^|\.){re.escape(entry)}(?:\.weight)?$", key)]
+        keys = _keys_of(shapes, entry)
         if not keys or not any(family.mark in key for key in shapes):
             continue
         if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
             raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
-        return family, [Projection(keys[0], entry, entry, INPUT, "input", entry.split(".")[0])]
+        return family, [_whole_layer(keys[0], entry, INPUT), *_pooled_input(shapes, family)]
     raise EditError(f"This model has no place where text enters that is known. {OTHER_MODELS}; {_WAY_OUT}.")
 
 
-def select(found: Iterable[Projection], projections: str = "keys and values", blocks: Iterable[str] = ()) -> list[Projection]:
+def _keys_of(shapes: Mapping[str, Sequence[int]], layer: str) -> list[str]:
+    return [key for key in shapes if re.search(rf"(?:^|\.){re.escape(layer)}(?:\.weight)?$", key)]
+
+
+def _whole_layer(key: str, layer: str, kind: str) -> Projection:
+    return Projection(key, layer, layer, kind, "input", layer.split(".")[0])
+
+
+def _pooled_input(shapes: Mapping[str, Sequence[int]], family: Family) -> list[Projection]:
+    keys = _keys_of(shapes, family.pooled) if family.pooled else []
+    return [_whole_layer(key, family.pooled, POOLED) for key in keys if len(shapes[key]) == 2]
+
+
+def select(
+    found: Iterable[Projection],
+    projections: str = "keys and values",
+    blocks: Iterable[str] = (),
+    pooled: bool = False,
+) -> list[Projection]:
     """The projections that a recipe names.
 
     Args:
         found: all of a model's.
         projections: "keys and values", "values" or "keys".
         blocks: "down", "mid", "up" or blocks by their own name (``output_blocks.3``); empty means all.
+        pooled: the layer that reads the pooled embedding, too, whatever the blocks.
 
     Raises:
-        EditError: a name in ``blocks`` matches nothing, or keys and values cannot be told apart.
+        EditError: a name in ``blocks`` matches nothing, keys and values cannot be told apart, or nothing reads the pooled
+            embedding.
     """
-    found = list(found)
+    every = list(found)
+    extra = [projection for projection in every if pooled and projection.kind == POOLED]
+    if pooled and not extra:
+        raise EditError("This model reads no pooled embedding that could be edited; switch “pooled” off.")
+    found = [projection for projection in every if projection.kind != POOLED]
     if projections != "keys and values" and any(projection.kind == INPUT for projection in found):
         raise EditError("In this model keys and values read text through one layer; choose “keys and values”.")
     blocks = list(blocks)
@@ -172,7 +210,7 @@ def select(found: Iterable[Projection], projections: str = "keys and values", bl
         projection
         for projection in found
         if projection.kind in kinds and (not blocks or {projection.part, projection.block} & set(blocks))
-    ]
+    ] + extra
 
 
 def lora_name(projection: Projection, family: Family) -> str:

@@ -10,9 +10,9 @@ Text form, one line an edit::
     == a pack of poppies                     # preserve strictly: not at all to change
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
-below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! passes: 2``, ``! projections: values`` and
-``! blocks: mid, up`` hold for the whole recipe. A backslash takes the mark after it (``#``, ``@``, ``*``, ``=``, ``!``, ``|``,
-``->``, a backslash) as part of the text.
+below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! passes: 2``, ``! projections: values``,
+``! blocks: mid, up`` and ``! pooled: yes`` hold for the whole recipe. A backslash takes the mark after it (``#``, ``@``,
+``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as part of the text.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Recipe:
     not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions that ordinary "captions"
     use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times, what still evokes a source
     is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see :func:`~.projections.select`);
-    empty means all.
+    empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has one (:mod:`.pooled`).
     """
 
     pairs: tuple[PromptPair, ...]
@@ -129,6 +129,7 @@ class Recipe:
     regularizer: str = REGULARIZERS[0]
     strict: tuple[str, ...] = ()
     passes: int = 0
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -142,6 +143,8 @@ class Recipe:
             _number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
         )
         set_(self, "passes", _passes(self.passes))
+        if not isinstance(self.pooled, bool):
+            raise EditError(f"The recipe's entry “pooled” is {self.pooled!r}; give true or false.")
         for name, known in (("projections", PROJECTION_CHOICES), ("regularizer", REGULARIZERS)):
             if getattr(self, name) not in known:
                 choices = ", ".join(f"“{choice}”" for choice in known)
@@ -161,8 +164,8 @@ class Recipe:
         return list(dict.fromkeys([*texts, *self.preserve, *self.strict]))
 
     def shares_settings(self, other: Recipe) -> bool:
-        """Whether both can be solved together: same projections, blocks, regularizer, regularization and passes."""
-        names = ("regularization", "projections", "blocks", "regularizer", "passes")
+        """Whether both can be solved together: all settings of the whole recipe are the same."""
+        names = ("regularization", "projections", "blocks", "regularizer", "passes", "pooled")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def merge(self, other: Recipe) -> Recipe:
@@ -175,6 +178,10 @@ class Recipe:
             preserve=self.preserve + other.preserve,
             strict=self.strict + other.strict,
         )
+
+    def scale(self, strength: float) -> Recipe:
+        """The recipe with every strength multiplied. Raises :class:`EditError` when one leaves its limits."""
+        return replace(self, pairs=tuple(replace(pair, strength=pair.strength * strength) for pair in self.pairs))
 
     def to_text(self) -> str:
         """The recipe as lines; :func:`parse_recipe` gives back an equal recipe."""
@@ -189,6 +196,8 @@ class Recipe:
             lines.append(f"! projections: {self.projections}")
         if self.blocks:
             lines.append("! blocks: " + ", ".join(_escape(block) for block in self.blocks))
+        if self.pooled:
+            lines.append("! pooled: yes")
         augmentations = DEFAULT_AUGMENTATIONS
         for pair in self.pairs:
             if pair.augmentations != augmentations:
@@ -206,6 +215,20 @@ class Recipe:
     def to_json(self) -> str:
         """The recipe as JSON; :func:`recipe_from_json` gives back an equal recipe."""
         return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def together(recipes: Iterable[Recipe]) -> list[Recipe]:
+    """The recipes that are switched on, those with equal settings as one, each in the place of its first."""
+    found: list[Recipe] = []
+    for recipe in recipes:
+        if not recipe.active:
+            continue
+        partner = next((place for place, other in enumerate(found) if other.shares_settings(recipe)), None)
+        if partner is None:
+            found.append(recipe)
+        else:
+            found[partner] = found[partner].merge(recipe)
+    return found
 
 
 def recipe_from_json(text: str) -> Recipe:
@@ -288,7 +311,7 @@ def _parse_preserve(line: str) -> str:
     return prompt
 
 
-_SETTINGS = ("augmentations", "regularizer", "regularization", "passes", "projections", "blocks")
+_SETTINGS = ("augmentations", "regularizer", "regularization", "passes", "projections", "blocks", "pooled")
 
 
 def _parse_setting(line: str) -> tuple[str, Any]:
@@ -304,6 +327,10 @@ def _parse_setting(line: str) -> tuple[str, Any]:
         return name, _number(value, "The regularization", 0.0, math.inf, low_allowed=False)
     if name == "passes":
         return name, _passes(value)
+    if name == "pooled":
+        if value not in ("yes", "no"):
+            raise EditError(f"pooled is “{value}”; write yes or no")
+        return name, value == "yes"
     return name, tuple(value.split(",")) if name == "blocks" else value
 
 

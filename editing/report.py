@@ -9,6 +9,8 @@ from .change import COLLAPSE
 from .edit import Edit
 from .projections import Projection
 
+_UNREAD = "the weights are packed, so how far they move is not known"
+
 
 def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str, float], remarks: Iterable[str] = ()) -> str:
     """A few lines: the edits, the projections, how far the model moved, what is left of the request, and warnings.
@@ -16,7 +18,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     Args:
         edit: what was applied.
         projections: what it was applied to.
-        change: relative change of "keys" and "values" (:func:`~.change.relative_change`).
+        change: relative change of "keys" and "values" (:func:`~.change.relative_change`); empty where it cannot be read.
         remarks: more lines, such as times.
     """
     kinds = Counter(projection.kind for projection in projections)
@@ -34,7 +36,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         *names,
         *warnings,
         f"{count} projection{'s' if count != 1 else ''} patched ({patched}), rank {edit.context_map.rank}",
-        ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())),
+        ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())) or _UNREAD,
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..editing import projections as table
-from ..editing.change import relative_change
+from ..editing.change import edit_change
 from ..editing.edit import Edit
 from ..editing.encoding import Encode
 from ..editing.errors import EditError
@@ -22,10 +22,10 @@ _ATTACHMENT = "edit_assumption"
 
 @dataclass(frozen=True)
 class AppliedEdit:
-    """An edit on a model, with the patch that carries it and the encoder that it can be solved again with."""
+    """An edit on a model, with the patch of each weight that carries it and the encoder that it can be solved again with."""
 
     edit: Edit
-    adapter: ContextMapAdapter
+    adapters: dict[str, ContextMapAdapter]
     encoder: Hashable
 
 
@@ -46,13 +46,34 @@ class TextInputs:
     @classmethod
     def of(cls, model: Any) -> TextInputs:
         """Those of a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
+        try:
+            known = model.get_key_patches("diffusion_model.")
+            shapes = {key: entries[0][0].shape for key, entries in known.items()}
+        except AttributeError:  # GGUF's patcher lists a weight that it does not have; each by itself can be asked for
+            known = {}
+            shapes = {
+                f"diffusion_model.{name}": weight.shape for name, weight in model.model.diffusion_model.named_parameters()
+            }
+        family, projections = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
         # The first entry of a key is its own weight, also while patches are loaded.
-        own = {key: entries[0] for key, entries in model.get_key_patches("diffusion_model.").items() if key.endswith(".weight")}
-        family, projections = table.find({key: weight.shape for key, (weight, _) in own.items()})
-        return cls(family, projections, {projection.key: own[projection.key] for projection in projections})
+        stored = {key: (known or model.get_key_patches(key))[key][0] for key in (projection.key for projection in projections)}
+        return cls(family, projections, stored)
+
+    @property
+    def packed(self) -> bool:
+        """Whether the weights are stored in a form that only the host can read, such as GGUF's."""
+        return not all(weight.is_floating_point() for weight, _ in self.stored.values())
 
     def weights(self, chosen: list[Projection], every: int = 1) -> dict[str, torch.Tensor]:
-        """Key to weight, (out, width) in float32 on the CPU; of each, one row in ``every``."""
+        """Key to weight, (out, width) in float32 on the CPU; of each, one row in ``every``.
+
+        Raises:
+            EditError: they are packed.
+        """
+        if self.packed:
+            raise EditError(
+                "This model's weights are packed (GGUF or alike) and cannot be read; load it unquantised or in fp8."
+            )
         found = {}
         for key in (projection.key for projection in chosen):
             weight, unpack = self.stored[key]
@@ -60,8 +81,13 @@ class TextInputs:
         return found
 
     def change_by(self, edit: Edit, chosen: list[Projection]) -> dict[str, float]:
-        """Relative change of the model's own keys and values, read off every eighth row: within a percent of it."""
-        return relative_change(edit.context_map, chosen, self.weights(chosen, every=8))
+        """Relative change of the model's own keys and values, read off every eighth row: within a percent of it.
+
+        Empty where the weights are packed.
+        """
+        if self.packed:
+            return {}
+        return edit_change(edit, chosen, self.weights(chosen, every=8))
 
 
 def check_width(family: Family, width: int) -> None:
@@ -84,12 +110,12 @@ def joinable(model: Any, recipe: Any, encoder: Hashable) -> AppliedEdit | None:
     It shares settings and text encoder, and nothing but edits was patched onto its weights after it (a LoRA between two
     edits keeps its place).
     """
-    ours = {id(entry.adapter) for entry in edits_on(model)}
+    ours = {id(adapter) for entry in edits_on(model) for adapter in entry.adapters.values()}
     for entry in edits_on(model):
         if entry.encoder != encoder or not entry.edit.recipe.shares_settings(recipe):
             continue
-        lists = [[patch[1] for patch in model.patches.get(key, [])] for key in entry.adapter.loaded_keys]
-        if all(entry.adapter in values and _only_after(values, entry.adapter, ours) for values in lists):
+        lists = [([patch[1] for patch in model.patches.get(key, [])], adapter) for key, adapter in entry.adapters.items()]
+        if all(adapter in values and _only_after(values, adapter, ours) for values, adapter in lists):
             return entry
     return None
 
@@ -98,12 +124,21 @@ def _only_after(values: list[Any], adapter: ContextMapAdapter, ours: set[int]) -
     return all(id(value) in ours for value in values[values.index(adapter) :])
 
 
-def adapter_for(edit: Edit, inputs: TextInputs) -> tuple[ContextMapAdapter, list[Projection]]:
-    """The patch that carries an edit, and the projections that it is for. Raises :class:`EditError` as :func:`put_on` does."""
+def adapters_for(edit: Edit, inputs: TextInputs) -> tuple[dict[str, ContextMapAdapter], list[Projection]]:
+    """Key to the patch that carries an edit there, and the projections that it is for.
+
+    Raises:
+        EditError: as :func:`put_on` does.
+    """
     check_width(inputs.family, edit.context_map.width)
-    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
-    keys = {projection.key for projection in chosen}
-    return ContextMapAdapter(keys, (edit.context_map.left, edit.context_map.right)), chosen
+    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks, edit.recipe.pooled)
+    widths = {projection.key: inputs.stored[projection.key][0].shape[1] for projection in chosen}
+    made: dict[int, ContextMapAdapter] = {}
+    found = {}
+    for key, context_map in edit.maps(chosen, widths).items():
+        found[key] = made.setdefault(id(context_map), ContextMapAdapter(set(), (context_map.left, context_map.right)))
+        found[key].loaded_keys.add(key)
+    return found, chosen
 
 
 def put_on(
@@ -128,19 +163,18 @@ def put_on(
     Raises:
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    adapter, chosen = adapter_for(edit, inputs)
-    keys = adapter.loaded_keys
-    entry = AppliedEdit(edit, adapter, encoder)
+    adapters, chosen = adapters_for(edit, inputs)
+    entry = AppliedEdit(edit, adapters, encoder)
     patched = model.clone()
     if instead_of is None:
-        done = set(patched.add_patches({key: adapter for key in keys}))
-        if done != keys:
+        if set(patched.add_patches(adapters)) != set(adapters):
             raise EditError("ComfyUI did not accept the patch on every projection; load the model unquantised.")
         entries = (*edits_on(model), entry)
     else:
-        for key in keys:
+        for key, adapter in adapters.items():
+            old = instead_of.adapters[key]
             patched.patches[key] = [
-                (*patch[:1], adapter, *patch[2:]) if patch[1] is instead_of.adapter else patch for patch in patched.patches[key]
+                (*patch[:1], adapter, *patch[2:]) if patch[1] is old else patch for patch in patched.patches[key]
             ]
         patched.patches_uuid = uuid.uuid4()
         entries = tuple(entry if old is instead_of else old for old in edits_on(model))

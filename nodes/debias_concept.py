@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import comfy.sample
 import comfy.samplers
-import torch
 from comfy_api.latest import io, ui
 
-from ..editing.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json, tune
+from ..editing.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
 from ..editing.errors import EditError
 from ..editing.recipe import augment
 from ..editing.report import percent
+from .debias_rounds import Sampling, Studio, tuned
 from .host import progress, schema
 from .judges import Judge, JudgeType, clip_judge
 from .pictures import image_of
 from .settings import recipe_settings, setting_inputs
 from .solving import Bench, model_and_clip, model_and_edit
-
-_KEPT = 8
-_unfinished: OrderedDict[Hashable, list[Round]] = OrderedDict()
-"""Rounds of runs that were stopped, so that the same graph goes on where it was."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the pictures of a round are drawn.
-
-    Args:
-        prompt, negative: texts.
-        latent: an empty latent, for its size.
-        vae: decodes them.
-        seed, steps, cfg, sampler_name, scheduler: as KSampler has them.
-    """
-
-    prompt: str
-    negative: str
-    latent: dict[str, torch.Tensor]
-    vae: Any
-    seed: int
-    steps: int
-    cfg: float
-    sampler_name: str
-    scheduler: str
-
-    def draw(self, model: Any, clip: Any, count: int, number: int) -> torch.Tensor:
-        """``count`` pictures of round ``number``: (count, height, width, 3) from 0 to 1."""
-        positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (self.prompt, self.negative))
-        empty = self.latent["samples"][:1].repeat(count, *[1] * (self.latent["samples"].ndim - 1))
-        empty = comfy.sample.fix_empty_latent_channels(model, empty)
-        seed = self.seed + number
-        samples = comfy.sample.sample(
-            model, comfy.sample.prepare_noise(empty, seed), self.steps, self.cfg, self.sampler_name, self.scheduler, positive,
-            negative, empty, disable_pbar=True, seed=seed,
-        )  # fmt: skip
-        return self.vae.decode(samples)
 
 
 class DebiasConcept(io.ComfyNode):
@@ -163,29 +122,23 @@ class DebiasConcept(io.ComfyNode):
         wanted = Wanted.parse(subject, variants)
         fields = recipe_settings(**settings)
         bench = Bench(model, clip)
-        judge = _judge(judge, clip_vision, judge_clip)
         done = rounds_from_json(wanted, resume) if resume.strip() else []
+        seen_by = id(judge), id(clip_vision), id(judge_clip)
+        judge = _judge(judge, clip_vision, judge_clip)
         if judge is not None:
             if vae is None or latent is None:
                 raise EditError("A judge needs pictures: connect a VAE and an empty latent of the size that you draw in.")
             drawing = augment(sentence, wanted.subject) if "{}" in sentence else sentence
-            sampling = Sampling(drawing, negative, latent, vae, seed, steps, cfg, sampler_name, scheduler)
-            key = (wanted, pictures, bench.encoder.key, model.patches_uuid, repr(fields), repr(sampling), resume)
-            done = _unfinished.pop(key, done)
-            advance = progress(max(1, rounds - len(done)))
+            shape = tuple(latent["samples"].shape)
+            sampling = Sampling(drawing, negative, shape, pictures, seed, steps, cfg, sampler_name, scheduler)
+            studio = Studio(sampling, clip, vae, judge)
+            settled = tuple(sorted(fields.items()))
+            key = (wanted, sampling, settled, bench.encoder.key, model.patches_uuid, id(vae), seen_by, resume)
 
             def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
-                solved = bench.solve(wanted.recipe(weights, **fields))
-                answers = judge(sampling.draw(solved.model, clip, pictures, number), wanted.variants)
-                return [answers.count(place) for place in range(len(wanted.variants))]
+                return studio.count(bench.solve(wanted.recipe(weights, **fields)).model, wanted, number)
 
-            try:
-                for done in tune(wanted, count_shown, tolerance / 100, rounds, done):  # noqa: B020
-                    _refuse_blind(wanted, done[-1], sampling.prompt)
-                    advance()
-            except BaseException:
-                _keep(key, done)
-                raise
+            done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, progress(max(1, rounds - len(done))))
         solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
         text = "\n".join([*_lines(wanted, done), bench.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))
@@ -200,21 +153,6 @@ def _judge(judge: Judge | None, clip_vision: Any, judge_clip: Any) -> Judge | No
     if clip_vision is None or judge_clip is None:
         raise EditError("A CLIP judge needs both halves: connect clip_vision and judge_clip.")
     return clip_judge(clip_vision, judge_clip)
-
-
-def _refuse_blind(wanted: Wanted, found: Round, prompt: str) -> None:
-    if not sum(found.counts):
-        raise EditError(
-            f"The judge saw none of the variants in any picture of “{prompt}”; look at such pictures, and word the variants as "
-            "the judge can see them."
-        )
-
-
-def _keep(key: Hashable, done: list[Round]) -> None:
-    if done:
-        _unfinished[key] = done
-        while len(_unfinished) > _KEPT:
-            _unfinished.popitem(last=False)
 
 
 def _lines(wanted: Wanted, done: Sequence[Round]) -> list[str]:

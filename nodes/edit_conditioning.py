@@ -38,7 +38,8 @@ class EditConditioning(io.ComfyNode):
         """Map every token."""
         if check_strength(strength) == 0 or edit is None:
             return io.NodeOutput(conditioning, ui=ui.PreviewText("Strength 0: the conditioning is unchanged."))
-        context_map = edit.context_map.scale(strength)
+        edit = edit.scale(strength)
+        context_map = edit.context_map
         changed: list[Any] = []
         for embeddings, details in conditioning:
             if embeddings.shape[-1] != context_map.width:
@@ -47,10 +48,17 @@ class EditConditioning(io.ComfyNode):
                     f"{context_map.width}; make the edit with the CLIP that the prompt is encoded with."
                 )
             on_device = context_map.to(embeddings.device)
-            changed.append([on_device.apply(embeddings), dict(details)])
+            changed.append([on_device.apply(embeddings), _with_pooled(edit, details)])
         moved = sum(float((new - old).float().norm()) for (new, _), (old, _) in zip(changed, conditioning, strict=True))
         total = sum(float(old.float().norm()) for old, _ in conditioning)
         return io.NodeOutput(changed, ui=ui.PreviewText(f"tokens changed by {percent(moved / max(total, 1e-30))}"))
+
+
+def _with_pooled(edit: Edit, details: dict[str, Any]) -> dict[str, Any]:
+    pooled = details.get("pooled_output")
+    if edit.pooled_map is None or pooled is None or pooled.shape[-1] != edit.pooled_map.width:
+        return dict(details)
+    return {**details, "pooled_output": edit.pooled_map.to(pooled.device).apply(pooled)}
 
 
 NODES = [EditConditioning]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..editing.edit import Edit
 from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from ..editing.report import describe, percent
+from ..pictures.cover import cover_entry
 from .applied import TextInputs, edits_on, put_on
-from .cover import cover_of
 from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema, strength_input
@@ -60,9 +60,15 @@ class SaveEdit(io.ComfyNode):
         path, name = new_file(filename_prefix)
         texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         header = {key: json.dumps(value) for key, value in texts.items() if value is not None}
-        save_edit(required_edit(edit), path, {**header, **(cover_of(cover) if cover is not None else {})})
+        save_edit(required_edit(edit), path, {**header, **(_cover_of(cover) if cover is not None else {})})
         size = Path(path).stat().st_size / 2**20
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB)"))
+
+
+def _cover_of(images: torch.Tensor) -> dict[str, str]:
+    """The first of (n, height, width, 3) pictures from 0 to 1 as an entry of the header."""
+    first = images[0, ..., :3].clamp(0, 1).mul(255).round().to("cpu", torch.uint8).numpy()
+    return cover_entry(Image.fromarray(first))
 
 
 class LoadEdit(io.ComfyNode):
@@ -142,7 +148,7 @@ class ApplyEdit(io.ComfyNode):
             return io.NodeOutput(model, ui=ui.PreviewText("Strength 0: the model is unchanged."))
         if clip is not None:
             return _solved_again(model, clip, edit, strength)
-        scaled = replace(edit, context_map=edit.context_map.scale(strength))
+        scaled = edit.scale(strength)
         inputs = TextInputs.of(model)
         patched, chosen = put_on(model, scaled, inputs)
         remarks = [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
@@ -153,8 +159,7 @@ def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.Node
     """The edit's recipe, solved in this CLIP, together with those on the model."""
     bench = Bench(model, clip)
     edit.check_encoder(bench.encoder)
-    pairs = tuple(replace(pair, strength=pair.strength * strength) for pair in edit.recipe.pairs)
-    solved = bench.solve(replace(edit.recipe, pairs=pairs))
+    solved = bench.solve(edit.recipe.scale(strength))
     apart = len(edits_on(solved.model)) - 1
     remarks = [f"applied after {apart} edits that it could not be solved with"] if apart else []
     return io.NodeOutput(solved.model, ui=ui.PreviewText(bench.report(solved, remarks)))

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..editing.edit import Edit
 from ..editing.recipe import check_strength
-from .applied import TextInputs, adapter_for
+from .applied import TextInputs, adapters_for
 from .host import EditType, schema, strength_input
 
 
@@ -39,10 +39,10 @@ class EditHook(io.ComfyNode):
         """Make the hook."""
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
-            adapter, _ = adapter_for(edit, TextInputs.of(model))
+            adapters, _ = adapters_for(edit, TextInputs.of(model))
             hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
             hook.need_weight_init = False
-            hook.weights, hook.weights_clip = dict.fromkeys(adapter.loaded_keys, adapter), {}
+            hook.weights, hook.weights_clip = adapters, {}
             hooks.add(hook)
         return io.NodeOutput(hooks)
 

@@ -6,7 +6,7 @@ import hashlib
 import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Sequence
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,11 +24,12 @@ Tokens = dict[str, list[list[tuple[Any, float, int]]]]
 
 
 class _Cache:
-    """Encoded prompts of one text encoder, the least recently used ones dropped."""
+    """What is known of one text encoder: encoded prompts, the least recently used ones dropped, and its streams."""
 
     def __init__(self) -> None:
         self.entries: OrderedDict[Hashable, EncodedPrompt] = OrderedDict()
         self.nbytes = 0
+        self.streams: tuple[str, ...] = ()
 
     def get(self, key: Hashable) -> EncodedPrompt | None:
         if key in self.entries:
@@ -86,16 +87,32 @@ class ComfyEncoder:
         self.encoded += len(fresh)
         return answers
 
+    def with_pooled(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """The same, each with its pooled embedding where the CLIP has one; hosts give it for one prompt at a time."""
+        return [self._with_pooled(prompt, encoded) for prompt, encoded in zip(prompts, self(prompts), strict=True)]
+
+    def _with_pooled(self, prompt: str, encoded: EncodedPrompt) -> EncodedPrompt:
+        key = ("pooled", self.key, prompt)
+        found = self._cache.get(key)
+        if found is None:
+            stop_if_interrupted()
+            pooled = self.clip.encode_from_tokens(self.clip.tokenize(prompt), return_pooled=True)[1]
+            found = replace(encoded, pooled=None if pooled is None else pooled[0].to("cpu", torch.float32).clone())
+            self._cache.put(key, found)
+        return found
+
     def uncached(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts that will not be asked for again, in one batch."""
         return self._encode([self._tokenize(prompt) for prompt in prompts])
 
-    @cached_property
+    @property
     def _streams(self) -> tuple[str, ...]:
-        """The encoders whose tokens are the rows of the output, in order: one for most models, CLIP-L and T5 for SD3.
+        """The encoders whose tokens are the rows of the output, in order: one for most models, CLIP-L and T5 for SD3."""
+        self._cache.streams = self._cache.streams or self._find_streams()
+        return self._cache.streams
 
-        SDXL's two encoders read the same words, so CLIP-L stands for both.
-        """
+    def _find_streams(self) -> tuple[str, ...]:
+        """By what the host joins for an empty prompt. SDXL's two encoders read the same words: CLIP-L stands for both."""
         tokens = self.clip.tokenize("")
         clips = ("l",) if "l" in tokens else tuple(name for name in tokens if name != _T5)[:1]
         choices = [(*clips, _T5), (_T5,), clips] if _T5 in tokens else [clips]

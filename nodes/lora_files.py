@@ -63,7 +63,7 @@ class SaveEditAsLora(io.ComfyNode):
         """Write the file."""
         edit = required_edit(edit)
         inputs = TextInputs.of(model)
-        chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks)
+        chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks, edit.recipe.pooled)
         weights = inputs.weights(chosen)
         tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
         path, name = new_file(filename_prefix)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Hashable, Sequence
 
 import torch
 
 from ..editing.captions import ordinary_captions
-from ..editing.edit import EncoderIdentity
 from ..editing.encoding import EncodedPrompt
-from ..editing.moment_file import keep_moment, load_moment
+from ..editing.moment_file import kept_moment
 from ..editing.moments import batches, caption_moment
 from .encoder import ComfyEncoder
 from .folders import moments_folder
@@ -39,20 +37,9 @@ def moment_of(encoder: ComfyEncoder, family: str) -> torch.Tensor:
     model, key = encoder.clip.cond_stage_model, (encoder.key, family)
     known, moment = _latest.get(model, (None, None))
     if known != key:
-        moment = _from_disk_or_captions(encoder, captions_for(family))
+        captions = captions_for(family)
+        moment = kept_moment(moments_folder(), captions, encoder, lambda: _compute(encoder, captions))
         _latest[model] = key, moment
-    return moment
-
-
-def _from_disk_or_captions(encoder: ComfyEncoder, captions: Sequence[str]) -> torch.Tensor:
-    identity = EncoderIdentity.of(captions[0], encoder(captions[:1])[0])
-    moment = load_moment(moments_folder(), captions, identity)
-    if moment is None:
-        moment = _compute(encoder, captions)
-        try:
-            keep_moment(moments_folder(), captions, identity, moment)
-        except OSError as error:
-            logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
     return moment
 
 

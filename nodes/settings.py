@@ -17,7 +17,7 @@ from .host import advanced
 
 
 def setting_inputs() -> list[io.Input]:
-    """Regularization, augmentations, projections, blocks, preserve, regularizer."""
+    """Regularization, augmentations, projections, blocks, preserve, regularizer, pooled."""
     found = [
         io.Float.Input(
             "regularization",
@@ -67,6 +67,13 @@ def setting_inputs() -> list[io.Input]:
             tooltip="What is held in place. captions: what ordinary captions say, read once for each CLIP. identity: "
             "everything alike, as in TIME's paper; unrelated prompts change more.",
         ),
+        io.Boolean.Input(
+            "pooled",
+            default=False,
+            optional=True,
+            tooltip="Edit the pooled embedding, too: one vector for the whole prompt that SDXL, SD3 and Flux read beside its "
+            "tokens. SD 1.x, SD 2.x and PixArt have none.",
+        ),
     ]
     return [advanced(entry) for entry in found]
 
@@ -78,6 +85,7 @@ def recipe_settings(
     blocks: str = "",
     preserve: str = "",
     regularizer: str = REGULARIZERS[0],
+    pooled: bool = False,
 ) -> dict[str, Any]:
     """What the inputs say, as fields of a recipe, and ``augmentations``."""
     return {
@@ -86,5 +94,6 @@ def recipe_settings(
         "projections": projections,
         "blocks": tuple(blocks.split(",")),
         "regularizer": regularizer,
+        "pooled": pooled,
         **preserve_from_lines(preserve),
     }

@@ -81,7 +81,8 @@ class Bench:
         Raises:
             EditError: the CLIP does not fit the model, or the edit cannot be solved.
         """
-        encode = checked(self.encoder, self.inputs.family)
+        reader = self.encoder.with_pooled if recipe.pooled else self.encoder
+        encode = checked(reader, self.inputs.family)
         partner = joinable(self.model, recipe, self.encoder.key)
         if partner:
             recipe = partner.edit.recipe.merge(recipe)

@@ -1,5 +1,7 @@
 """The graphs that the tests queue, and what is read from their results."""
 
+from typing import ClassVar
+
 import torch
 from comfy_server import Graph
 from PIL import Image
@@ -17,16 +19,20 @@ DEFAULTS = dict(
 POCKET_SEED, POCKET_STEPS, POCKET_GUIDANCE = 7, 10, 3.0
 
 
-class Pipeline(Graph):
-    """From a model to a saved latent; ``self.model`` and ``self.clip`` are what the next node takes."""
+class Drawing(Graph):
+    """From a model to a saved latent; ``self.model`` and ``self.clip`` are what the next node takes.
 
-    def __init__(self, family="sd1", size="small", weights="", checkpoint=None):
+    What a kind of graph samples with stands as attributes of its class.
+    """
+
+    empty, size = "EmptyLatentImage", 64
+    negative, seed = "blurry", 7
+    sampling: ClassVar = dict(steps=2, cfg=7.0, sampler_name="euler", scheduler="normal", denoise=1.0)
+
+    def __init__(self, class_type, **inputs):
         super().__init__()
-        if checkpoint:
-            loader = self.add("CheckpointLoaderSimple", ckpt_name=checkpoint)
-        else:
-            loader = self.add("TestModel", family=family, size=size, weights=weights)
-        self.loaded, self.clip, self.vae = loader[:3]
+        # An output that the loader does not have is never asked for.
+        self.loaded, self.clip, self.vae = self.add(class_type, **inputs)[:3]
         self.model = self.loaded
         self.named = {}
 
@@ -49,15 +55,15 @@ class Pipeline(Graph):
     def clip_skip(self, layer):
         self.clip = self.add("CLIPSetLastLayer", clip=self.clip, stop_at_clip_layer=layer)[0]
 
-    def sample(self, prompt="a field of roses", steps=2, size=64, seed=7, through=lambda conditioning: conditioning):
-        """``through`` may put nodes behind the text encoding: link in, link out."""
-        empty = self.add("EmptyLatentImage", width=size, height=size, batch_size=1)
+    def sample(self, prompt="a field of roses", batch=1, through=lambda conditioning: conditioning, **changed):
+        """``through`` may put nodes behind the text encoding: link in, link out. ``changed`` are inputs of the sampler."""
+        empty = self.add(self.empty, width=self.size, height=self.size, batch_size=batch)
         positive, negative = (
-            through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, "blurry")
+            through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, self.negative)
         )
         self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0], seed=seed,
-            steps=steps, cfg=7.0, sampler_name="euler", scheduler="normal", denoise=1.0,
+            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0],
+            **{"seed": self.seed, **self.sampling, **changed},
         )  # fmt: skip
         self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/test")
         return self
@@ -68,24 +74,27 @@ class Pipeline(Graph):
         return self
 
 
-class PocketGraph(Pipeline):
-    """From Load Pocket Model to a picture."""
+class Pipeline(Drawing):
+    """With Stable Diffusion: a checkpoint's, or random weights of its shape."""
+
+    def __init__(self, family="sd1", size="small", weights="", checkpoint=None):
+        if checkpoint:
+            super().__init__("CheckpointLoaderSimple", ckpt_name=checkpoint)
+        else:
+            super().__init__("TestModel", family=family, size=size, weights=weights)
+
+
+class PocketGraph(Drawing):
+    """With Load Pocket Model, to a picture."""
+
+    size, negative, seed = 48, "", POCKET_SEED
+    sampling: ClassVar = dict(Drawing.sampling, steps=POCKET_STEPS, cfg=POCKET_GUIDANCE)
 
     def __init__(self):
-        super(Pipeline, self).__init__()
-        self.named = {}
-        self.loaded, self.clip, self.vae = self.add("EditAssumptionLoadPocketModel")[:3]
-        self.model = self.loaded
+        super().__init__("EditAssumptionLoadPocketModel")
 
-    def draw(self, prompt, seed=POCKET_SEED, batch=1, through=lambda conditioning: conditioning):
-        empty = self.add("EmptyLatentImage", width=48, height=48, batch_size=batch)
-        positive, negative = (through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, ""))
-        self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0], seed=seed,
-            steps=POCKET_STEPS, cfg=POCKET_GUIDANCE, sampler_name="euler", scheduler="normal", denoise=1.0,
-        )  # fmt: skip
-        self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/pocket")
-        return self.picture()
+    def sample(self, *args, **changed):
+        return super().sample(*args, **changed).picture()
 
 
 def node_id(node):
@@ -111,33 +120,6 @@ def pixels(server, graph, outputs):
 def text(outputs, node):
     """What the node showed under itself."""
     return outputs[node_id(node)]["text"][0]
-
-
-def distance(a: Tensor, b: Tensor) -> float:
-    """Relative difference, Frobenius."""
-    return float((a - b).norm() / b.norm())
-
-
-def insertion(encoded, source, destination, position, templates=("{}", "A photo of {}", "An image of {}", "A picture of {}")):
-    """Columns C and C* (as rows, float64) of a pair whose destination has one word more than its source.
-
-    Written without the library: one more token at ``position`` shifts every later one by one, and the last stays last.
-    """
-    columns, targets = [], []
-    for template in templates:
-        start = position + len(template.replace("{}", "").split())
-        answers = [*range(start), *range(start + 1, 77), 76]
-        columns.append(encoded[template.format(source)].double())
-        targets.append(encoded[template.format(destination)].double()[answers])
-    return torch.cat(columns), torch.cat(targets)
-
-
-def published_map(columns, targets, regularization=0.1, prior=None) -> Tensor:
-    """TIME's equation 5 as it stands, in float64, solved d x d: M of W' = W M. ``prior`` stands in the identity's place."""
-    width = columns.shape[1]
-    prior = torch.eye(width, dtype=torch.float64) if prior is None else prior
-    second_moment = columns.T @ columns + regularization * float(columns.square().sum(1).median()) / width * prior
-    return torch.eye(width, dtype=torch.float64) + torch.linalg.solve(second_moment, columns.T @ (targets - columns)).T
 
 
 def sentences(source=SOURCE, destination=DESTINATION):

@@ -56,6 +56,10 @@ class ComfyServer:
             link = self.base / "custom_nodes" / name
             if not link.exists():
                 link.symlink_to(target)
+        gguf = self.folder / "custom_nodes/ComfyUI-GGUF"
+        self.reads_gguf = gguf.exists()
+        if self.reads_gguf:
+            (self.base / "custom_nodes/ComfyUI-GGUF").symlink_to(gguf)
         python = self.folder / ".venv/bin/python"
         command = [str(python) if python.exists() else sys.executable, "main.py", "--cpu", "--disable-auto-launch"]
         command += ["--port", str(self.port), "--base-directory", str(self.base), *arguments]

@@ -1,18 +1,9 @@
 """The default regularizer in a real ComfyUI: the second moment of ordinary captions in the host's own CLIP."""
 
 import torch
-from comfy_graphs import (
-    DESTINATION,
-    SOURCE,
-    Pipeline,
-    distance,
-    encoded_by_host,
-    insertion,
-    loaded_weights,
-    published_map,
-    sentences,
-)
+from comfy_graphs import DESTINATION, SOURCE, Pipeline, encoded_by_host, loaded_weights, sentences
 from edit_assumption.editing.captions import ordinary_captions
+from formulas import distance, insertion, published_map
 
 
 def test_captions_are_what_the_node_holds_in_place(comfy):

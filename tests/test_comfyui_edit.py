@@ -6,19 +6,17 @@ from comfy_graphs import (
     DESTINATION,
     SOURCE,
     Pipeline,
-    distance,
     encoded_by_host,
-    insertion,
     latent,
     latent_of,
     loaded_weights,
     pixels,
-    published_map,
     replaced,
     sentences,
     text,
 )
 from comfy_server import RunError
+from formulas import distance, insertion, published_map
 from safetensors.torch import load_file, save_file
 
 FAMILIES = ("sd1", "sd2", "sdxl")

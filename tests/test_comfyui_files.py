@@ -5,8 +5,9 @@ from io import BytesIO
 import pytest
 import requests
 import torch
-from comfy_graphs import Pipeline, distance, latent, latent_of, loaded_weights, text
+from comfy_graphs import Pipeline, latent, latent_of, loaded_weights, text
 from comfy_server import RunError
+from formulas import distance
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file

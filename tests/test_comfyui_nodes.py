@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, distance, latent, loaded_weights, node_id, text
+from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, latent, loaded_weights, node_id, text
 from comfy_server import RunError
+from formulas import distance
 from PIL import Image
 
+EXACT = dict(tolerance=0.0, precision="float32")
 LINES = f"{SOURCE} -> {DESTINATION}\na vase of tulips -> a vase of black tulips @ 0.5  # half\n= a pack of daisies"
 
 
@@ -96,6 +98,41 @@ def test_strictly_preserved_prompts_do_not_change(comfy):
     assert distance(latent(comfy, graph.sample(tulips)), unchanged) < 1e-4
 
 
+def test_the_pooled_embedding_is_edited_where_asked(comfy):
+    def drawn(pooled, onto_prompt=False):
+        graph = Pipeline("sdxl")
+        node = graph.edit(pooled=pooled)
+        if not onto_prompt:
+            return graph, node, latent(comfy, graph.sample())
+        graph.model = graph.loaded
+        into = dict(edit=node[1], strength=1.0)
+        through = lambda link: graph.add("EditAssumptionConditioning", conditioning=link, **into)[0]  # noqa: E731
+        return graph, node, latent(comfy, graph.sample(through=through))
+
+    graph, node, expected = drawn(True)
+    assert "pooled input" in text(graph.outputs, node)
+    assert distance(expected, drawn(False)[2]) > 1e-4
+    assert distance(drawn(True, onto_prompt=True)[2], expected) < 1e-4
+    save = graph.add("EditAssumptionSaveLora", model=graph.loaded, edit=node[1], filename_prefix="loras/pooled", **EXACT)
+    name = text(comfy.run(graph), save).split(" ")[1].removeprefix("loras/")
+    loaded = Pipeline("sdxl")
+    loaded.lora(name)
+    assert distance(latent(comfy, loaded.sample()), expected) < 1e-3
+    file = graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="assumption_edits/pooled")
+    name = Path(text(comfy.run(graph), file).split(" ")[1]).name
+    again = Pipeline("sdxl")
+    read = again.add("EditAssumptionLoadEdit", edit_name=name, clip=again.clip)
+    again.model = again.add("EditAssumptionApplyEdit", model=again.loaded, edit=read[0], strength=1.0)[0]
+    assert torch.equal(latent(comfy, again.sample()), expected)
+
+
+def test_a_model_without_a_pooled_embedding_says_so(comfy):
+    graph = Pipeline()
+    graph.edit(pooled=True)
+    with pytest.raises(RunError, match="switch “pooled” off"):
+        comfy.run(graph.sample())
+
+
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
 def test_an_edited_conditioning_gives_the_picture_of_the_edited_model(comfy, family):
     model, conditioning = Pipeline(family), Pipeline(family)
@@ -144,10 +181,10 @@ def test_a_hook_can_be_scheduled(comfy):
                 **({"prev_hook_kf": keyframes[0]} if keyframes else {}),
             )  # fmt: skip
         hooks = graph.add("SetHookKeyframes", hooks=hooks[0], hook_kf=keyframes[0])
-        return latent(comfy, graph.draw("roses", through=lambda link: with_hooks(graph, link, hooks[0])))
+        return latent(comfy, graph.sample("roses", through=lambda link: with_hooks(graph, link, hooks[0])))
 
     never, always, late = hooked((0.0, 0.0)), hooked((1.0, 0.0)), hooked((0.0, 0.0), (1.0, 0.5))
-    assert torch.equal(never, latent(comfy, PocketGraph().draw("roses")))
+    assert torch.equal(never, latent(comfy, PocketGraph().sample("roses")))
     assert distance(always, never) > 0.1
     assert distance(late, never) > 0.01 and distance(late, always) > 0.01
 
@@ -192,7 +229,7 @@ def picture_of(comfy, outputs, node):
 
 
 def test_a_comparison_grid_has_both_pictures(comfy):
-    graph = PocketGraph().draw("roses in a field", batch=2)
+    graph = PocketGraph().sample("roses in a field", batch=2)
     batch = graph.add("VAEDecode", samples=graph.sampled[0], vae=graph.vae)[0]
     node = graph.add(
         "EditAssumptionComparisonGrid", before=batch, after=batch, prompts="roses\na field", title="nothing changed"
@@ -248,14 +285,14 @@ def test_debiasing_goes_on_from_its_result(comfy):
 def test_debiasing_without_a_judge_is_the_midpoint_and_says_so(comfy):
     graph, listed = PocketGraph(), PocketGraph()
     node = debias(graph, judge=None, variants="a wizard with a hat\na wizard without a hat")
-    found = latent(comfy, graph.draw("a wizard"))
+    found = latent(comfy, graph.sample("a wizard"))
     assert "Not measured" in text(graph.outputs, node)
     listed.edit_by(
         "EditAssumptionList",
         recipe="a wizard -> a wizard with a hat * 0.5\na wizard -> a wizard without a hat * 0.5",
         regularizer="captions",
     )
-    assert torch.equal(found, latent(comfy, listed.draw("a wizard")))
+    assert torch.equal(found, latent(comfy, listed.sample("a wizard")))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +309,7 @@ def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
     graph = PocketGraph()
     debias(graph, **inputs)
     with pytest.raises(RunError, match=sentence):
-        comfy.run(graph.draw("a wizard"))
+        comfy.run(graph.sample("a wizard"))
 
 
 def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
@@ -301,12 +338,12 @@ def test_fifty_edits_leave_weights_and_memory_as_they_were(comfy):
         graph = PocketGraph()
         source, destination = [("roses", "blue roses"), ("a cat", "a white cat"), ("a car", "")][number % 3]
         graph.edit(source=source, destination=destination, strength=(number % 7 - 3.5) / 2, regularizer="captions")
-        return comfy.queue(graph.draw("roses and a cat", seed=number))
+        return comfy.queue(graph.sample("roses and a cat", seed=number))
 
-    plain, before = loaded_weights(comfy, PocketGraph().draw("a rose"), "fifty.safetensors")
+    plain, before = loaded_weights(comfy, PocketGraph().sample("a rose"), "fifty.safetensors")
     comfy.result([run(number) for number in range(6)][-1])  # what is kept on purpose is there now
     held = memory(comfy)
     comfy.result([run(number) for number in range(6, 56)][-1])
-    again, after = loaded_weights(comfy, PocketGraph().draw("a rose"), "fifty again.safetensors")
+    again, after = loaded_weights(comfy, PocketGraph().sample("a rose"), "fifty again.safetensors")
     assert after == before and all(torch.equal(again[key], plain[key]) for key in plain)
     assert memory(comfy) - held < 150 * 2**20

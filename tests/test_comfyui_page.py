@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import requests
 from comfy_graphs import Pipeline, pixels
 from comfy_server import REPOSITORY, Graph
 from PIL import Image
@@ -15,7 +16,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
-SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False}
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.NodeBadge.NodeSourceBadgeMode": "None",
+}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def draw_graph(page, path):
             const left = Math.min(...nodes.map(n => n.pos[0])) - edge, top = Math.min(...nodes.map(n => n.pos[1])) - 30 - edge;
             const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0])) + edge;
             const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1])) + edge;
-            const scale = Math.min(1400 / (right - left), 800 / (bottom - top));
+            const scale = Math.min(1400 / (right - left), 800 / (bottom - top), 1);
             canvas.ds.scale = scale;
             canvas.ds.offset = [80 / scale - left, 100 / scale - top];
             canvas.setDirty(true, true);
@@ -83,6 +88,21 @@ def draw_graph(page, path):
     page.screenshot(path=path, clip=box)
     with Image.open(path) as image:
         image.convert("RGB").quantize(256).save(path, optimize=True)
+
+
+def draw_alone(page, node_type, path):
+    """A picture of one node as it is when it is new."""
+    page.evaluate(
+        """type => {
+            const node = LiteGraph.createNode(type);
+            window.app.graph.clear();
+            window.app.graph.add(node);
+            node.pos = [0, 0];
+            node.setSize([Math.max(node.computeSize()[0], 320), node.computeSize()[1]]);
+        }""",
+        node_type,
+    )
+    draw_graph(page, path)
 
 
 def api_form(page):
@@ -128,6 +148,17 @@ def test_example_workflows_open_and_run(comfy, page, path):
     assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
     outputs = comfy.run(api_form(page))
     assert any("images" in output for output in outputs.values())
+
+
+def test_every_help_page_shows_its_node(comfy, page):
+    nodes = [name for name, node in comfy.get("/object_info").items() if node["category"] == "edit assumption"]
+    if PICTURES:
+        for name in nodes:
+            draw_alone(page, name, f"{PICTURES}/{name}.png")
+    for name in nodes:
+        served = f"{comfy.url}/extensions/edit_assumption_under_any_name/docs/{name}"
+        assert f"]({name}.png)" in requests.get(f"{served}.md", timeout=60).text
+        assert requests.get(f"{served}.png", timeout=60).headers["Content-Type"] == "image/png"
 
 
 def test_templates_list_the_workflows(comfy):

@@ -6,7 +6,8 @@ import torch
 from comfy_graphs import POCKET_GUIDANCE as GUIDANCE
 from comfy_graphs import POCKET_SEED as SEED
 from comfy_graphs import POCKET_STEPS as STEPS
-from comfy_graphs import PocketGraph, distance, latent_of, text
+from comfy_graphs import PocketGraph, latent_of, text
+from formulas import distance
 from PIL import Image
 
 
@@ -42,12 +43,12 @@ def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
         node, encode = graph.edit(regularizer="captions"), PipelineEncoder(pipe)
         recipe = Recipe((PromptPair(source, "a pack of blue roses"),))
         context_map = make_edit(recipe, encode, moment=caption_moment(encode, ordinary_captions())).context_map
-    ours, picture = run(comfy, graph.draw("roses in a field"))
+    ours, picture = run(comfy, graph.sample("roses in a field"))
     theirs = generate(pipe, ["roses in a field"], [SEED], context_map, STEPS, GUIDANCE)[0]
     assert ours.shape == (1, 32, 6, 6) and picture.shape == theirs.shape == (3, 48, 48)
     # Eight bits a colour are half a 255th, which is 0.004 here; text and weights are in half precision.
     assert float((picture - theirs).abs().max()) < 0.05 and float((picture - theirs).abs().mean()) < 0.004
     if source:
         assert "7 keys, 7 values" in text(graph.outputs, node)
-        plain, _ = run(comfy, PocketGraph().draw("roses in a field"))
+        plain, _ = run(comfy, PocketGraph().sample("roses in a field"))
         assert distance(ours, plain) > 0.01

@@ -1,32 +1,28 @@
 """PixArt, SD3 and Flux in a real ComfyUI: what enters for the source is what would enter for the destination."""
 
+from typing import ClassVar
+
 import pytest
 import torch
-from comfy_graphs import DEFAULTS, DESTINATION, SOURCE, Pipeline, distance, latent, loaded_weights, published_map, text
+from comfy_graphs import DEFAULTS, DESTINATION, SOURCE, Drawing, latent, loaded_weights, text
 from comfy_server import RunError
+from formulas import distance, published_map
 from safetensors.torch import load_file
 
 FAMILIES = ("pixart", "sd3", "flux")
 SIZES = {"pixart": (512, "EmptyLatentImage"), "sd3": (64, "EmptySD3LatentImage"), "flux": (64, "EmptySD3LatentImage")}
 
 
-class TransformerGraph(Pipeline):
+class TransformerGraph(Drawing):
+    negative = ""
+    sampling: ClassVar = dict(Drawing.sampling, cfg=2.0, scheduler="simple")
+
     def __init__(self, family):
-        super(Pipeline, self).__init__()
-        self.named, self.family = {}, family
-        self.model, self.clip = self.add("TestTransformer", family=family)[:2]
-        self.loaded = self.model
+        super().__init__("TestTransformer", family=family)
+        self.size, self.empty = SIZES[family]
 
     def sample(self, prompt=SOURCE):
-        size, kind = SIZES[self.family]
-        empty = self.add(kind, width=size, height=size, batch_size=1)
-        positive, negative = (self.add("CLIPTextEncode", clip=self.clip, text=written) for written in (prompt, ""))
-        self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive[0], negative=negative[0], latent_image=empty[0], seed=7, steps=2,
-            cfg=2.0, sampler_name="euler", scheduler="simple", denoise=1.0,
-        )  # fmt: skip
-        self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/transformer")
-        return self
+        return super().sample(prompt)
 
 
 def encoded(comfy, family, texts):

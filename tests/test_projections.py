@@ -203,7 +203,8 @@ ENTRIES = {
 @pytest.mark.parametrize("name", ENTRIES)
 def test_transformers_have_one_text_input(name):
     shapes = {f"diffusion_model.{key}": shape for key, shape in ENTRIES[name].items()}
-    family, (found,) = find(shapes)
+    family, (found, *pooled) = find(shapes)
+    assert [layer.kind for layer in pooled] == ["pooled input"] * (name == "Flux")
     assert family.name == name and family.experimental == (name != "PixArt")
     assert found.key == next(iter(shapes)) and found.kind == "text input"
     assert lora_name(found, family) == "lora_unet_" + found.module.replace(".", "_")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import comfy.model_base
 import comfy.model_patcher
@@ -16,7 +17,8 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy_api.latest import ComfyExtension, io, ui
 from safetensors.torch import load_file, save_file
 
-from . import transformers
+from .transformers import TestTransformer
+from .weights import randomise
 
 FULL_SD1 = dict(
     model_channels=320, channel_mult=[1, 2, 4, 4], num_res_blocks=[2, 2, 2, 2], transformer_depth=[1, 1, 1, 1, 1, 1, 0, 0],
@@ -32,7 +34,7 @@ UNETS = {
     "sdxl": dict(context_dim=2048, use_linear_in_transformer=True, adm_in_channels=2816, num_classes="sequential"),
 }
 TEXT_INPUTS = (".attn2.to_k.", ".attn2.to_v.", ".txt_in.weight", ".context_embedder.weight", ".y_proj.fc1.weight")
-DTYPES = {"full": torch.float16, "small": torch.float32, "fp8": torch.float8_e4m3fn}
+DTYPES = {"full": torch.float16, "fp8": torch.float8_e4m3fn}
 CLASSES = {
     "sd1": (families.SD15, comfy.model_base.BaseModel),
     "sd2": (families.SD20, comfy.model_base.BaseModel),
@@ -40,28 +42,14 @@ CLASSES = {
 }
 
 
-def randomise(module, seed):
-    """The same draw for the same module, scaled so that activations stay finite."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in sorted(module.state_dict().items()):
-            if not tensor.is_floating_point():
-                continue
-            if tensor.ndim >= 2:
-                scale = 0.02 if "embedding" in name else tensor[0].numel() ** -0.5
-                tensor.copy_(torch.randn(tensor.shape, generator=generator) * scale)
-            elif tensor.ndim == 1:
-                tensor.fill_(float(name.endswith("weight")))
-    return module
-
-
 def build_unet(family, size):
     config_class, model_class = CLASSES[family]
+    sizes = {"full": FULL_SD1, "wide": {**SMALL, "model_channels": 320}}
     config = config_class({
         "image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False,
-        "use_temporal_attention": False, **UNETS[family], **(FULL_SD1 if size == "full" else SMALL),
+        "use_temporal_attention": False, **UNETS[family], **sizes.get(size, SMALL),
     })  # fmt: skip
-    config.set_inference_dtype(DTYPES[size], torch.float32)
+    config.set_inference_dtype(DTYPES.get(size, torch.float32), torch.float32)
     model = model_class(config, device="cpu")
     randomise(model.diffusion_model, seed=1)  # the schedule stays
     return model
@@ -114,6 +102,34 @@ class TestModel(io.ComfyNode):
         device = torch.device("cpu")
         model = comfy.model_patcher.ModelPatcher(unet, device, device)
         return io.NodeOutput(model, build_clip(family, size), build_vae() if size == "full" else None)
+
+
+class TestGGUF(io.ComfyNode):
+    """A UNet of random weights as a GGUF file, its matrices in Q8_0, where ComfyUI-GGUF looks for it."""
+
+    @classmethod
+    def define_schema(cls):
+        inputs = [io.String.Input("name")]
+        return io.Schema(node_id="TestGGUF", category="tests", is_output_node=True, inputs=inputs, outputs=[])
+
+    @classmethod
+    def execute(cls, name):
+        import gguf
+
+        folder = Path(folder_paths.get_folder_paths("unet_gguf")[0])
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = gguf.GGUFWriter(folder / name, "sd1")
+        packed = gguf.GGMLQuantizationType.Q8_0
+        for key, tensor in build_unet("sd1", "wide").diffusion_model.state_dict().items():
+            if tensor.ndim == 2:
+                writer.add_tensor(key, gguf.quants.quantize(tensor.numpy(), packed), raw_dtype=packed)
+            else:
+                writer.add_tensor(key, tensor.numpy())
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return io.NodeOutput()
 
 
 class TestModelWithoutText(io.ComfyNode):
@@ -175,7 +191,7 @@ class TestWeights(io.ComfyNode):
 
 class TestExtension(ComfyExtension):
     async def get_node_list(self):
-        return [TestModel, TestModelWithoutText, TestEncode, TestWeights, transformers.node(randomise)]
+        return [TestModel, TestGGUF, TestModelWithoutText, TestEncode, TestWeights, TestTransformer]
 
 
 async def comfy_entrypoint():

@@ -15,6 +15,8 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
+from .weights import randomise
+
 T5 = {"num_layers": 1, "d_ff": 64, "num_heads": 4}
 CLIP = {"num_hidden_layers": 3}
 FLUX = dict(
@@ -41,7 +43,7 @@ CLIPS = {
 }
 
 
-def transformer(family, randomise):
+def transformer(family):
     config_class, model_class, config = TRANSFORMERS[family]
     settings = config_class(dict(config))
     settings.set_inference_dtype(torch.float32, None)
@@ -50,7 +52,7 @@ def transformer(family, randomise):
     return comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
 
 
-def transformer_clip(family, randomise):
+def transformer_clip(family):
     options = {"t5xxl_model_config": T5, "clip_l_model_config": CLIP, "clip_g_model_config": CLIP, "dtype": torch.float32}
     target = comfy.supported_models_base.ClipTarget(*CLIPS[family])
     clip = comfy.sd.CLIP(target, embedding_directory=folder_paths.get_folder_paths("embeddings"), model_options=options)
@@ -58,23 +60,18 @@ def transformer_clip(family, randomise):
     return clip
 
 
-def node(randomise):
-    """The node class, over the drawing of weights that all test models share."""
+class TestTransformer(io.ComfyNode):
+    """A transformer of random weights."""
 
-    class TestTransformer(io.ComfyNode):
-        """A transformer of random weights."""
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestTransformer",
+            category="tests",
+            inputs=[io.Combo.Input("family", options=list(TRANSFORMERS))],
+            outputs=[io.Model.Output(), io.Clip.Output()],
+        )
 
-        @classmethod
-        def define_schema(cls):
-            return io.Schema(
-                node_id="TestTransformer",
-                category="tests",
-                inputs=[io.Combo.Input("family", options=list(TRANSFORMERS))],
-                outputs=[io.Model.Output(), io.Clip.Output()],
-            )
-
-        @classmethod
-        def execute(cls, family):
-            return io.NodeOutput(transformer(family, randomise), transformer_clip(family, randomise))
-
-    return TestTransformer
+    @classmethod
+    def execute(cls, family):
+        return io.NodeOutput(transformer(family), transformer_clip(family))

@@ -1,0 +1,116 @@
+"""The rounds of Debias Concept: small batches from the graph's own model, judged, and kept where a run is stopped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.sample
+import torch
+
+from ..editing.debias import Round, Wanted, tune
+from ..editing.errors import EditError
+from .judges import Judge
+
+_KEPT = 8
+_unfinished: OrderedDict[Hashable, list[Round]] = OrderedDict()
+"""Rounds of runs that were stopped, so that the same graph goes on where it was."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the pictures of a round are drawn.
+
+    Args:
+        prompt, negative: texts.
+        shape: of one latent, with its batch of one.
+        pictures: of each round.
+        seed: of the first round.
+        steps, cfg, sampler_name, scheduler: as KSampler has them.
+    """
+
+    prompt: str
+    negative: str
+    shape: tuple[int, ...]
+    pictures: int
+    seed: int
+    steps: int
+    cfg: float
+    sampler_name: str
+    scheduler: str
+
+
+class Studio:
+    """Draws the pictures of the rounds and has them judged.
+
+    Args:
+        sampling: how.
+        clip, vae: ComfyUI's.
+        judge: who says what a picture shows.
+    """
+
+    def __init__(self, sampling: Sampling, clip: Any, vae: Any, judge: Judge) -> None:
+        self.sampling, self.vae, self.judge = sampling, vae, judge
+        self.positive, self.negative = (
+            clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (sampling.prompt, sampling.negative)
+        )
+
+    def draw(self, model: Any, number: int) -> torch.Tensor:
+        """The pictures of round ``number``: (pictures, height, width, 3) from 0 to 1."""
+        how = self.sampling
+        empty = torch.zeros(how.pictures, *how.shape[1:])
+        empty = comfy.sample.fix_empty_latent_channels(model, empty)
+        seed = how.seed + number
+        samples = comfy.sample.sample(
+            model, comfy.sample.prepare_noise(empty, seed), how.steps, how.cfg, how.sampler_name, how.scheduler, self.positive,
+            self.negative, empty, disable_pbar=True, seed=seed,
+        )  # fmt: skip
+        return self.vae.decode(samples)
+
+    def count(self, model: Any, wanted: Wanted, number: int) -> list[int]:
+        """How many pictures of round ``number`` show each variant.
+
+        Raises:
+            EditError: none shows any.
+        """
+        answers = self.judge(self.draw(model, number), wanted.variants)
+        counts = [answers.count(place) for place in range(len(wanted.variants))]
+        if not sum(counts):
+            raise EditError(
+                f"The judge saw none of the variants in any picture of “{self.sampling.prompt}”; look at such pictures, and "
+                "word the variants as the judge can see them."
+            )
+        return counts
+
+
+def tuned(
+    wanted: Wanted,
+    count_shown: Callable[[tuple[float, ...], int], list[int]],
+    tolerance: float,
+    budget: int,
+    begun: list[Round],
+    key: Hashable,
+    advance: Callable[[], object],
+) -> list[Round]:
+    """All rounds, after those of an earlier run with the same ``key`` that was stopped, if there was one.
+
+    Args:
+        wanted, count_shown, tolerance, budget: as in :func:`..editing.debias.tune`.
+        begun: rounds to go on from where no run was stopped.
+        key: equal for runs whose rounds may follow each other.
+        advance: told after each round.
+    """
+    done = _unfinished.pop(key, begun)
+    try:
+        for so_far in tune(wanted, count_shown, tolerance, budget, done):
+            done = so_far
+            advance()
+    except BaseException:
+        if done:
+            _unfinished[key] = done
+            while len(_unfinished) > _KEPT:
+                _unfinished.popitem(last=False)
+        raise
+    return done
