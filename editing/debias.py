@@ -19,7 +19,9 @@ import torch
 from .errors import EditError
 from .recipe import PromptPair, Recipe, prompt_lines, tidy
 
-_LEAST = 0.02
+_LEAST = 1e-6
+_LARGEST = 1.9
+"""Of the weights without their signs: a strength may be 2, and none needs to stand at its limit."""
 _SLOPE, _SLOPE_SPREAD, _BIAS_SPREAD = 8.0, 0.7, 2.5
 """What is believed before the first picture: the slope is 8 times or through e^0.7, a bias is 0 give or take 2.5."""
 
@@ -61,13 +63,17 @@ class Wanted:
     def recipe(self, weights: Sequence[float], **settings: Any) -> Recipe:
         """The subject as the weighted mean of its variants.
 
+        A weight below 0 pushes away from its variant, which takes more than the variants themselves: the mean of pairs whose
+        strengths are plus or minus the sum of all weights without their signs.
+
         Args:
-            weights: of the variants.
+            weights: of the variants, which sum to 1; without their signs to no more than 2.
             settings: more fields of :class:`~.recipe.Recipe`, and ``augmentations``.
         """
         sentences = {"augmentations": settings.pop("augmentations")} if "augmentations" in settings else {}
+        size = sum(map(abs, weights))
         pairs = [
-            PromptPair(self.subject, variant, weight=weight, **sentences)
+            PromptPair(self.subject, variant, math.copysign(size, weight), max(abs(weight) / size, _LEAST), **sentences)
             for variant, weight in zip(self.variants, weights, strict=True)
         ]
         return Recipe(tuple(pairs), **settings)
@@ -114,8 +120,11 @@ def next_weights(wanted: Wanted, rounds: Sequence[Round]) -> tuple[float, ...]:
         return wanted.shares
     bias, slope = _fit(rounds)
     needed = (torch.tensor(wanted.shares, dtype=torch.float64).log() - bias) / slope
-    weights = (needed + (1 - needed.sum()) / len(needed)).clamp(min=_LEAST)
-    return tuple((weights / weights.sum()).tolist())
+    weights = needed + (1 - needed.sum()) / len(needed)
+    middle = torch.full_like(weights, 1 / len(weights))
+    while weights.abs().sum() > _LARGEST:
+        weights = torch.lerp(middle, weights, 0.97)
+    return tuple(weights.tolist())
 
 
 @torch.inference_mode(False)  # hosts that only draw pictures have gradients switched off altogether

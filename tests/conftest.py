@@ -1,8 +1,13 @@
-"""Fixtures: one real ComfyUI per installed version, started when the first test asks for it."""
+"""Fixtures: one real host per installed version, started when the first test asks for it."""
+
+import shutil
+import subprocess
 
 import pytest
 from comfy_graphs import Pipeline
 from comfy_server import HOW_TO, ComfyServer, installed_hosts
+from webui_server import HOW_TO as HOW_TO_WEBUI
+from webui_server import PLACES, REPOSITORY, THICKNESS, WebuiServer, installed, python_of
 
 HOSTS = installed_hosts()
 if not HOSTS:
@@ -30,3 +35,27 @@ def full_checkpoint(comfy):
     folder = comfy.base / "output/checkpoints"
     (folder / "full_00001_.safetensors").rename(folder / CHECKPOINT)
     return CHECKPOINT
+
+
+WEBUIS = installed()
+KINDS = [
+    kind if kind in WEBUIS else pytest.param(kind, marks=pytest.mark.skip(reason=f"no {kind} is installed: {HOW_TO_WEBUI}"))
+    for kind in PLACES
+]
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def webui(request, tmp_path_factory):
+    """A running A1111 or Forge with this extension and two checkpoints of random weights, "thin" and "other"."""
+    if "A1111" not in WEBUIS:
+        pytest.skip(f"no A1111 writes the checkpoints: {HOW_TO_WEBUI}")
+    base = tmp_path_factory.mktemp(request.param)
+    models = base / "models/Stable-diffusion"
+    models.mkdir(parents=True)
+    for seed, name in enumerate(("thin", "other")):
+        command = [python_of(WEBUIS["A1111"]), REPOSITORY / "tests/webui_checkpoint.py", models / f"{name}.safetensors"]
+        subprocess.run([*command, *THICKNESS[request.param], str(seed)], cwd=WEBUIS["A1111"], check=True)
+    server = WebuiServer(request.param, WEBUIS[request.param], base)
+    yield server
+    server.stop()
+    shutil.rmtree(base)

@@ -1,0 +1,88 @@
+"""A1111: it has no patching API, so the projections' inputs are mapped: W M x is W applied to M x."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from modules import sd_hijack, sd_hijack_open_clip
+
+from ..editing.context_map import ContextMap
+from ..editing.errors import EditError
+
+
+class A1111:
+    """See :class:`~.hosts.Host`."""
+
+    def text_engine(self, model: Any) -> Any:
+        """The wrapped CLIP; of SDXL's two, which cut prompts alike, the first."""
+        conditioner = getattr(model, "conditioner", None)
+        engine = conditioner.embedders[0] if conditioner is not None else getattr(model, "cond_stage_model", None)
+        if not hasattr(engine, "process_texts"):
+            raise EditError("This model's text encoder is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
+        return engine
+
+    def pieces(self, engine: Any, ids: list[int]) -> list[str]:
+        """SD 2.x brings OpenCLIP's tokenizer, which has no tokenizer of transformers'."""
+        if hasattr(engine, "tokenizer"):
+            return list(engine.tokenizer.convert_ids_to_tokens(ids))
+        return [sd_hijack_open_clip.tokenizer.decoder.get(token, str(token)) for token in ids]
+
+    @contextmanager
+    def quiet(self, model: Any) -> Iterator[None]:
+        """Embeddings and emphasis of a recipe's prompts are not the picture's."""
+        hijack = sd_hijack.model_hijack
+        known, comments = dict(hijack.extra_generation_params), list(hijack.comments)
+        try:
+            yield
+        finally:
+            hijack.extra_generation_params, hijack.comments = known, comments
+
+    def shapes(self, model: Any) -> dict[str, tuple[int, ...]]:
+        """Of the parameters, not of what other extensions hang beside them."""
+        return {name: tuple(weight.shape) for name, weight in _unet(model).named_parameters()}
+
+    def weight(self, model: Any, key: str) -> torch.Tensor:
+        """The built-in Lora keeps the original beside a weight that it has merged into."""
+        module = _unet(model).get_submodule(key.removesuffix(".weight"))
+        kept = getattr(module, "network_weights_backup", None)
+        return (module.weight if kept is None else kept).detach()
+
+    @contextmanager
+    def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> Iterator[None]:
+        """Hooks before the projections, all of the same maps sharing one, so that each input is mapped once."""
+        shared: dict[tuple[int, ...], _MapInput] = {}
+        handles = []
+        try:
+            for key, wanted in maps.items():
+                hook = shared.setdefault(tuple(map(id, wanted)), _MapInput(wanted))
+                handles.append(_unet(model).get_submodule(key.removesuffix(".weight")).register_forward_pre_hook(hook))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _unet(model: Any) -> torch.nn.Module:
+    return model.model.diffusion_model
+
+
+class _MapInput:
+    """A forward pre-hook: x becomes M1 M2 … x."""
+
+    def __init__(self, maps: list[ContextMap]) -> None:
+        self.maps = maps
+        self.latest: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __call__(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Every layer is handed the same embeddings, so the answer to the latest ones is kept."""
+        given, *rest = arguments
+        if self.latest is None or self.latest[0] is not given:
+            self.maps = [context_map.to(given.device) for context_map in self.maps]
+            mapped = given
+            for context_map in reversed(self.maps):
+                mapped = context_map.apply(mapped)
+            self.latest = given, mapped
+        return self.latest[1], *rest

@@ -1,0 +1,190 @@
+"""The HTTP API below ``/edit-assumption``, behind the WebUI's own authentication."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from secrets import compare_digest
+from typing import Any
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from modules import shared
+from modules.call_queue import queue_lock
+from pydantic import BaseModel, Field
+
+from ..editing.errors import EditError
+from ..editing.recipe import Recipe
+from . import store, work
+from .panel import DEFAULTS, recipe_of
+
+
+class RecipeRequest(BaseModel):
+    """A recipe and its settings, as in the panel."""
+
+    recipe: str = Field(description="One edit a line: source -> destination")
+    strength: float = DEFAULTS["strength"]
+    regularization: float = DEFAULTS["regularization"]
+    preserve: str = DEFAULTS["preserve"]
+    regularizer: str = DEFAULTS["regularizer"]
+    projections: str = DEFAULTS["projections"]
+    blocks: str = DEFAULTS["blocks"]
+    augmentations: str = DEFAULTS["augmentations"]
+    pooled: bool = DEFAULTS["pooled"]
+
+    def asked(self) -> Recipe:
+        """What it says. Raises :class:`EditError`."""
+        return recipe_of({name: getattr(self, name) for name in DEFAULTS})
+
+
+class SaveRequest(RecipeRequest):
+    """A recipe to be kept."""
+
+    name: str = Field(description="Name of the file, without ending")
+    overwrite: bool = False
+
+
+class ExportRequest(SaveRequest):
+    """A recipe to become a LoRA."""
+
+    tolerance: float = Field(0.0, description="0 is exact; above, a smaller file this close to it (relative)")
+    precision: str = Field("float16", description="float16, float32 or bfloat16")
+
+
+class ReachRequest(RecipeRequest):
+    """A recipe to be looked at."""
+
+    related: list[str] = []
+    unrelated: list[str] = []
+
+
+class SolveAnswer(BaseModel):
+    """What an edit is."""
+
+    recipe: str = Field(description="The recipe as the program reads it")
+    report: str
+    rank: int
+    residual: float = Field(description="What is left undone on the edited tokens, relative")
+
+
+class SavedEdit(BaseModel):
+    """An edit in the folder."""
+
+    name: str
+    recipe: str
+
+
+class FileAnswer(BaseModel):
+    """A file that was written."""
+
+    name: str
+
+
+class ReachAnswer(BaseModel):
+    """What an edit reaches: relative change of the words' embeddings."""
+
+    alignment: list[dict[str, Any]]
+    sources: dict[str, float]
+    related: dict[str, float]
+    unrelated: dict[str, float]
+    leaking: list[str] = Field(description="Unrelated prompts that will change")
+
+
+def _solve(asked: RecipeRequest) -> SolveAnswer:
+    """Solve a recipe for the model that is loaded."""
+    inputs, edit = work.solved(asked.asked())
+    return SolveAnswer(
+        recipe=edit.recipe.to_text(), report=inputs.report(edit), rank=edit.context_map.rank, residual=edit.residual
+    )
+
+
+def _list() -> list[SavedEdit]:
+    """The saved edits."""
+    return [SavedEdit(name=name, recipe=store.load(name).recipe.to_text()) for name in store.names()]
+
+
+def _save(asked: SaveRequest) -> FileAnswer:
+    """Solve a recipe and keep it for ``<edit:name:strength>``."""
+    return FileAnswer(name=work.save(asked.asked(), asked.name, asked.overwrite).stem)
+
+
+def _delete(name: str) -> FileAnswer:
+    """Delete a saved edit."""
+    store.delete(name)
+    return FileAnswer(name=name)
+
+
+def _export(asked: ExportRequest) -> FileAnswer:
+    """Solve a recipe and write it as a LoRA into the WebUI's Lora folder."""
+    return FileAnswer(name=work.export(asked.asked(), asked.name, asked.overwrite, asked.tolerance, asked.precision).stem)
+
+
+def _reach(asked: ReachRequest) -> ReachAnswer:
+    """What a recipe will change, from text alone."""
+    shown = work.look(asked.asked(), asked.related, asked.unrelated)
+    return ReachAnswer(
+        alignment=[
+            {"source": pair.source, "destination": pair.destination, "words": [list(words) for words in pair.words]}
+            for pair in shown.aligned
+        ],
+        sources=shown.sources,
+        related=shown.related,
+        unrelated=shown.unrelated,
+        leaking=shown.leaking,
+    )
+
+
+_ROUTES = (
+    ("GET", "/edits", _list, list[SavedEdit]),
+    ("DELETE", "/edits/{name}", _delete, FileAnswer),
+    ("POST", "/solve", _solve, SolveAnswer),
+    ("POST", "/save", _save, FileAnswer),
+    ("POST", "/export", _export, FileAnswer),
+    ("POST", "/reach", _reach, ReachAnswer),
+)
+
+
+def add_routes(app: FastAPI) -> None:
+    """For the WebUI's callback once its server is up."""
+    guard = [Depends(found)] if (found := _guard(app)) else []
+    for method, path, function, answer in _ROUTES:
+        app.add_api_route(
+            f"/edit-assumption{path}", _in_turn(function), methods=[method], response_model=answer, tags=["Edit Assumption"],
+            summary=(function.__doc__ or "").strip(), dependencies=guard,
+        )  # fmt: skip
+
+
+def _in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
+    """After what is being drawn; what is wrong with a request is told to its sender."""
+
+    @wraps(function)
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        try:
+            with queue_lock:
+                return function(*args, **kwargs)
+        except EditError as error:
+            raise HTTPException(422, str(error)) from error
+
+    return answer
+
+
+def _guard(app: FastAPI) -> Callable[..., None] | None:
+    """What lets a request through: the API's password where there is one, else the page's login, else nothing is asked."""
+    if shared.cmd_opts.api_auth:
+        known = dict(entry.split(":", 1) for entry in shared.cmd_opts.api_auth.split(","))
+
+        def by_password(given: HTTPBasicCredentials = Depends(HTTPBasic())) -> None:  # noqa: B008 - FastAPI's way
+            password = known.get(given.username)
+            if password is None or not compare_digest(given.password.encode(), password.encode()):
+                raise HTTPException(401, "Incorrect username or password", {"WWW-Authenticate": "Basic"})
+
+        return by_password
+    if getattr(app, "auth", None):
+
+        def by_login(request: Request) -> None:
+            cookies = [value for name, value in request.cookies.items() if name.startswith("access-token")]
+            if not any(value in app.tokens for value in cookies):
+                raise HTTPException(401, "Not authenticated")
+
+        return by_login
+    return None

@@ -1,0 +1,46 @@
+"""The WebUI that is running, by what it offers: A1111 or Forge."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import torch
+
+from ..editing.context_map import ContextMap
+
+
+class Host(Protocol):
+    """What differs between the WebUIs."""
+
+    def text_engine(self, model: Any) -> Any:
+        """What cuts prompts into chunks (``process_texts``). Raises EditError for a model whose encoder is not known."""
+
+    def pieces(self, engine: Any, ids: list[int]) -> list[str]:
+        """The text of each token."""
+
+    def quiet(self, model: Any) -> AbstractContextManager[None]:
+        """While it is open, encoding leaves no trace in the picture's parameters."""
+
+    def shapes(self, model: Any) -> dict[str, tuple[int, ...]]:
+        """Name of every weight of the UNet to its shape."""
+
+    def weight(self, model: Any, key: str) -> torch.Tensor:
+        """A weight as the checkpoint has it, without LoRA. Raises EditError where it is packed."""
+
+    def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> AbstractContextManager[None]:
+        """While it is open, every named weight W acts as W M, for each of its maps in turn."""
+
+
+@cache
+def host() -> Host:
+    """Chosen by the presence of Forge's ``backend`` package."""
+    if find_spec("backend") and find_spec("modules_forge"):
+        from .forge import Forge
+
+        return Forge()
+    from .a1111 import A1111
+
+    return A1111()

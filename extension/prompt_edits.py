@@ -1,0 +1,93 @@
+"""``<edit:name:0.8>`` in a prompt, and the cards of saved edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from modules import extra_networks, shared, ui_extra_networks
+from modules.ui_extra_networks import quote_js
+from safetensors import SafetensorError, safe_open
+
+from . import store
+from .script import ASKED
+
+
+class PromptEdits(extra_networks.ExtraNetwork):
+    """Hands the prompt's edits to the generation; the script puts them on."""
+
+    def __init__(self) -> None:
+        super().__init__("edit")
+
+    def activate(self, p: Any, params_list: list[Any]) -> None:
+        """Called for every batch and again for hires fix, also where the prompt names none."""
+        asked = getattr(p, ASKED, None)
+        if asked is None:
+            return
+        known = {name.lower(): name for name in store.names()}
+        wanted, unknown, unclear = {}, [], []
+        for params in params_list:
+            name, *strength = params.positional or [""]
+            try:
+                wanted[known[name.lower()]] = float(strength[0]) if strength else 1.0
+            except KeyError:
+                unknown.append(name)
+            except ValueError:
+                unclear.append(":".join(params.items))
+        asked.named = wanted
+        if unknown:
+            p.comment("Edits not found: " + ", ".join(unknown))
+        if unclear:
+            p.comment("Edits whose strength is no number: " + ", ".join(unclear))
+
+    def deactivate(self, p: Any) -> None:
+        """The edits are off already: they are on while the sampler draws."""
+
+
+class EditsPage(ui_extra_networks.ExtraNetworksPage):
+    """A card for each saved edit."""
+
+    def __init__(self) -> None:
+        super().__init__("Edits")
+        self.allow_negative_prompt = False
+
+    def refresh(self) -> None:
+        """The folder is read whenever cards are listed."""
+
+    def create_item(self, name: str, index: int | None = None, enable_filter: bool = True) -> dict[str, Any] | None:
+        """What a card shows, None where the edit is gone."""
+        path = store.path_of(name)
+        if not path.is_file():
+            return None
+        stem = str(path.with_suffix(""))
+        metadata = _header(str(path))
+        return {
+            "name": name,
+            "filename": str(path),
+            "shorthash": store.short_hash(name),
+            "preview": self.find_preview(stem) or self.find_embedded_preview(stem, name, metadata),
+            "description": self.find_description(stem) or metadata.get("recipe_text", ""),
+            "search_terms": [name, metadata.get("recipe_text", "")],
+            "metadata": metadata,
+            "prompt": quote_js(f"<edit:{name}:") + " + opts.extra_networks_default_multiplier + " + quote_js(">"),
+            "local_preview": f"{stem}.{shared.opts.samples_format}",
+            "sort_keys": {"default": index, **self.get_sort_keys(str(path))},
+        }
+
+    def list_items(self) -> Iterator[dict[str, Any]]:
+        """All cards."""
+        for index, name in enumerate(store.names()):
+            if item := self.create_item(name, index):
+                yield item
+
+    def allowed_directories_for_previews(self) -> list[str]:
+        """The folder of edits."""
+        return [str(store.folder())]
+
+
+def _header(path: str) -> dict[str, str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}

@@ -1,0 +1,111 @@
+"""Edits on the model for just as long as a sampler draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import wraps
+from typing import Any
+
+from modules import shared
+
+from ..editing.errors import EditError
+from .asked import Asked
+from .hosts import host
+from .solving import Inputs, Stopped, solve
+
+_MARK = "edit_assumption_asked"
+_current: Session | None = None
+
+
+class Session:
+    """The time of one sampling.
+
+    Args:
+        p: the WebUI's processing object.
+        asked: what it asks for.
+    """
+
+    def __init__(self, p: Any, asked: Asked) -> None:
+        self.p, self.asked = p, asked
+        self.stack = ExitStack()
+        self.model: tuple[int, Any] | None = None
+
+    def __enter__(self) -> Session:
+        global _current
+        _current = self
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        global _current
+        _current = None
+        self.stack.close()
+
+    def put_on(self) -> None:
+        """Solve for the model that is loaded now, and put the edits on it in place of those that are on.
+
+        Raises:
+            EditError: what is asked cannot be done with this model.
+        """
+        model = shared.sd_model
+        self.stack.close()
+        self.model = _name_of(model)
+        recipes = self.asked.recipes()
+        if not recipes:
+            return
+        inputs = Inputs.of(model)
+        edits = [solve(inputs, recipe) for recipe in recipes]
+        self.stack.enter_context(host().edited(model, inputs.maps(edits)))
+        if shared.opts.data.get("edit_assumption_report", True):
+            for edit in edits:
+                self.p.comment(_brief(inputs.report(edit)))
+
+    def follow(self) -> None:
+        """After a refiner took the model's place: the edits for that one, or none and a remark."""
+        if self.model == _name_of(shared.sd_model):
+            return
+        try:
+            self.put_on()
+        except EditError as error:
+            self.p.comment(f"Edit Assumption: not on the refiner. {error}")
+
+
+def follow_model(_: Any = None) -> None:
+    """For the WebUI's callback before each step."""
+    if _current is not None:
+        _current.follow()
+
+
+def edit_while_sampling(p: Any, asked: Asked) -> None:
+    """Have the sampler that ``p`` will use next draw with the edits on.
+
+    What is wrong is raised from the sampler, where it ends the generation with one sentence: the WebUI only prints what is
+    raised from a script, and draws on without it.
+    """
+    sampler = p.sampler
+    wrapped = hasattr(sampler, _MARK)
+    setattr(sampler, _MARK, asked)
+    if wrapped:  # Forge announces a sampling more than once
+        return
+
+    def around(sample: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(sample)
+        def edited(*args: Any, **kwargs: Any) -> Any:
+            with Session(p, getattr(sampler, _MARK)) as session:
+                with suppress(Stopped):  # the sampler sees for itself that it is to stop
+                    session.put_on()
+                return sample(*args, **kwargs)
+
+        return edited
+
+    for name in ("sample", "sample_img2img"):
+        setattr(sampler, name, around(getattr(sampler, name)))
+
+
+def _name_of(model: Any) -> tuple[int, Any]:
+    """A checkpoint of the same kind is loaded into the same object, so its file counts, too."""
+    return id(model), getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
+
+
+def _brief(report: str) -> str:
+    return "Edit Assumption: " + "; ".join(report.splitlines())

@@ -1,0 +1,140 @@
+"""Recipes onto the WebUI's model: solved with its own text encoder, and known again while that stays the same."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from modules import shared
+
+from ..editing import projections as table
+from ..editing.captions import ordinary_captions
+from ..editing.change import edit_change
+from ..editing.context_map import ContextMap
+from ..editing.edit import Edit, EncoderIdentity, make_edit
+from ..editing.encoding import EncodedPrompt
+from ..editing.errors import EditError
+from ..editing.moment_file import kept_moment
+from ..editing.moments import caption_moment
+from ..editing.projections import Family, Projection
+from ..editing.recipe import Recipe
+from ..editing.report import describe
+from .encoder import WebuiEncoder
+from .hosts import host
+from .store import moments_folder
+
+_KEPT = 16
+_POOLED_WIDTHS = {"SDXL": 1280}
+_solved: OrderedDict[Recipe, Edit] = OrderedDict()
+_moment: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
+class Stopped(Exception):
+    """The user pressed Interrupt."""
+
+
+def stop_if_interrupted() -> None:
+    """Raise :class:`Stopped` when the user did."""
+    if shared.state.interrupted:
+        raise Stopped
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where text enters the loaded model.
+
+    Args:
+        model: the WebUI's ``sd_model``.
+        family, projections: see :mod:`..editing.projections`.
+        shapes: of the projections' weights.
+    """
+
+    model: object
+    family: Family
+    projections: list[Projection]
+    shapes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, model: object) -> Inputs:
+        """Raises :class:`EditError` for a model that is not known, or not loaded."""
+        if getattr(model, "sd_checkpoint_info", None) is None:
+            raise EditError("No model is loaded; choose a checkpoint.")
+        shapes = host().shapes(model)
+        family, found = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
+        if family.entry:
+            raise EditError(f"{family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
+        return cls(model, family, found, {projection.key: shapes[projection.key] for projection in found})
+
+    def chosen(self, edit: Edit) -> list[Projection]:
+        """The projections that an edit is for."""
+        recipe = edit.recipe
+        return table.select(self.projections, recipe.projections, recipe.blocks, recipe.pooled)
+
+    def maps(self, edits: Iterable[Edit]) -> dict[str, list[ContextMap]]:
+        """Key of each edited weight to its maps, in turn."""
+        found: dict[str, list[ContextMap]] = {}
+        widths = {key: shape[1] for key, shape in self.shapes.items()}
+        for edit in edits:
+            for key, context_map in edit.maps(self.chosen(edit), widths).items():
+                found.setdefault(key, []).append(context_map)
+        return found
+
+    def encoder(self, advance: Callable[[], None] = stop_if_interrupted) -> WebuiEncoder:
+        """The model's own."""
+        return WebuiEncoder(self.model, advance, _POOLED_WIDTHS.get(self.family.name, 0))
+
+    def report(self, edit: Edit) -> str:
+        """What an edit does, for people; how far the weights move is read off every eighth row."""
+        chosen, weights = self.chosen(edit), {}
+        try:
+            for projection in chosen:
+                weights[projection.key] = host().weight(self.model, projection.key)[::8].float()
+        except EditError:
+            return describe(edit, chosen, {})
+        return describe(edit, chosen, edit_change(edit, chosen, weights))
+
+
+def solve(inputs: Inputs, recipe: Recipe, advance: Callable[[], None] = stop_if_interrupted) -> Edit:
+    """The recipe's edit for the loaded model.
+
+    Args:
+        inputs: of the model.
+        recipe: what is asked.
+        advance: called now and then; may raise to stop.
+
+    Raises:
+        EditError: the model does not fit, or the edit cannot be solved.
+    """
+    encode = inputs.encoder(advance)
+    known = _solved.get(recipe)
+    # Checkpoint, LoRA, CLIP skip, emphasis: whatever changes what the encoder says makes the edit another one.
+    if known is not None and torch.equal(known.encoder.embeddings, _identity(encode, known.encoder.prompt)):
+        _solved.move_to_end(recipe)
+        return known
+    begun = encode(recipe.prompts())
+    width = begun[0].embeddings.shape[1]
+    if width != inputs.family.width:
+        raise EditError(f"The text encoder gives {width} numbers a token, but this model reads {inputs.family.width}.")
+    moment = _moment_of(encode) if recipe.regularizer == "captions" else None
+    edit = make_edit(recipe, lambda prompts: begun, moment=moment)
+    _solved[recipe] = edit
+    _solved.move_to_end(recipe)
+    while len(_solved) > _KEPT:
+        _solved.popitem(last=False)
+    return edit
+
+
+def _identity(encode: Callable[[list[str]], list[EncodedPrompt]], prompt: str) -> torch.Tensor:
+    return EncoderIdentity.of(prompt, encode([prompt])[0]).embeddings
+
+
+def _moment_of(encode: WebuiEncoder) -> torch.Tensor:
+    """Of the pack's own captions: from memory, else from disk, else from the captions."""
+    global _moment
+    captions = ordinary_captions()
+    identity = _identity(encode, captions[0])
+    if _moment is None or not torch.equal(_moment[0], identity):
+        _moment = identity, kept_moment(moments_folder(), captions, encode, lambda: caption_moment(encode, captions))
+    return _moment[1]

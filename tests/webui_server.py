@@ -1,0 +1,146 @@
+"""A real A1111 or Forge for the tests: found, started on a folder of its own, spoken to over its HTTP API."""
+
+import base64
+import io
+import json
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import requests
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXTENSION = "edit_assumption_under_any_name"
+NAME = "edit assumption"
+PLACES = {
+    "A1111": ("A1111_PATH", ("a1111/stable-diffusion-webui", "stable-diffusion-webui")),
+    "Forge": ("FORGE_PATH", ("forge/stable-diffusion-webui-forge", "stable-diffusion-webui-forge")),
+}
+HOW_TO = "set A1111_PATH or FORGE_PATH to its folder (an A1111 writes the checkpoints for both)"
+ARGUMENTS = {
+    "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full"],
+    "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly"],
+}
+# Channels of the UNet and of the autoencoder, and how they grow: Forge knows models of 320 channels alone.
+THICKNESS = {"A1111": ("32", "32", "1,2,4,4"), "Forge": ("320", "128", "1,1,1,1")}
+
+
+def installed():
+    """Kind to folder, of the WebUIs of this machine."""
+    found = {}
+    for kind, (variable, places) in PLACES.items():
+        named = os.environ.get(variable)
+        folders = [Path(named)] if named is not None else [Path.home() / place for place in places]
+        found |= [(kind, folder) for folder in folders if (folder / "launch.py").is_file()][:1]
+    return found
+
+
+def python_of(folder):
+    return str(folder / "venv/bin/python")
+
+
+@dataclass
+class Drawn:
+    """Pictures as (n, height, width, 3) levels, and the first one's parameters."""
+
+    levels: np.ndarray
+    infotext: str
+
+    def away(self, other):
+        """Largest difference in levels."""
+        return int(np.abs(self.levels - other.levels).max())
+
+
+class Refused(Exception):
+    """The WebUI drew nothing; its message."""
+
+
+class WebuiServer:
+    def __init__(self, kind, folder, base, *more):
+        self.kind, self.folder, self.base = kind, folder, Path(base)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        extensions = self.base / "extensions"
+        extensions.mkdir(parents=True, exist_ok=True)
+        for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/webui_helper")):
+            if not (extensions / name).exists():
+                (extensions / name).symlink_to(target)
+        settings = {"live_previews_enable": False, "save_images_add_number": True, "samples_save": False, "grid_save": False}
+        (self.base / "config.json").write_text(json.dumps(settings))
+        command = [python_of(folder), "launch.py", "--skip-prepare-environment", "--skip-torch-cuda-test", "--api"]
+        command += ["--no-download-sd-model", "--skip-version-check", "--data-dir", str(self.base), "--port", str(self.port)]
+        command += [*ARGUMENTS[kind], *more]
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+        # One thread: pictures are compared to the bit, and sums depend on how the work is divided.
+        environment = {**os.environ, **offline, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.log = self.base / f"log-{self.port}.txt"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        deadline = time.monotonic() + 300
+        while "Startup time" not in self.log.read_text() or not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{kind} did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.5)
+
+    def _answers(self):
+        try:
+            return requests.get(f"{self.url}/docs", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def get(self, path, **options):
+        return requests.get(f"{self.url}{path}", timeout=600, **options)
+
+    def post(self, path, json=None, **options):
+        return requests.post(f"{self.url}{path}", json=json, timeout=600, **options)
+
+    def delete(self, path):
+        return requests.delete(f"{self.url}{path}", timeout=600)
+
+    def state(self):
+        """Hooks on the text projections, and a hash of their weights."""
+        return self.get("/test-helper/state").json()
+
+    def draw(self, prompt="a field of roses", edit=None, to="txt2img", **changed):
+        """Pictures of 64 x 64 in two steps. ``edit`` are the panel's arguments after the first, or a recipe."""
+        body = dict(prompt=prompt, negative_prompt="blurry", seed=7, steps=2, width=64, height=64, sampler_name="Euler")
+        body |= {"cfg_scale": 7, **changed}
+        if edit is not None:
+            arguments = [True, *([edit] if isinstance(edit, str) else edit)]
+            body.setdefault("alwayson_scripts", {})[NAME] = {"args": arguments}
+        answer = self.post(f"/sdapi/v1/{to}", body)
+        if answer.status_code != 200:
+            said = answer.json()
+            raise Refused(said.get("errors") or said.get("message") or said.get("detail"))
+        return self._drawn(answer.json())
+
+    def again(self, drawn):
+        """A picture from nothing but another one's parameters."""
+        answer = self.post("/sdapi/v1/txt2img", {"infotext": drawn.infotext})
+        answer.raise_for_status()
+        return self._drawn(answer.json())
+
+    def _drawn(self, answer):
+        images = [Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB") for image in answer["images"]]
+        told = json.loads(answer["info"])
+        levels = np.stack([np.asarray(image).astype(int) for image in images])
+        return Drawn(levels, told["infotexts"][0])
+
+    def use(self, checkpoint):
+        """Load a checkpoint, by its file's name without ending."""
+        self.post("/sdapi/v1/options", {"sd_model_checkpoint": checkpoint}).raise_for_status()
