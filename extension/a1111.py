@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from modules import sd_hijack, sd_hijack_open_clip
 
 from ..editing.context_map import ContextMap
 from ..editing.errors import EditError
+from .input_maps import mapped_inputs
 
 
 class A1111:
@@ -50,39 +51,10 @@ class A1111:
         kept = getattr(module, "network_weights_backup", None)
         return (module.weight if kept is None else kept).detach()
 
-    @contextmanager
-    def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> Iterator[None]:
-        """Hooks before the projections, all of the same maps sharing one, so that each input is mapped once."""
-        shared: dict[tuple[int, ...], _MapInput] = {}
-        handles = []
-        try:
-            for key, wanted in maps.items():
-                hook = shared.setdefault(tuple(map(id, wanted)), _MapInput(wanted))
-                handles.append(_unet(model).get_submodule(key.removesuffix(".weight")).register_forward_pre_hook(hook))
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> AbstractContextManager[None]:
+        """By the projections' inputs."""
+        return mapped_inputs(_unet(model), maps)
 
 
 def _unet(model: Any) -> torch.nn.Module:
     return model.model.diffusion_model
-
-
-class _MapInput:
-    """A forward pre-hook: x becomes M1 M2 … x."""
-
-    def __init__(self, maps: list[ContextMap]) -> None:
-        self.maps = maps
-        self.latest: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def __call__(self, module: torch.nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Every layer is handed the same embeddings, so the answer to the latest ones is kept."""
-        given, *rest = arguments
-        if self.latest is None or self.latest[0] is not given:
-            self.maps = [context_map.to(given.device) for context_map in self.maps]
-            mapped = given
-            for context_map in reversed(self.maps):
-                mapped = context_map.apply(mapped)
-            self.latest = given, mapped
-        return self.latest[1], *rest

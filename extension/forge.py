@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from backend import memory_management
-from backend.args import dynamic_args
 from backend.patcher.lora import extra_weight_calculators
 from backend.text_processing import classic_engine
 
 from ..editing.context_map import ContextMap, weight_change
 from ..editing.errors import EditError
+from .input_maps import mapped_inputs
 
 _KIND = "edit_assumption"
 _PLAIN = (torch.float32, torch.float16, torch.bfloat16)
@@ -74,27 +74,24 @@ class Forge:
     def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> Iterator[None]:
         """A clone of the patcher with the maps as patches of a kind of their own, in their order."""
         before = model.forge_objects.unet
+        if "filename" not in inspect.signature(before.add_patches).parameters:
+            # Forge's relatives that went back to ComfyUI's patcher do not know our kind of patch.
+            with mapped_inputs(before.model, maps):
+                yield
+            return
         unet = before.clone()
-        online = dynamic_args.get("online_lora", False) and unet.model.storage_dtype not in _PLAIN
+        online = unet.model.storage_dtype not in _PLAIN  # merged, the edit would be rounded to what is stored
         for turn in range(max(map(len, maps.values()), default=0)):
             named = {key: wanted[turn] for key, wanted in maps.items() if len(wanted) > turn}
             patches = {key: (_KIND, (context_map.left, context_map.right)) for key, context_map in named.items()}
-            _add(unet, f"{_KIND} {turn} {_digest(named)}", patches, online)
+            done = unet.add_patches(filename=f"{_KIND} {turn} {_digest(named)}", patches=patches, online_mode=online)
+            if set(done) != set(patches):
+                raise EditError("The WebUI did not accept the patch on every projection; load the model unquantised.")
         model.forge_objects.unet = unet
         try:
             yield
         finally:
             model.forge_objects.unet = before
-
-
-def _add(unet: Any, name: str, patches: dict[str, Any], online: bool) -> None:
-    """Forge's signature, or that of ComfyUI's patcher, which its relatives kept."""
-    if "filename" in inspect.signature(unet.add_patches).parameters:
-        done = unet.add_patches(filename=name, patches=patches, online_mode=online)
-    else:
-        done = unet.add_patches(patches)
-    if set(done) != set(patches):
-        raise EditError("The WebUI did not accept the patch on every projection; load the model unquantised.")
 
 
 def _digest(named: dict[str, ContextMap]) -> str:

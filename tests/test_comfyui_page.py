@@ -2,19 +2,16 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 import requests
+from chromium import launched
 from comfy_graphs import Pipeline, pixels
 from comfy_server import REPOSITORY, Graph
 from PIL import Image
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
 SETTINGS = {
     "Comfy.TutorialCompleted": True,
@@ -23,14 +20,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("Chromium is not installed: install the package chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
+browser = pytest.fixture(launched, scope="module", name="browser")
 
 
 @pytest.fixture

@@ -56,6 +56,10 @@ class Drawn:
         return int(np.abs(self.levels - other.levels).max())
 
 
+def _levels(image):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB")).astype(int)
+
+
 class Refused(Exception):
     """The WebUI drew nothing; its message."""
 
@@ -72,7 +76,8 @@ class WebuiServer:
         for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/webui_helper")):
             if not (extensions / name).exists():
                 (extensions / name).symlink_to(target)
-        settings = {"live_previews_enable": False, "save_images_add_number": True, "samples_save": False, "grid_save": False}
+        settings = {"live_previews_enable": False, "samples_save": False, "grid_save": False}
+        settings["CLIP_stop_at_last_layers"] = 1  # what a request overrides is put back only where it is written down
         (self.base / "config.json").write_text(json.dumps(settings))
         command = [python_of(folder), "launch.py", "--skip-prepare-environment", "--skip-torch-cuda-test", "--api"]
         command += ["--no-download-sd-model", "--skip-version-check", "--data-dir", str(self.base), "--port", str(self.port)]
@@ -129,6 +134,13 @@ class WebuiServer:
             raise Refused(said.get("errors") or said.get("message") or said.get("detail"))
         return self._drawn(answer.json())
 
+    def draw_all(self, **changed):
+        """Every picture of a script that draws several, each as levels."""
+        body = dict(prompt="a field of roses", negative_prompt="blurry", seed=7, steps=2, width=64, height=64, cfg_scale=7)
+        answer = self.post("/sdapi/v1/txt2img", {**body, "sampler_name": "Euler", **changed})
+        answer.raise_for_status()
+        return [_levels(image) for image in answer.json()["images"]]
+
     def again(self, drawn):
         """A picture from nothing but another one's parameters."""
         answer = self.post("/sdapi/v1/txt2img", {"infotext": drawn.infotext})
@@ -136,10 +148,8 @@ class WebuiServer:
         return self._drawn(answer.json())
 
     def _drawn(self, answer):
-        images = [Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB") for image in answer["images"]]
         told = json.loads(answer["info"])
-        levels = np.stack([np.asarray(image).astype(int) for image in images])
-        return Drawn(levels, told["infotexts"][0])
+        return Drawn(np.stack([_levels(image) for image in answer["images"]]), told["infotexts"][0])
 
     def use(self, checkpoint):
         """Load a checkpoint, by its file's name without ending."""

@@ -1,0 +1,178 @@
+"""The extension's HTTP API, the X/Y/Z plot, and bad input, in a real A1111 and a real Forge."""
+
+import pytest
+import requests
+from safetensors.torch import load_file
+from webui_server import NAME, Refused, WebuiServer
+
+RECIPE = "a pack of roses -> a pack of blue roses"
+PLAIN = {"recipe": RECIPE, "regularizer": "identity"}
+
+
+def ask(webui, path, **body):
+    answer = webui.post(f"/edit-assumption/{path}", body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_solve_says_what_the_edit_is(webui):
+    found = ask(webui, "solve", **PLAIN, strength=0.5)
+    assert "32 projections patched (16 keys, 16 values)" in found["report"] and found["rank"] > 70
+    assert found["recipe"] == f"! regularizer: identity\n{RECIPE} @ 0.5" and 0 < found["residual"] < 1
+
+
+def test_save_list_and_delete(webui):
+    assert ask(webui, "save", **PLAIN, name="an edit (1)") == {"name": "an edit (1)"}
+    assert {"name": "an edit (1)", "recipe": f"! regularizer: identity\n{RECIPE}"} in webui.get("/edit-assumption/edits").json()
+    again = webui.post("/edit-assumption/save", {**PLAIN, "name": "an edit (1)"})
+    assert again.status_code == 422 and "already" in again.json()["detail"]
+    ask(webui, "save", **PLAIN, name="an edit (1)", overwrite=True)
+    assert webui.delete("/edit-assumption/edits/an edit (1)").status_code == 200
+    assert webui.delete("/edit-assumption/edits/an edit (1)").status_code == 422
+
+
+def test_an_export_draws_what_the_edit_draws(webui):
+    ask(webui, "export", **PLAIN, name="exported", precision="float32")
+    assert len(load_file(webui.base / "models/Lora/exported.safetensors")) == 3 * 32
+    edited = webui.draw(edit=[RECIPE, 1.0, 0.1, "", "identity"])
+    assert webui.draw("a field of roses <lora:exported:1>").away(edited) <= 1
+
+
+def test_an_export_while_a_lora_is_on_is_of_the_checkpoints_own_weights(webui):
+    ask(webui, "export", **PLAIN, name="first", precision="float32")
+    webui.draw("a field of roses <lora:first:1>")
+    ask(webui, "export", **PLAIN, name="second", precision="float32")
+    first, second = (load_file(webui.base / f"models/Lora/{name}.safetensors") for name in ("first", "second"))
+    assert all((first[name] - second[name]).abs().max() < 1e-6 for name in first)
+
+
+def test_reach(webui):
+    found = ask(webui, "reach", **PLAIN, related=["a rose"], unrelated=["a cat"])
+    assert found["alignment"][0]["words"][3] == ["roses", "roses"]
+    assert set(found["related"]) == {"a rose"} and 0 < found["sources"]["a pack of roses"] < 10
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "", ".hidden", "C:edit", "a\\b", "a:b", "x" * 300, "end."])
+@pytest.mark.parametrize("path", ["save", "export"])
+def test_nothing_is_written_outside_the_folders(webui, path, name):
+    before = sorted(webui.base.rglob("*.safetensors"))
+    answer = webui.post(f"/edit-assumption/{path}", {**PLAIN, "name": name})
+    assert answer.status_code == 422 and "cannot be a name" in answer.json()["detail"]
+    assert sorted(webui.base.rglob("*.safetensors")) == before
+
+
+def test_nothing_outside_the_folder_is_deleted(webui):
+    outside = webui.base / "models/Stable-diffusion/thin.safetensors"
+    for name in ("../Stable-diffusion/thin", "..%2FStable-diffusion%2Fthin", "%2e%2e/Stable-diffusion/thin"):
+        assert webui.delete(f"/edit-assumption/edits/{name}").status_code >= 400
+    assert outside.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": "roses"}, "Line 1: there is no “->”"),
+        ({"recipe": ""}, "The recipe has no edit"),
+        ({"recipe": "a -> a"}, "nothing would change"),
+        ({"regularization": 0}, "The regularization is 0"),
+        ({"projections": "queries"}, "are not known; choose one of"),
+        ({"blocks": "roof"}, "no text projections in a block “roof”"),
+        ({"strength": 3}, "The strength is 3"),
+        ({"pooled": True}, "switch “pooled” off"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(webui, change, sentence):
+    answer = webui.post("/edit-assumption/solve", {**PLAIN, **change})
+    assert answer.status_code == 422 and sentence in answer.json()["detail"]
+    plain = webui.draw()
+    names = [
+        "recipe",
+        "strength",
+        "regularization",
+        "preserve",
+        "regularizer",
+        "projections",
+        "blocks",
+        "augmentations",
+        "pooled",
+    ]
+    values = {**PLAIN, **change}
+    with pytest.raises(Refused, match=sentence.replace("(", r"\(")):
+        webui.draw(edit=[values.get(name) for name in names])
+    assert webui.draw().away(plain) == 0
+
+
+def test_its_schemas_are_in_the_docs(webui):
+    described = webui.get("/openapi.json").json()
+    ours = {path for path in described["paths"] if path.startswith("/edit-assumption/")}
+    assert ours == {f"/edit-assumption/{name}" for name in ("edits", "edits/{name}", "solve", "save", "export", "reach")}
+    assert "recipe" in described["components"]["schemas"]["RecipeRequest"]["properties"]
+
+
+def plotted(webui, axis, values, listed, panel):
+    """The cells of a plot over one of our axes."""
+    info = webui.get("/sdapi/v1/script-info").json()
+    plot = next(entry for entry in info if entry["name"] == "x/y/z plot" and not entry["is_img2img"])
+    titles = plot["args"][0]["choices"]
+    nothing = [titles.index("Nothing"), "", []]
+    no_legend, lone_pictures, others = False, True, [False, False, False, False, False, 0, False]
+    arguments = [
+        titles.index(f"[Edit Assumption] {axis}"),
+        values,
+        listed,
+        *nothing,
+        *nothing,
+        no_legend,
+        lone_pictures,
+        *others,
+    ]
+    return webui.draw_all(
+        script_name="x/y/z plot", script_args=arguments[: len(plot["args"])], alwayson_scripts={NAME: {"args": panel}}
+    )
+
+
+def shows(cells, drawn):
+    return any(cell.shape == drawn.levels[0].shape and abs(cell - drawn.levels[0]).max() == 0 for cell in cells)
+
+
+def test_a_plot_over_the_strength(webui):
+    cells = plotted(webui, "Strength", "0, 0.5, 1", [], [True, RECIPE, 1.0, 0.1, "", "identity"])
+    for amount in (0.0, 0.5, 1.0):
+        assert shows(cells, webui.draw(edit=[RECIPE, amount, 0.1, "", "identity"]))
+
+
+def test_a_plot_over_saved_edits(webui):
+    ask(webui, "save", **PLAIN, name="for the plot", overwrite=True)
+    cells = plotted(webui, "Saved edit", "None, for the plot", ["None", "for the plot"], [False])
+    assert shows(cells, webui.draw()) and shows(cells, webui.draw("a field of roses <edit:for the plot>"))
+
+
+@pytest.fixture
+def guarded(webui, tmp_path):
+    """Starts the WebUI again with more arguments."""
+    servers = []
+
+    def start(*arguments):
+        models = str(webui.base / "models/Stable-diffusion")
+        servers.append(WebuiServer(webui.kind, webui.folder, tmp_path, "--ckpt-dir", models, *arguments))
+        return servers[0]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def test_the_webuis_password_guards_it(guarded):
+    server = guarded("--api-auth", "me:secret")
+    assert server.get("/edit-assumption/edits").status_code == 401
+    assert server.get("/edit-assumption/edits", auth=("me", "wrong")).status_code == 401
+    assert server.get("/edit-assumption/edits", auth=("me", "secret")).json() == []
+
+
+def test_the_pages_login_guards_it(guarded):
+    server = guarded("--gradio-auth", "me:secret")
+    assert server.get("/edit-assumption/edits").status_code == 401
+    with requests.Session() as session:
+        session.post(f"{server.url}/login", data={"username": "me", "password": "secret"}, timeout=60).raise_for_status()
+        cookies = {cookie.name: cookie.value for cookie in session.cookies}
+    assert server.get("/edit-assumption/edits", cookies=cookies).json() == []
