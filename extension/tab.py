@@ -32,15 +32,14 @@ def tab() -> gr.Blocks:
                     related = _lines("related", "Related prompts", "a field of roses", "ought to follow the edit, one a line")
                     unrelated = _lines("unrelated", "Unrelated prompts", "a cat\na house by the sea", "ought to stay")
                 with gr.Row():
-                    look = gr.Button("Preview", elem_id=f"{_PREFIX}_preview")
-                    draw = gr.Button("Draw before and after", variant="primary", elem_id=f"{_PREFIX}_draw")
-                    stop = gr.Button("Interrupt", elem_id=f"{_PREFIX}_interrupt")
+                    look = gr.Button("Preview", min_width=90, elem_id=f"{_PREFIX}_preview")
+                    draw = gr.Button("Draw before and after", variant="primary", scale=2, elem_id=f"{_PREFIX}_draw")
+                    stop = gr.Button("Interrupt", min_width=90, elem_id=f"{_PREFIX}_interrupt")
                 sampling = _sampling_inputs()
                 name, overwrite, save, export, saved, load, delete = _file_inputs()
             with gr.Column(scale=6):
                 status = gr.HTML(elem_id=f"{_PREFIX}_status")
-                # A picture that is as wide as its text is small in a small frame.
-                picture = gr.Image(label="Picture", type="pil", interactive=False, elem_id=f"{_PREFIX}_picture")
+                picture = gr.Image(show_label=False, type="pil", interactive=False, elem_id=f"{_PREFIX}_picture")
                 numbers = gr.Textbox(label="In numbers", lines=8, interactive=False, elem_id=f"{_PREFIX}_numbers")
 
         shown, prompts = [status, picture, numbers], [related, unrelated]
@@ -78,14 +77,15 @@ def _sampling_inputs() -> list[Any]:
 
 def _file_inputs() -> tuple[Any, ...]:
     with gr.Row():
-        name = gr.Textbox(label="Name", placeholder="blue roses", elem_id=f"{_PREFIX}_name")
-        overwrite = gr.Checkbox(label="Overwrite", elem_id=f"{_PREFIX}_overwrite")
+        name = gr.Textbox(label="Name", placeholder="blue roses", scale=4, elem_id=f"{_PREFIX}_name")
+        overwrite = gr.Checkbox(label="Overwrite", scale=1, min_width=120, elem_id=f"{_PREFIX}_overwrite")
+    with gr.Row():
         save = gr.Button("Save edit", elem_id=f"{_PREFIX}_save")
         export = gr.Button("Export as LoRA", elem_id=f"{_PREFIX}_export")
     with gr.Row():
-        saved = gr.Dropdown([], label="Saved edits", elem_id=f"{_PREFIX}_saved")
-        load = gr.Button("Load", elem_id=f"{_PREFIX}_load")
-        delete = gr.Button("Delete", elem_id=f"{_PREFIX}_delete")
+        saved = gr.Dropdown([], label="Saved edits", scale=4, elem_id=f"{_PREFIX}_saved")
+        load = gr.Button("Load", scale=1, min_width=90, elem_id=f"{_PREFIX}_load")
+        delete = gr.Button("Delete", scale=1, min_width=90, elem_id=f"{_PREFIX}_delete")
     return name, overwrite, save, export, saved, load, delete
 
 

@@ -83,6 +83,12 @@ def new_checkpoint(webui, name, state):
     return name
 
 
+@pytest.fixture(autouse=True)
+def thin(webui):
+    """Every test begins with the same checkpoint, whatever the one before left loaded."""
+    webui.use("thin")
+
+
 @pytest.fixture(scope="module")
 def beforehand(webui):
     """Scene to its picture from a checkpoint that was edited beforehand."""
