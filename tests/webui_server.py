@@ -81,7 +81,7 @@ class WebuiServer:
         (self.base / "config.json").write_text(json.dumps(settings))
         command = [python_of(folder), "launch.py", "--skip-prepare-environment", "--skip-torch-cuda-test", "--api"]
         command += ["--no-download-sd-model", "--skip-version-check", "--data-dir", str(self.base), "--port", str(self.port)]
-        command += [*ARGUMENTS[kind], *more]
+        command += [*ARGUMENTS[kind], "--gradio-allowed-path", str(folder), *more]  # Forge serves its page's scripts from there
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
         # One thread: pictures are compared to the bit, and sums depend on how the work is divided.
         environment = {**os.environ, **offline, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

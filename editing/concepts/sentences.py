@@ -1,0 +1,130 @@
+"""Concepts in their sentences, as numbers: token ids, where the subject stands, and which tokens are to become which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..alignment import align
+from ..encoding import Chunk, EncodedPrompt
+from .concepts import TEMPLATES, Concept
+from .subjects import last_token
+
+_PADDING_READ = 3
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A prompt in one window of the encoder.
+
+    Args:
+        ids: of every position.
+        pieces: the text of every position.
+        words: the positions of the prompt's own tokens.
+    """
+
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...]
+    words: range
+
+    def subject(self, text: str, name: str) -> int:
+        """The position of the last token that names ``name`` in ``text``. Raises EditError where it does not."""
+        return self.words.start + last_token(text, [self.pieces[place] for place in self.words], name)
+
+    def as_prompt(self) -> EncodedPrompt:
+        """For the alignment, which reads no embeddings."""
+        return EncodedPrompt(self.pieces, (Chunk(0, self.words, len(self.ids)),), torch.zeros(len(self.ids), 0))
+
+
+Tokenize = Callable[[Sequence[str]], Sequence[Tokens]]
+"""A host's tokenizer: prompts to their tokens, each cut to one window."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """All sentences of some concepts; n of them, of r compared positions each.
+
+    Args:
+        concept: (n,) number of the concept.
+        ids, destination: (n, tokens) of the sentence as it is, and as it is meant.
+        subject: (n,) the subject's last token.
+        rows, answers: (n, r) positions of ``ids``, and the positions of ``destination`` that they are to become.
+        weight: (n, r) how many positions each stands for; 0 where a sentence has fewer.
+    """
+
+    concept: torch.Tensor
+    ids: torch.Tensor
+    destination: torch.Tensor
+    subject: torch.Tensor
+    rows: torch.Tensor
+    answers: torch.Tensor
+    weight: torch.Tensor
+
+    @property
+    def count(self) -> int:
+        """How many concepts there are."""
+        return int(self.concept.max()) + 1
+
+    def of(self, concepts: torch.Tensor) -> Sentences:
+        """Those of some concepts (numbers, rising), numbered anew."""
+        chosen = torch.isin(self.concept, concepts)
+        names = ("ids", "destination", "subject", "rows", "answers", "weight")
+        numbers = torch.searchsorted(concepts, self.concept[chosen])
+        return Sentences(numbers, *(getattr(self, name)[chosen] for name in names))
+
+    def share(self) -> torch.Tensor:
+        """(n,) weights, 1 for all sentences of a concept together."""
+        return 1 / torch.bincount(self.concept).float()[self.concept]
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """(n, …) a value of each sentence to (concepts, …) the mean over each concept's."""
+        total = torch.zeros(self.count, *values.shape[1:], dtype=values.dtype, device=values.device)
+        numbers = self.concept.to(values.device)
+        sizes = torch.bincount(numbers, minlength=self.count).to(values)
+        return total.index_add(0, numbers, values) / sizes.view(-1, *[1] * (values.ndim - 1))
+
+
+def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Sequence[str] = TEMPLATES) -> Sentences:
+    """Tokenize and align every concept in every template.
+
+    Raises:
+        EditError: a sentence does not name its subject, or is too long for one window.
+    """
+    texts = [pair for concept in concepts for pair in concept.sentences(templates)]
+    numbers = [number for number, concept in enumerate(concepts) for _ in templates]
+    distinct = list(dict.fromkeys(text for pair in texts for text in pair))
+    known = dict(zip(distinct, tokenize(distinct), strict=True))
+    found = []
+    for number, (source, destination) in zip(numbers, texts, strict=True):
+        ours, theirs = known[source], known[destination]
+        subject = ours.subject(source, concepts[number].source)
+        partner = align(ours.as_prompt(), theirs.as_prompt())
+        compared = _compared(subject, ours)
+        found.append((ours.ids, theirs.ids, subject, compared, {place: partner[place] for place in compared}))
+    longest = max(len(compared) for *_, compared, _ in found)
+
+    def padded(values: list[float]) -> list[float]:
+        return values + [values[0] if values else 0.0] * (longest - len(values))
+
+    return Sentences(
+        concept=torch.tensor(numbers),
+        ids=torch.tensor([ids for ids, *_ in found]),
+        destination=torch.tensor([ids for _, ids, *_ in found]),
+        subject=torch.tensor([subject for _, _, subject, _, _ in found]),
+        rows=torch.tensor([padded(list(compared)) for *_, compared, _ in found]),
+        answers=torch.tensor([padded([answers[place] for place in compared]) for *_, compared, answers in found]),
+        weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared, _ in found]),
+    )
+
+
+def _compared(subject: int, tokens: Tokens) -> dict[int, float]:
+    """Position to how many it stands for: from the subject's last token to the end token, and a few of the padding."""
+    end = min(tokens.words.stop, len(tokens.ids) - 1)
+    places = dict.fromkeys(range(subject, end + 1), 1.0)
+    padding = range(end + 1, len(tokens.ids))
+    if len(padding) <= _PADDING_READ:
+        return places | dict.fromkeys(padding, 1.0)
+    step = (len(padding) - 1) / (_PADDING_READ - 1)
+    return places | {padding[round(number * step)]: len(padding) / _PADDING_READ for number in range(_PADDING_READ)}

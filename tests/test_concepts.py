@@ -1,0 +1,295 @@
+"""Concept edits: the tower against transformers', the solve against a direct one and by hand, values, statistics, subjects."""
+
+import clip_helpers
+import pytest
+import torch
+from edit_assumption.editing.concepts import keys as keys_module
+from edit_assumption.editing.concepts import statistics as statistics_module
+from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
+from edit_assumption.editing.concepts.keys import keys_and_stream
+from edit_assumption.editing.concepts.sentences import Tokens, sentences_of
+from edit_assumption.editing.concepts.statistics import caption_statistics
+from edit_assumption.editing.concepts.subjects import last_token, token_spans
+from edit_assumption.editing.concepts.tower import Tower, below_text_model, default_layers, digest_of
+from edit_assumption.editing.concepts.update import solve_layer, write_shifts
+from edit_assumption.editing.concepts.values import ValueSettings, find_values
+from edit_assumption.editing.errors import EditError
+
+WIDTH = 32
+CAPTIONS = [f"a {look} {thing} on a {place}" for look in ("red", "blue", "green") for thing in ("rose", "cat", "dog", "house")
+            for place in ("field", "painting", "pack")]  # fmt: skip
+
+
+def tokenize(prompts):
+    tokenizer = clip_helpers.clip_tokenizer()
+    found = []
+    for ids in tokenizer(list(prompts), padding="max_length", max_length=77, truncation=True)["input_ids"]:
+        words = ids.index(tokenizer.eos_token_id)
+        found.append(Tokens(tuple(ids), tuple(tokenizer.convert_ids_to_tokens(ids)), range(1, words)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model():
+    transformers = pytest.importorskip("transformers")
+    tokenizer = clip_helpers.clip_tokenizer()
+    config = transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=6, num_attention_heads=4,
+        max_position_embeddings=77, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.CLIPTextModel(config).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2:
+                weight.mul_(8 if "embedding" in name else 1)  # so that words make a difference
+    return model
+
+
+@pytest.fixture(scope="module")
+def tower(model):
+    weights = {name if "text_model." in name else f"text_model.{name}": tensor for name, tensor in model.state_dict().items()}
+    return Tower(below_text_model(weights), heads=4, activation="quick_gelu", depth=6)
+
+
+@pytest.fixture(scope="module")
+def moments(tower):
+    return caption_statistics(tower, tokenize, CAPTIONS, range(6)).moments()
+
+
+def read(tower, texts):
+    ids = torch.tensor([entry.ids for entry in tokenize(texts)])
+    return tower.finish(tower.embed(ids), 0)
+
+
+def test_the_tower_is_transformers_encoder(model, tower):
+    ids = torch.tensor([entry.ids for entry in tokenize(["a photo of a rose", "dogs in a house"])])
+    with torch.inference_mode():
+        out = model(ids, output_hidden_states=True)
+    assert torch.allclose(tower.finish(tower.embed(ids), 0), out.last_hidden_state, atol=1e-4)
+    assert torch.allclose(tower.run(tower.embed(ids), 0, 4), out.hidden_states[4], atol=1e-4)
+    rows = torch.tensor([[2, 5], [1, 76]])
+    some = tower.finish(tower.run(tower.embed(ids), 0, 3), 3, rows)
+    assert torch.allclose(some, out.last_hidden_state.gather(1, rows[..., None].expand(-1, -1, WIDTH)), atol=1e-4)
+
+
+def test_a_change_stands_beside_the_matrix(model, tower):
+    up, down = torch.randn(WIDTH, 2), torch.randn(2, 4 * WIDTH) * 0.1
+    changed = tower.changed(2, up[:, :1], down[:1]).changed(2, up[:, 1:], down[1:])
+    name = "encoder.layers.2.mlp.fc2.weight"
+    direct = Tower({**tower.weights, name: tower.weights[name] + up @ down}, 4, "quick_gelu", 6)
+    assert torch.allclose(read(changed, ["a rose"]), read(direct, ["a rose"]), atol=1e-4)
+    assert digest_of(changed) != digest_of(tower) == digest_of(Tower(dict(tower.weights), 4, "quick_gelu", 6))
+
+
+def test_default_layers_are_the_papers_at_its_depth():
+    assert default_layers(12) == (7, 8, 9, 10)
+    assert default_layers(4)[-1] == 2 and default_layers(3) == (1,)
+
+
+def test_the_solve_by_hand():
+    """Two keys of the unit vectors, S the identity, lambda 1: D k is half of what was missing; nothing else changes."""
+    keys = torch.eye(4)[:2]
+    residual = torch.tensor([[2.0, 0, 0, 0], [0, 4.0, 0, 0]])
+    up, down = solve_layer(keys, residual, torch.eye(4), 1.0)
+    expected = torch.zeros(4, 4, dtype=torch.float64)
+    expected[0, 0], expected[1, 1] = 1.0, 2.0
+    assert torch.allclose(up @ down, expected)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_solve_is_the_direct_one(count):
+    generator = torch.Generator().manual_seed(count)
+    keys = torch.randn(count, 16, generator=generator, dtype=torch.float64)
+    residual = torch.randn(count, 5, generator=generator, dtype=torch.float64)
+    half = torch.randn(16, 64, generator=generator, dtype=torch.float64)
+    moment = half @ half.T / 64
+    up, down = solve_layer(keys, residual, moment, 2.5)
+    direct = residual.T @ keys @ torch.linalg.inv(2.5 * moment + keys.T @ keys)
+    assert (up @ down - direct).norm() < 1e-6 * direct.norm()
+    assert up.shape[1] == min(count, 16)
+
+
+def test_one_layer_and_one_concept_reach_the_value(tower, moments):
+    sentences = sentences_of([Concept("rose", "tulip")], tokenize, ["a photo of {}"])
+    keys, stream = keys_and_stream(tower, sentences, [3], 3)
+    shift = torch.randn(stream.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for regularization in (1e-6, 1.0):
+        changed = write_shifts(tower, sentences, shift, moments, regularization, [3])
+        _, moved = keys_and_stream(changed, sentences, [3], 3)
+        share = float(keys[3][0] @ torch.linalg.solve(moments[3], keys[3][0]))
+        assert torch.allclose(moved - stream, share / (regularization + share) * shift, atol=1e-4)
+
+
+def test_the_residual_is_spread_over_the_layers(tower, moments):
+    sentences = sentences_of([Concept("rose", "tulip"), Concept("cat", "dog")], tokenize)
+    _, stream = keys_and_stream(tower, sentences, [], 4)
+    shifts = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    changed = write_shifts(tower, sentences, shifts, moments, 1e-4, [2, 3, 4])
+    _, moved = keys_and_stream(changed, sentences, [], 4)
+    wanted = shifts[sentences.concept]
+    assert (moved - stream - wanted).norm() < 0.05 * wanted.norm()
+    assert set(changed.changes) == {2, 3, 4} and all(up.shape[1] == 2 * len(TEMPLATES) for up, _ in changed.changes.values())
+    alone = write_shifts(tower, sentences, shifts, moments, 1e-4, [4])
+    sizes = [float((up @ down).norm()) for tower_ in (changed, alone) for up, down in [tower_.changes[4]]]
+    assert sizes[0] < sizes[1]
+
+
+def test_values_bring_the_text_where_it_is_meant(tower):
+    concepts = [Concept("rose", "tulip"), Concept("cat", "painting"), Concept("dog", "")]
+    sentences = sentences_of(concepts, tokenize)
+    found = find_values(tower, sentences, 4, ValueSettings(steps=60))
+    assert torch.allclose(found.before, torch.ones(3)) and (found.after[:2] < 0.7).all() and float(found.after[2]) < 1
+    one_by_one = find_values(tower, sentences, 4, ValueSettings(steps=60, at_once=1))
+    assert torch.allclose(found.shifts, one_by_one.shifts, atol=1e-4)
+    again = find_values(tower, sentences, 4, ValueSettings(steps=60))
+    assert torch.equal(found.shifts, again.shifts)
+    _, stream = keys_and_stream(tower, sentences, [], 4)
+    assert (found.shifts.norm(dim=1) <= 1.501 * sentences.mean(stream).norm(dim=1)).all()
+
+
+def test_values_in_a_hosts_inference_mode(tower):
+    sentences = sentences_of([Concept("rose", "tulip")], tokenize)
+    with torch.inference_mode():
+        found = find_values(tower, sentences, 4, ValueSettings(steps=5))
+    assert float(found.after) < 1
+
+
+def test_a_second_teacher_is_listened_to(tower):
+    sentences = sentences_of([Concept("rose", "tulip")], tokenize)
+    asked = []
+
+    def distill(part, edited, meant, step):
+        asked.append((edited.shape, step))
+        return (edited - meant).square().mean(dim=(1, 2)) * 10
+
+    both = find_values(tower, sentences, 4, ValueSettings(steps=20), distill)
+    alone = find_values(tower, sentences, 4, ValueSettings(steps=20, text=0.0), distill)
+    assert asked[0] == ((len(TEMPLATES), 77, WIDTH), 0)
+    assert not torch.allclose(both.shifts, alone.shifts) and float(alone.after) < 1
+
+
+def test_a_whole_edit_changes_its_concepts_and_leaves_the_rest(tower, moments):
+    concepts = [Concept("rose", "tulip"), Concept("cat", "painting")]
+    sentences = sentences_of(concepts, tokenize)
+    shifts = find_values(tower, sentences, 4).shifts
+    changed = write_shifts(tower, sentences, shifts, moments, 1.0, [4])
+
+    def nearer(source, destination):
+        before, after, meant = read(tower, [source]), read(changed, [source]), read(tower, [destination])
+        return float((after - meant).norm() / (before - meant).norm())
+
+    assert nearer("a photo of rose", "a photo of tulip") < 0.95
+    moved = (read(changed, ["a green house"]) - read(tower, ["a green house"])).norm() / read(tower, ["a green house"]).norm()
+    edited = (read(changed, ["a photo of cat"]) - read(tower, ["a photo of cat"])).norm() / read(
+        tower, ["a photo of cat"]
+    ).norm()
+    assert float(moved) < 0.5 * float(edited)
+
+
+def test_statistics_go_on_where_they_were_stopped(tower, tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics_module, "_AT_ONCE", 4)
+    monkeypatch.setattr(statistics_module, "_SAVED_EVERY", 2)
+    whole = caption_statistics(tower, tokenize, CAPTIONS, [2, 3])
+
+    def stop(seen):
+        if seen >= 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        caption_statistics(tower, tokenize, CAPTIONS, [2, 3], tmp_path, stop)
+    seen = []
+    resumed = caption_statistics(tower, tokenize, CAPTIONS, [2, 3], tmp_path, seen.append)
+    assert seen[0] == 16 and resumed.captions == whole.captions == len(CAPTIONS)
+    assert all(torch.allclose(resumed.sums[layer], whole.sums[layer]) for layer in (2, 3))
+    again = []
+    caption_statistics(tower, tokenize, CAPTIONS, [2, 3], tmp_path, again.append)
+    assert again == [len(CAPTIONS)]
+    other = []
+    caption_statistics(tower, tokenize, CAPTIONS[:-1], [2, 3], tmp_path, other.append)
+    assert other[0] == 0
+    foreign = []
+    caption_statistics(
+        tower.changed(0, torch.ones(WIDTH, 1), torch.ones(1, 4 * WIDTH)), tokenize, CAPTIONS, [2, 3], tmp_path, foreign.append
+    )
+    assert foreign[0] == 0
+
+
+def test_statistics_are_the_second_moment_of_the_keys(tower):
+    found = caption_statistics(tower, tokenize, ["a rose"], [1])
+    (entry,) = tokenize(["a rose"])
+    _, key = tower.attend(tower.run(tower.embed(torch.tensor([entry.ids])), 0, 1), 1)
+    start, padding = key[0, :4].double(), key[0, 4:].double()  # (start) a rose (end), and 73 of padding that count as three
+    assert found.tokens == pytest.approx(7)
+    assert torch.allclose(found.sums[1], start.T @ start + 3 / 73 * padding.T @ padding)
+    with pytest.raises(EditError, match="no caption"):
+        caption_statistics(tower, tokenize, [], [1])
+
+
+def test_keys_in_parts_are_the_same(tower, monkeypatch):
+    sentences = sentences_of([Concept("rose", "tulip"), Concept("cat", "dog")], tokenize)
+    whole, stream = keys_and_stream(tower, sentences, [1, 2], 3)
+    monkeypatch.setattr(keys_module, "_AT_ONCE", 3)
+    parts, again = keys_and_stream(tower, sentences, [1, 2], 3)
+    assert torch.allclose(whole[1], parts[1]) and torch.allclose(stream, again)
+    entry = tokenize(["a photo of rose"])[0]
+    _, key = tower.attend(tower.run(tower.embed(torch.tensor([entry.ids])), 0, 1), 1)
+    alone = sentences_of([Concept("rose", "tulip")], tokenize, ["a photo of {}"])
+    assert torch.allclose(keys_and_stream(tower, alone, [1], 1)[0][1][0], key[0, 4].double(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "ends"),
+    [("a photo of a rose", "rose", "a rose"), ("A ROSE and a Rose, a tulip", "rose", "and a rose"),
+     ("a van gogh painting", "Van  Gogh", "van gogh"), ("roses and a rose", "rose", "a rose"), ("a cat", "a  Cat", "a cat")],
+)  # fmt: skip
+def test_subjects_are_found_by_their_characters(text, subject, ends):
+    (entry,) = tokenize([text])
+    pieces = [entry.pieces[place] for place in entry.words]
+    stop = token_spans(text, pieces)[last_token(text, pieces, subject)][1]
+    assert text.lower()[:stop].endswith(ends)
+
+
+def test_characters_of_several_bytes():
+    assert token_spans("the Über cat", ["the</w>", "Ã¼", "ber</w>", "cat</w>"]) == [(0, 3), (4, 5), (5, 8), (9, 12)]
+    assert last_token("the über cat", ["the</w>", "Ã", "¼ber</w>", "cat</w>"], "Über") == 2
+
+
+def test_subjects_that_are_not_there_are_refused():
+    (entry,) = tokenize(["a photo of roses"])
+    pieces = [entry.pieces[place] for place in entry.words]
+    with pytest.raises(EditError, match="does not name “rose”"):
+        last_token("a photo of roses", pieces, "rose")
+    with pytest.raises(EditError, match="is cut before"):
+        last_token("a photo of a cat", pieces[:0], "cat")
+    with pytest.raises(EditError, match="spells"):
+        token_spans("a dog", ["a</w>", "cat</w>"])
+
+
+def test_lines():
+    found = parse_concepts("tench -> goldfish  # fish\n\nVan Gogh ->\nwhite shark ~ man-eater\ntench -> goldfish")
+    assert found == (Concept("tench", "goldfish"), Concept("Van Gogh", ""), Concept("man-eater", "white shark"))
+    assert Concept("rose", "").sentences(["a photo of {} by day"]) == [("a photo of rose by day", "a photo of by day")]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("tench", "Line 1: write one “->”"),
+        ("a -> b\na -> c", "Line 2: “a” has another destination already"),
+        ("-> b", "Line 1: The concept is empty"),
+        ("a -> A", "Line 1: “a” is to become itself"),
+        ("~ alias", "Line 1: there is nothing before “~”"),
+        ("# nothing", "There is no concept"),
+    ],
+)
+def test_bad_lines_are_named(text, sentence):
+    with pytest.raises(EditError, match=sentence):
+        parse_concepts(text)
+
+
+def test_an_encoder_of_another_shape_is_refused(tower):
+    with pytest.raises(EditError, match="not shaped like CLIP"):
+        Tower({}, 4, "gelu", 6)
+    with pytest.raises(EditError, match="activation"):
+        Tower(tower.weights, 4, "relu", 6)
