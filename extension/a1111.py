@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from modules import sd_hijack, sd_hijack_open_clip
+from modules import sd_hijack, sd_hijack_open_clip, shared
 
 from ..editing.context_map import ContextMap
 from ..editing.errors import EditError
@@ -16,6 +16,10 @@ from .input_maps import mapped_inputs
 
 class A1111:
     """See :class:`~.hosts.Host`."""
+
+    def loaded_model(self) -> Any:
+        """A1111 loads on the first look at it, or sooner."""
+        return shared.sd_model
 
     def text_engine(self, model: Any) -> Any:
         """The wrapped CLIP; of SDXL's two, which cut prompts alike, the first."""

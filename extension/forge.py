@@ -12,6 +12,7 @@ import torch
 from backend import memory_management
 from backend.patcher.lora import extra_weight_calculators
 from backend.text_processing import classic_engine
+from modules import sd_models, shared
 
 from ..editing.context_map import ContextMap, weight_change
 from ..editing.errors import EditError
@@ -33,6 +34,11 @@ class Forge:
 
     def __init__(self) -> None:
         extra_weight_calculators[_KIND] = _calculate
+
+    def loaded_model(self) -> Any:
+        """Forge loads at the first generation after a checkpoint was chosen, or here."""
+        sd_models.forge_model_reload()
+        return shared.sd_model
 
     def text_engine(self, model: Any) -> Any:
         """Of SDXL's two, which cut prompts alike, the first."""

@@ -15,6 +15,9 @@ from ..editing.context_map import ContextMap
 class Host(Protocol):
     """What differs between the WebUIs."""
 
+    def loaded_model(self) -> Any:
+        """The WebUI's ``sd_model`` of the checkpoint that is chosen, loaded first if it is not yet."""
+
     def text_engine(self, model: Any) -> Any:
         """What cuts prompts into chunks (``process_texts``). Raises EditError for a model whose encoder is not known."""
 

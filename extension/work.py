@@ -27,7 +27,7 @@ PRECISIONS = {"float16": torch.float16, "float32": torch.float32, "bfloat16": to
 
 def solved(recipe: Recipe) -> tuple[Inputs, Edit]:
     """The recipe's edit for the model that is loaded. Raises :class:`EditError` as :func:`~.solving.solve` does."""
-    inputs = Inputs.of(shared.sd_model)
+    inputs = Inputs.of(host().loaded_model())
     return inputs, solve(inputs, recipe)
 
 

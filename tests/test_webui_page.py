@@ -1,10 +1,14 @@
 """The panel and the tab in a real A1111's and a real Forge's own page, in Chromium."""
 
+import io
 import os
 import re
 
+import numpy as np
 import pytest
+import requests
 from chromium import launched
+from PIL import Image
 
 RECIPE = "a pack of roses -> a pack of blue roses"
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
@@ -66,7 +70,9 @@ def test_the_panel(webui, open_page, theme):
     page.locator("#edit_assumption_txt2img_recipe textarea").fill(RECIPE)
     page.locator("#txt2img_generate").click()
     told = page.locator("#html_info_txt2img, #html_log_txt2img")
-    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(timeout=120_000)
+    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(
+        timeout=300_000
+    )  # with the first edit the captions are read
     assert "32 projections patched" in " ".join(told.all_inner_texts())
     page.locator("#edit_assumption_txt2img_recipe textarea").scroll_into_view_if_needed()
     take(page, f"{webui.kind}_panel", theme)
@@ -133,7 +139,7 @@ def test_a_saved_edit_is_a_card(webui, open_page):
     assert "<edit:a card:1>" in page.locator("#txt2img_prompt textarea").input_value()
 
 
-def test_pasted_parameters_fill_the_panel(webui, open_page):
+def test_pasted_parameters_draw_the_picture_again(webui, open_page):
     drawn = webui.draw(edit=[f"{RECIPE} @ 0.5", 1.0, 0.3])
     page = open_page()
     page.locator("#txt2img_prompt textarea").fill(drawn.infotext)
@@ -142,3 +148,8 @@ def test_pasted_parameters_fill_the_panel(webui, open_page):
     show_panel(page)
     filled = page.locator("#edit_assumption_txt2img_recipe textarea").input_value()
     assert filled == f"! regularization: 0.3\n{RECIPE} @ 0.5"
+    page.locator("#txt2img_generate").click()
+    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(timeout=300_000)
+    again = page.locator("#txt2img_gallery img").first.get_attribute("src")
+    with Image.open(io.BytesIO(requests.get(again, timeout=60).content)) as image:
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - drawn.levels[0]).max() == 0
