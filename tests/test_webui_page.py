@@ -13,6 +13,7 @@ from PIL import Image
 RECIPE = "a pack of roses -> a pack of blue roses"
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
 TAB = "#edit_assumption_tab"
+FIRST_EDIT = 300_000  # ms; the checkpoint is loaded and hashed, and the captions are read
 
 
 browser = pytest.fixture(launched, scope="module", name="browser")
@@ -70,9 +71,7 @@ def test_the_panel(webui, open_page, theme):
     page.locator("#edit_assumption_txt2img_recipe textarea").fill(RECIPE)
     page.locator("#txt2img_generate").click()
     told = page.locator("#html_info_txt2img, #html_log_txt2img")
-    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(
-        timeout=300_000
-    )  # with the first edit the captions are read
+    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(timeout=FIRST_EDIT)
     assert "32 projections patched" in " ".join(told.all_inner_texts())
     page.locator("#edit_assumption_txt2img_recipe textarea").scroll_into_view_if_needed()
     take(page, f"{webui.kind}_panel", theme)
@@ -95,7 +94,7 @@ def test_the_tab(webui, open_page, theme):
     show_tab(page)
     page.locator(f"{TAB}_recipe textarea").fill(RECIPE)
     page.locator(f"{TAB}_preview").click()
-    page.get_by_text("What the edit will do").wait_for(timeout=120_000)
+    page.get_by_text("What the edit will do").wait_for(timeout=FIRST_EDIT)
     page.locator(f"{TAB}_picture img").first.wait_for(timeout=60_000)
     assert "source: a pack of roses: words move by" in page.locator(f"{TAB}_numbers textarea").input_value()
     take(page, f"{webui.kind}_tab_preview", theme)
@@ -149,7 +148,7 @@ def test_pasted_parameters_draw_the_picture_again(webui, open_page):
     filled = page.locator("#edit_assumption_txt2img_recipe textarea").input_value()
     assert filled == f"! regularization: 0.3\n{RECIPE} @ 0.5"
     page.locator("#txt2img_generate").click()
-    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(timeout=300_000)
+    page.get_by_text("Edit Assumption: a pack of roses").first.wait_for(timeout=FIRST_EDIT)
     again = page.locator("#txt2img_gallery img").first.get_attribute("src")
     with Image.open(io.BytesIO(requests.get(again, timeout=60).content)) as image:
         assert np.abs(np.asarray(image.convert("RGB")).astype(int) - drawn.levels[0]).max() == 0
