@@ -14,7 +14,6 @@ from ..editing.captions import ordinary_captions
 from ..editing.change import edit_change
 from ..editing.context_map import ContextMap
 from ..editing.edit import Edit, EncoderIdentity, make_edit
-from ..editing.encoding import EncodedPrompt
 from ..editing.errors import EditError
 from ..editing.moment_file import kept_moment
 from ..editing.moments import caption_moment
@@ -26,9 +25,11 @@ from .hosts import host
 from .store import moments_folder
 
 _KEPT = 16
+_SAME = 1e-5
+"""Relative: one prompt by itself is rounded in another way than in a batch."""
 _POOLED_WIDTHS = {"SDXL": 1280}
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
-_moment: tuple[torch.Tensor, torch.Tensor] | None = None
+_moment: tuple[EncoderIdentity, torch.Tensor] | None = None
 
 
 class Stopped(Exception):
@@ -110,7 +111,7 @@ def solve(inputs: Inputs, recipe: Recipe, advance: Callable[[], None] = stop_if_
     encode = inputs.encoder(advance)
     known = _solved.get(recipe)
     # Checkpoint, LoRA, CLIP skip, emphasis: whatever changes what the encoder says makes the edit another one.
-    if known is not None and torch.equal(known.encoder.embeddings, _identity(encode, known.encoder.prompt)):
+    if known is not None and known.encoder.distance(encode) <= _SAME:
         _solved.move_to_end(recipe)
         return known
     begun = encode(recipe.prompts())
@@ -126,15 +127,11 @@ def solve(inputs: Inputs, recipe: Recipe, advance: Callable[[], None] = stop_if_
     return edit
 
 
-def _identity(encode: Callable[[list[str]], list[EncodedPrompt]], prompt: str) -> torch.Tensor:
-    return EncoderIdentity.of(prompt, encode([prompt])[0]).embeddings
-
-
 def _moment_of(encode: WebuiEncoder) -> torch.Tensor:
     """Of the pack's own captions: from memory, else from disk, else from the captions."""
     global _moment
     captions = ordinary_captions()
-    identity = _identity(encode, captions[0])
-    if _moment is None or not torch.equal(_moment[0], identity):
+    if _moment is None or not _moment[0].distance(encode) <= _SAME:
+        identity = EncoderIdentity.of(captions[0], encode(captions[:1])[0])
         _moment = identity, kept_moment(moments_folder(), captions, encode, lambda: caption_moment(encode, captions))
     return _moment[1]
