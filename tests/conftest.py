@@ -1,13 +1,12 @@
 """Fixtures: one real host per installed version, started when the first test asks for it."""
 
 import shutil
-import subprocess
 
 import pytest
 from comfy_graphs import Pipeline
 from comfy_server import HOW_TO, ComfyServer, installed_hosts
+from webui_server import CHECKPOINTS, PLACES, WebuiServer, installed, write_checkpoint
 from webui_server import HOW_TO as HOW_TO_WEBUI
-from webui_server import PLACES, REPOSITORY, THICKNESS, WebuiServer, installed, python_of
 
 HOSTS = installed_hosts()
 if not HOSTS:
@@ -53,8 +52,7 @@ def webui(request, tmp_path_factory):
     models = base / "models/Stable-diffusion"
     models.mkdir(parents=True)
     for seed, name in enumerate(("thin", "other")):
-        command = [python_of(WEBUIS["A1111"]), REPOSITORY / "tests/webui_checkpoint.py", models / f"{name}.safetensors"]
-        subprocess.run([*command, *THICKNESS[request.param], str(seed)], cwd=WEBUIS["A1111"], check=True)
+        write_checkpoint(models / f"{name}.safetensors", CHECKPOINTS[request.param], seed)
     server = WebuiServer(request.param, WEBUIS[request.param], base)
     yield server
     server.stop()

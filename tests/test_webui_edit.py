@@ -12,7 +12,7 @@ from comfy_graphs import DESTINATION, SOURCE, Pipeline, sentences, text
 from formulas import distance, insertion, published_map
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from webui_server import Refused
+from webui_server import Refused, write_checkpoint
 
 RECIPE = f"{SOURCE} -> {DESTINATION}"
 EDIT = [RECIPE, 1.0, 0.1, "", "identity"]
@@ -75,10 +75,10 @@ def edited_checkpoint(webui, name, context_map, checkpoint="thin"):
     return new_checkpoint(webui, name, state)
 
 
-def new_checkpoint(webui, name, state):
-    """A file of its own, with the configuration of the others."""
+def new_checkpoint(webui, name, state, like="thin"):
+    """A file of its own, with the configuration of another."""
     save_file(state, checkpoint_of(webui, name))
-    config = checkpoint_of(webui, "thin").with_suffix(".yaml").read_text()
+    config = checkpoint_of(webui, like).with_suffix(".yaml").read_text()
     checkpoint_of(webui, name).with_suffix(".yaml").write_text(config)
     webui.post("/sdapi/v1/refresh-checkpoints").raise_for_status()
     return name
@@ -123,6 +123,34 @@ def test_clip_skip_edits_in_its_own_space(webui):
     expected = webui.draw(**skipped)
     webui.use("thin")
     assert webui.draw(edit=EDIT, **skipped).away(expected) <= 1
+
+
+@pytest.mark.parametrize("kind", ["sd2", "sdxl"])
+def test_other_families(webui, kind):
+    if webui.kind == "Forge":
+        pytest.skip("Forge knows SD 2.x and SDXL at their full size alone")
+    from edit_assumption.editing.edit_file import load_edit
+
+    write_checkpoint(checkpoint_of(webui, kind), kind)
+    webui.post("/sdapi/v1/refresh-checkpoints").raise_for_status()
+    webui.use(kind)
+    plain = webui.draw()
+    pooled = kind == "sdxl"
+    asked = {"recipe": RECIPE, "regularizer": "identity", "pooled": pooled, "name": kind, "overwrite": True}
+    for path in ("save", "export"):
+        answer = webui.post(f"/edit-assumption/{path}", {**asked, "precision": "float32"})
+        assert answer.status_code == 200, answer.text
+    edited = webui.draw(edit=[*EDIT, None, None, None, pooled])
+    assert edited.away(plain) > 8
+    assert webui.draw(f"a field of roses <lora:{kind}:1>").away(edited) <= 1
+    assert webui.draw().away(plain) == 0
+    edit = load_edit(webui.base / f"models/EditAssumption/{kind}.safetensors")
+    state = load_file(checkpoint_of(webui, kind))
+    for key in [key for key in state if key.endswith((*ALONE, "label_emb.0.0.weight"))]:
+        context_map = edit.pooled_map if "label_emb" in key else edit.context_map
+        state[key] = context_map.padded(state[key].shape[1]).apply_to_weight(state[key].float())
+    webui.use(new_checkpoint(webui, f"{kind} edited", state, like=kind))
+    assert webui.draw().away(edited) <= 1
 
 
 def test_a_lora_and_an_edit(webui):

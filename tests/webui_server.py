@@ -26,8 +26,7 @@ ARGUMENTS = {
     "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full"],
     "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly"],
 }
-# Channels of the UNet and of the autoencoder, and how they grow: Forge knows models of 320 channels alone.
-THICKNESS = {"A1111": ("32", "32", "1,2,4,4"), "Forge": ("320", "128", "1,1,1,1")}
+CHECKPOINTS = {"A1111": "thin", "Forge": "forge"}  # kinds of webui_checkpoint.py
 
 
 def installed():
@@ -42,6 +41,13 @@ def installed():
 
 def python_of(folder):
     return str(folder / "venv/bin/python")
+
+
+def write_checkpoint(path, kind, seed=0):
+    """A checkpoint of random weights, by the A1111 that is installed."""
+    folder = installed()["A1111"]
+    command = [python_of(folder), REPOSITORY / "tests/webui_checkpoint.py", path, kind, str(seed)]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 @dataclass
