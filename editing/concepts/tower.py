@@ -46,7 +46,9 @@ class Tower:
     def __post_init__(self) -> None:
         if self.activation not in _ACTIVATIONS:
             raise EditError(f"The text encoder's activation “{self.activation}” is not known.")
-        missing = [name for name in ("embeddings.token_embedding.weight", _layer(self.depth - 1)) if name not in self.weights]
+        missing = [
+            name for name in ("embeddings.token_embedding.weight", weight_name(self.depth - 1)) if name not in self.weights
+        ]
         if missing:
             raise EditError(
                 "This text encoder is not shaped like CLIP's; connect the CLIP of an SD 1.x, SD 2.x or SDXL checkpoint."
@@ -60,7 +62,7 @@ class Tower:
     @property
     def key_width(self) -> int:
         """Numbers that an MLP output matrix reads."""
-        return self.weights[_layer(0)].shape[1]
+        return self.weights[weight_name(0)].shape[1]
 
     def changed(self, layer: int, up: torch.Tensor, down: torch.Tensor) -> Tower:
         """The tower with W + up down for W of ``layer``'s MLP output; up (width, rank), down (rank, key width)."""
@@ -139,13 +141,9 @@ class Tower:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-def _layer(number: int) -> str:
-    return f"encoder.layers.{number}.mlp.fc2.weight"
-
-
 def weight_name(layer: int) -> str:
     """The name of a layer's MLP output matrix, below ``text_model.``."""
-    return _layer(layer)
+    return f"encoder.layers.{layer}.mlp.fc2.weight"
 
 
 def digest_of(tower: Tower) -> str:
