@@ -15,7 +15,7 @@ from .erase import evoking_columns
 from .errors import EditError
 from .moments import caption_moment
 from .pooled import pooled_map
-from .projections import POOLED, Projection
+from .projections import POOLED, Projection, select
 from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
@@ -73,6 +73,11 @@ class Edit:
         """The edit with I + strength (M - I) for M."""
         pooled = self.pooled_map.scale(strength) if self.pooled_map else None
         return replace(self, context_map=self.context_map.scale(strength), pooled_map=pooled)
+
+    def chosen(self, projections: Iterable[Projection]) -> list[Projection]:
+        """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~.projections.select`."""
+        recipe = self.recipe
+        return select(projections, recipe.projections, recipe.blocks, recipe.pooled)
 
     def map_of(self, projection: Projection) -> ContextMap | None:
         """The map that a projection's weight is multiplied by; None for a pooled input that the edit leaves."""

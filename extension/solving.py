@@ -68,17 +68,12 @@ class Inputs:
             raise EditError(f"{family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
         return cls(model, family, found, {projection.key: shapes[projection.key] for projection in found})
 
-    def chosen(self, edit: Edit) -> list[Projection]:
-        """The projections that an edit is for."""
-        recipe = edit.recipe
-        return table.select(self.projections, recipe.projections, recipe.blocks, recipe.pooled)
-
     def maps(self, edits: Iterable[Edit]) -> dict[str, list[ContextMap]]:
         """Key of each edited weight to its maps, in turn."""
         found: dict[str, list[ContextMap]] = {}
         widths = {key: shape[1] for key, shape in self.shapes.items()}
         for edit in edits:
-            for key, context_map in edit.maps(self.chosen(edit), widths).items():
+            for key, context_map in edit.maps(edit.chosen(self.projections), widths).items():
                 found.setdefault(key, []).append(context_map)
         return found
 
@@ -88,7 +83,7 @@ class Inputs:
 
     def report(self, edit: Edit) -> str:
         """What an edit does, for people; how far the weights move is read off every eighth row."""
-        chosen, weights = self.chosen(edit), {}
+        chosen, weights = edit.chosen(self.projections), {}
         try:
             for projection in chosen:
                 weights[projection.key] = host().weight(self.model, projection.key)[::8].float()

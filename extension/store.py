@@ -63,8 +63,7 @@ def load(name: str) -> Edit:
 def save(edit: Edit, name: str, overwrite: bool = False, header: dict[str, str] | None = None) -> Path:
     """Write an edit. Raises :class:`EditError` where the name is bad or taken."""
     path = path_of(name)
-    if path.exists() and not overwrite:
-        raise EditError(f"There is an edit “{path.stem}” already; choose another name, or allow overwriting.")
+    _refuse_taken(path, "an edit", overwrite)
     save_edit(edit, path, header)
     return path
 
@@ -85,7 +84,11 @@ def short_hash(name: str) -> str:
 def free_lora(name: str, overwrite: bool) -> Path:
     """A place in the WebUI's own Lora folder. Raises :class:`EditError` where the name is bad or taken."""
     place = Path(shared.cmd_opts.lora_dir) / f"{checked_name(name)}{_ENDING}"
-    if place.exists() and not overwrite:
-        raise EditError(f"There is a LoRA “{place.stem}” already; choose another name, or allow overwriting.")
+    _refuse_taken(place, "a LoRA", overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def _refuse_taken(path: Path, what: str, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise EditError(f"There is {what} “{path.stem}” already; choose another name, or allow overwriting.")

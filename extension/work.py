@@ -52,7 +52,7 @@ def export(recipe: Recipe, name: str, overwrite: bool, tolerance: float = 0.0, p
         raise EditError(f"The tolerance is {tolerance:g}; give a number from 0, which is exact, to 0.5.")
     place = store.free_lora(name, overwrite)
     inputs, edit = solved(recipe)
-    chosen = inputs.chosen(edit)
+    chosen = edit.chosen(inputs.projections)
     weights = {projection.key: host().weight(inputs.model, projection.key) for projection in chosen}
     tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_interrupted)
     save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))

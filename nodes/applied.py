@@ -131,7 +131,7 @@ def adapters_for(edit: Edit, inputs: TextInputs) -> tuple[dict[str, ContextMapAd
         EditError: as :func:`put_on` does.
     """
     check_width(inputs.family, edit.context_map.width)
-    chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks, edit.recipe.pooled)
+    chosen = edit.chosen(inputs.projections)
     widths = {projection.key: inputs.stored[projection.key][0].shape[1] for projection in chosen}
     made: dict[int, ContextMapAdapter] = {}
     found = {}

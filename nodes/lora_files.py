@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..editing import projections as table
 from ..editing.edit import Edit
 from ..editing.lora import lora_metadata, lora_tensors, save_lora
 from .applied import TextInputs
@@ -63,7 +62,7 @@ class SaveEditAsLora(io.ComfyNode):
         """Write the file."""
         edit = required_edit(edit)
         inputs = TextInputs.of(model)
-        chosen = table.select(inputs.projections, edit.recipe.projections, edit.recipe.blocks, edit.recipe.pooled)
+        chosen = edit.chosen(inputs.projections)
         weights = inputs.weights(chosen)
         tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
         path, name = new_file(filename_prefix)

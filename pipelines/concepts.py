@@ -10,11 +10,12 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from ..editing.concepts.concepts import TEMPLATES, Concept
-from ..editing.concepts.sentences import Tokenize, Tokens, sentences_of
+from ..editing.concepts.sentences import sentences_of
 from ..editing.concepts.statistics import caption_statistics
 from ..editing.concepts.tower import Tower, below_text_model, default_layers, weight_name
 from ..editing.concepts.update import write_shifts
 from ..editing.concepts.values import ValueSettings, find_values
+from .encoder import PipelineEncoder
 
 DEFAULT_REGULARIZATION = 30.0
 
@@ -29,21 +30,6 @@ def tower_of(pipe: StableDiffusionPipeline) -> Tower:
         below_text_model(named), config.num_attention_heads, config.hidden_act, config.num_hidden_layers,
         eps=config.layer_norm_eps,
     )  # fmt: skip
-
-
-def tokenizer_of(pipe: StableDiffusionPipeline) -> Tokenize:
-    """The pipeline's tokenizer; what is longer than a window is cut, as diffusers does."""
-    tokenizer = pipe.tokenizer
-    length, end = tokenizer.model_max_length, tokenizer.eos_token_id
-
-    def tokenize(prompts: Sequence[str]) -> list[Tokens]:
-        found = []
-        for ids in tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True)["input_ids"]:
-            words = ids.index(end, 1) if end in ids[1:] else length - 1
-            found.append(Tokens(tuple(ids), tuple(tokenizer.convert_ids_to_tokens(ids)), range(1, words)))
-        return found
-
-    return tokenize
 
 
 def edit_concepts(
@@ -76,7 +62,7 @@ def edit_concepts(
     Raises:
         EditError: a concept cannot be found in its sentences, or the edit cannot be solved.
     """
-    tower, tokenize = tower_of(pipe), tokenizer_of(pipe)
+    tower, tokenize = tower_of(pipe), PipelineEncoder(pipe).tokenize
     layers = tuple(layers) or default_layers(tower.depth)
     sentences = sentences_of(concepts, tokenize, templates)
     moments = caption_statistics(tower, tokenize, captions, layers, folder, lambda seen: advance()).moments()

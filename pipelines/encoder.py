@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from diffusers import StableDiffusionPipeline
 
+from ..editing.concepts.sentences import Tokens
 from ..editing.encoding import Chunk, EncodedPrompt
 
 _AT_ONCE = 256
@@ -19,21 +20,27 @@ class PipelineEncoder:
         self.tokenizer, self.text = pipe.tokenizer, pipe.text_encoder
         self.length = self.tokenizer.model_max_length
 
+    def tokenize(self, prompts: Sequence[str]) -> list[Tokens]:
+        """One window each; what is longer is cut, as diffusers does."""
+        end = self.tokenizer.eos_token_id
+        found = []
+        for ids in self.tokenizer(list(prompts), padding="max_length", max_length=self.length, truncation=True)["input_ids"]:
+            words = ids.index(end) if end in ids else self.length - 1
+            found.append(Tokens(tuple(ids), tuple(self.tokenizer.convert_ids_to_tokens(ids)), range(1, words)))
+        return found
+
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
-        """Encode prompts in batches; what is longer than a chunk is cut, as diffusers does."""
-        prompts = list(prompts)
-        ids = self.tokenizer(prompts, padding="max_length", max_length=self.length, truncation=True)["input_ids"]
+        """Encode prompts in batches."""
+        tokens = self.tokenize(prompts)
+        ids = [entry.ids for entry in tokens]
         hidden = torch.cat(
             [self.text(torch.tensor(part, device=self.text.device)).last_hidden_state for part in parts(ids, _AT_ONCE)]
         )
-        end = self.tokenizer.eos_token_id
-        encoded = []
-        for row, embeddings in zip(ids, hidden, strict=True):
-            words = row.index(end) if end in row else self.length - 1
-            tokens = tuple(self.tokenizer.convert_ids_to_tokens(row))
-            encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, words), self.length),), embeddings))
-        return encoded
+        return [
+            EncodedPrompt(entry.pieces, (Chunk(0, entry.words, self.length),), embeddings)
+            for entry, embeddings in zip(tokens, hidden, strict=True)
+        ]
 
 
 def parts(items: Sequence, size: int) -> Iterator[Sequence]:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -10,8 +9,9 @@ import uuid
 from pathlib import Path
 
 import requests
+import servers
+from servers import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 HOW_TO = "set COMFYUI_PATH to one or several ComfyUI folders, or install one at ~/comfy/ComfyUI"
 
 
@@ -46,9 +46,7 @@ class RunError(Exception):
 class ComfyServer:
     def __init__(self, folder, base, arguments=()):
         self.folder, self.base = Path(folder), Path(base)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("custom_nodes", "models", "output", "input", "user"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
@@ -83,12 +81,7 @@ class ComfyServer:
         raise RuntimeError(f"ComfyUI did not start:\n{self.log.read_text()[-3000:]}")
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        servers.stop(self.process)
 
     def queue(self, graph):
         """Put a graph into the queue; its id. Raises RunError with the messages if it is refused."""

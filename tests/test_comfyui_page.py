@@ -8,8 +8,9 @@ import pytest
 import requests
 from chromium import launched
 from comfy_graphs import Pipeline, pixels
-from comfy_server import REPOSITORY, Graph
+from comfy_server import Graph
 from PIL import Image
+from servers import REPOSITORY
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page

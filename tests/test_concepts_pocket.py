@@ -6,7 +6,7 @@ import torch
 pytest.importorskip("diffusers")
 
 from edit_assumption.editing.concepts.concepts import parse_concepts
-from edit_assumption.pipelines.concepts import edit_concepts, edited_text, tokenizer_of
+from edit_assumption.pipelines.concepts import edit_concepts, edited_text
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket.captions import ordinary_captions
@@ -50,7 +50,7 @@ def test_pictures_show_the_destination_and_the_rest_stays(pipe, tower):
 def test_the_pipelines_encoder_says_what_the_tower_says(pipe, tower):
     with edited_text(pipe, tower):
         (encoded,) = PipelineEncoder(pipe)(["a photo of a rose"])
-    (tokens,) = tokenizer_of(pipe)(["a photo of a rose"])
+    (tokens,) = PipelineEncoder(pipe).tokenize(["a photo of a rose"])
     ids = torch.tensor([tokens.ids])
     assert torch.allclose(tower.finish(tower.embed(ids), 0)[0], encoded.embeddings, atol=1e-3)
     assert not torch.allclose(PipelineEncoder(pipe)(["a photo of a rose"])[0].embeddings, encoded.embeddings, atol=1e-1)

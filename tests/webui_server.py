@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import requests
+import servers
 from PIL import Image
+from servers import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 EXTENSION = "edit_assumption_under_any_name"
 NAME = "edit assumption"
 PLACES = {
@@ -73,9 +73,7 @@ class Refused(Exception):
 class WebuiServer:
     def __init__(self, kind, folder, base, *more):
         self.kind, self.folder, self.base = kind, folder, Path(base)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         extensions = self.base / "extensions"
         extensions.mkdir(parents=True, exist_ok=True)
@@ -107,12 +105,7 @@ class WebuiServer:
             return False
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        servers.stop(self.process)
 
     def get(self, path, **options):
         return requests.get(f"{self.url}{path}", timeout=600, **options)
