@@ -92,7 +92,7 @@ class ComfyEncoder:
         return [self._with_pooled(prompt, encoded) for prompt, encoded in zip(prompts, self(prompts), strict=True)]
 
     def _with_pooled(self, prompt: str, encoded: EncodedPrompt) -> EncodedPrompt:
-        key = ("pooled", self.key, prompt)
+        key = ("pooled", self.key, _content(self._tokenize(prompt)))  # a textual inversion may change under its name
         found = self._cache.get(key)
         if found is None:
             stop_if_interrupted()
