@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .editing.errors import EditError
+from .evaluation.arguments import add_iceb
+from .pipelines.arguments import add_concepts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when it worked, 2 after a sentence on what to do instead."""
+    """Run the command; 0 when it worked, 2 after a sentence on what to do instead, 130 when it was stopped."""
     parser = argparse.ArgumentParser(prog="edit-assumption", description="Edits what a text-to-image model takes for granted.")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="one edit on the model that comes along, with a picture; downloads nothing")
@@ -33,9 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
     suite.add_argument("--jobs", type=int, default=0, metavar="N", help="processes; one for each core if not given")
     suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
+    add_concepts(commands)
+    add_iceb(commands)
     options = parser.parse_args(arguments)
     try:
-        print(_run(options))
+        if said := _run(options):
+            print(said)
+    except KeyboardInterrupt:
+        print("Stopped.", _kept(options), file=sys.stderr)
+        return 130
     except EditError as error:
         print(error, file=sys.stderr)
         return 2
@@ -50,6 +58,14 @@ def _run(options: argparse.Namespace) -> str:
         from .pipelines.demo import run_demo
 
         return run_demo(options.source, options.destination, options.preserve, options.strength, options.seed, options.out)
+    if options.command == "concepts":
+        from .pipelines.concepts_command import run_concepts
+
+        return run_concepts(options)
+    if options.command == "iceb":
+        from .evaluation.iceb_command import run_iceb
+
+        return run_iceb(options)
     from .evaluation.run import evaluate
 
     return evaluate(
@@ -63,3 +79,11 @@ def _run(options: argparse.Namespace) -> str:
         options.ablation,
         options.jobs,
     )
+
+
+def _kept(options: argparse.Namespace) -> str:
+    return f"What was found is kept in “{options.cache}”; the same command goes on from there." if "cache" in options else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import chain
 
 _SUBJECTS = (
@@ -31,6 +32,16 @@ _FORMS = (
 
 def _one(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def generated_captions(count: int) -> tuple[str, ...]:
+    """As many captions, always the same: the ordinary ones, then subjects that look like something, somewhere, at random."""
+    chance, found = random.Random("captions"), dict.fromkeys(ordinary_captions())
+    subjects, looks = _SUBJECTS.split(), _LOOKS.split()
+    while len(found) < count:
+        noun = f"{chance.choice(looks)} {chance.choice(subjects)}"
+        found.setdefault(chance.choice(_FORMS).format(f"{_one(noun)} {chance.choice(_PLACES)}"))
+    return tuple(found)[:count]
 
 
 def ordinary_captions() -> tuple[str, ...]:

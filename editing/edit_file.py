@@ -1,4 +1,4 @@
-"""The edit file: one .safetensors that holds the map, the recipe and the text encoder's identity."""
+"""The edit file: one .safetensors that holds an edit's solution, its recipe and its text encoder's identity."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Mapping
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from .any_edit import AnyEdit
+from .concepts import concept_file
+from .concepts.edit import ConceptEdit
 from .context_map import ContextMap
 from .edit import Edit, EncoderIdentity
 from .errors import EditError
 from .projections import families_of
 from .recipe import recipe_from_json
+from .whole_file import save_whole
 
 FORMAT = "edit_assumption"
-VERSION = 1
+VERSION = 2
+"""Of concept edits; an edit of the projections is written as version 1, which the first release reads, too."""
 _TENSORS = ("left", "right", "encoder")
 _POOLED = ("pooled_left", "pooled_right")
 
 
-def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
     """Write an edit. The file appears whole or not at all.
 
     Args:
@@ -29,10 +33,14 @@ def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, s
         path: where, overwritten if it exists.
         metadata: more texts for the file's header, such as a host's workflow.
     """
+    tensors, header = concept_file.contents(edit) if isinstance(edit, ConceptEdit) else _contents(edit)
+    version = VERSION if isinstance(edit, ConceptEdit) else 1
+    header = {**(metadata or {}), "format": FORMAT, "format_version": str(version), **header}
+    save_whole({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path, header)
+
+
+def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     header = {
-        **(metadata or {}),
-        "format": FORMAT,
-        "format_version": str(VERSION),
         "recipe": edit.recipe.to_json(),
         "recipe_text": edit.recipe.to_text(),
         "family": " or ".join(family.name for family in families_of(edit.context_map.width)),
@@ -44,22 +52,10 @@ def save_edit(edit: Edit, path: str | os.PathLike[str], metadata: Mapping[str, s
     tensors = dict(zip(_TENSORS, (edit.context_map.left, edit.context_map.right, edit.encoder.embeddings), strict=True))
     if edit.pooled_map:
         tensors |= zip(_POOLED, (edit.pooled_map.left, edit.pooled_map.right), strict=True)
-    save_whole({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path, header)
+    return tensors, header
 
 
-def save_whole(tensors: dict[str, torch.Tensor], path: str | os.PathLike[str], header: dict[str, str]) -> None:
-    """Write a .safetensors file beside its place and move it there, so that a stop leaves no half file."""
-    path = os.fspath(path)
-    partial = f"{path}.partial"
-    try:
-        save_file(tensors, partial, header)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-
-
-def load_edit(path: str | os.PathLike[str]) -> Edit:
+def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
     """Read and validate an edit file.
 
     Raises:
@@ -74,6 +70,8 @@ def load_edit(path: str | os.PathLike[str]) -> Edit:
             version = header.get("format_version", "")
             if not version.isdigit() or int(version) > VERSION:
                 raise EditError(f"“{name}” was written by a newer version of Edit Assumption; update it to load this edit.")
+            if header.get("kind") == concept_file.KIND:
+                return concept_file.read_contents(file, header)
             left, right, encoder = (file.get_tensor(tensor).float() for tensor in _TENSORS)
             recipe = recipe_from_json(header["recipe"])
             pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None

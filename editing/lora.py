@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
+from .any_edit import AnyEdit
 from .edit import Edit
-from .edit_file import save_whole
 from .errors import EditError
+from .low_rank import lowest_rank
 from .projections import Family, Projection, lora_name
+from .whole_file import save_whole
 
 
 def lora_tensors(
@@ -54,30 +56,26 @@ def lora_tensors(
         if not up.isfinite().all():
             raise EditError(f"The model's weight {projection.key} is not finite; load an undamaged checkpoint.")
         if tolerance > 0:
-            up, down = _lowest_rank(up, down, tolerance)
-        name = lora_name(projection, family)
-        # Cloned: the exact form has the same down matrix in every layer, and the file format wants each its own memory.
-        tensors[f"{name}.lora_up.weight"] = up.to(dtype).contiguous()
-        tensors[f"{name}.lora_down.weight"] = down.to(dtype, copy=True).contiguous()
-        tensors[f"{name}.alpha"] = torch.tensor(float(down.shape[0]), dtype=torch.float32)  # bfloat16 has no 301
+            up, down = lowest_rank(up, down, tolerance)
+        tensors |= lora_layer(lora_name(projection, family), up, down, dtype)
         progress()
+    return tensors
+
+
+def lora_layer(name: str, up: torch.Tensor, down: torch.Tensor, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """A layer's tensors in a LoRA file. Raises :class:`EditError` where a value does not fit ``dtype``."""
+    # Cloned: the exact form has the same down matrix in every layer, and the file format wants each its own memory.
+    tensors = {
+        f"{name}.lora_up.weight": up.to(dtype).contiguous(),
+        f"{name}.lora_down.weight": down.to(dtype, copy=True).contiguous(),
+        f"{name}.alpha": torch.tensor(float(down.shape[0]), dtype=torch.float32),  # bfloat16 has no 301
+    }
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise EditError(f"The edit does not fit into {str(dtype).removeprefix('torch.')}; save it in float32.")
     return tensors
 
 
-def _lowest_rank(up: torch.Tensor, down: torch.Tensor, tolerance: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors of lowest rank within ``tolerance`` of ``up @ down``, by the singular values of the small core."""
-    basis_up, core_up = torch.linalg.qr(up.double())
-    basis_down, core_down = torch.linalg.qr(down.double().T)
-    left, sizes, right = torch.linalg.svd(core_up @ core_down.T)
-    rest = sizes.square().flip(0).cumsum(0).flip(0)
-    rank = max(1, int((rest > tolerance**2 * rest[0]).sum()))
-    root = sizes[:rank].sqrt()
-    return (basis_up @ left[:, :rank]) * root, (root[:, None] * right[:rank]) @ basis_down.T
-
-
-def lora_metadata(edit: Edit, family: Family, tensors: Mapping[str, torch.Tensor], title: str) -> dict[str, str]:
+def lora_metadata(edit: AnyEdit, family: Family, tensors: Mapping[str, torch.Tensor], title: str) -> dict[str, str]:
     """The header that kohya's scripts write, as far as it applies to an edit that was not trained."""
     ranks = {int(tensor) for name, tensor in tensors.items() if name.endswith(".alpha")}
     dim = str(ranks.pop()) if len(ranks) == 1 else "Dynamic"
@@ -93,9 +91,13 @@ def lora_metadata(edit: Edit, family: Family, tensors: Mapping[str, torch.Tensor
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": title,
         "modelspec.date": time.strftime("%Y-%m-%dT%H:%M:%S"),
-        "modelspec.description": "Closed-form edit of the text projections (TIME) by Edit Assumption",
+        "modelspec.description": f"Closed-form edit of {_what(edit)} by Edit Assumption",
         "edit_assumption.recipe": edit.recipe.to_text(),
     }
+
+
+def _what(edit: AnyEdit) -> str:
+    return "the text projections (TIME)" if isinstance(edit, Edit) else "the text encoder (EMCID)"
 
 
 def save_lora(path: str | os.PathLike[str], tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from .edit import EncoderIdentity
-from .edit_file import save_whole
 from .encoding import Encode
+from .whole_file import save_whole
 
 FORMAT = "edit_assumption_moment"
 _SAME = 1e-3

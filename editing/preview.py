@@ -38,7 +38,8 @@ class Preview:
     Args:
         aligned: the pairs that are switched on.
         sources, related, unrelated: prompt to reach (:func:`~.reach.reach`), of the edit's own sources and of prompts to try.
-        spectrum: singular values of M - I, falling.
+        spectrum: singular values, falling.
+        spectrum_of: what they are of.
     """
 
     aligned: tuple[Aligned, ...]
@@ -46,6 +47,7 @@ class Preview:
     related: dict[str, float]
     unrelated: dict[str, float]
     spectrum: torch.Tensor
+    spectrum_of: str = "M - I"
 
     @property
     def limit(self) -> float:
@@ -63,7 +65,7 @@ class Preview:
         groups = (("source", self.sources), ("related", self.related), ("unrelated", self.unrelated))
         for name, entries in groups:
             lines += [f"{name}: {prompt}: words move by {percent(amount)}" for prompt, amount in entries.items()]
-        lines.append(f"rank {len(self.spectrum)}, largest singular value of M - I {float(self.spectrum[0]):.2g}")
+        lines.append(f"rank {len(self.spectrum)}, largest singular value of {self.spectrum_of} {float(self.spectrum[0]):.2g}")
         if self.leaking:
             lines.append(
                 f"Warning: {', '.join(f'“{prompt}”' for prompt in self.leaking)} will change; "
@@ -79,11 +81,13 @@ def plain(token: str) -> str:
     )
 
 
-def _words(source: EncodedPrompt, destination: EncodedPrompt) -> tuple[tuple[str, str], ...]:
-    partner = align(source, destination)
-    ends = [chunk.words.stop for chunk in source.chunks if chunk.words.stop < chunk.stop]
-    shown = sorted({*source.words, *ends})
-    return tuple((plain(source.tokens[place]), plain(destination.tokens[partner[place]])) for place in shown)
+def aligned(source: str, destination: str, theirs: EncodedPrompt, meant: EncodedPrompt) -> Aligned:
+    """Two prompts with their tokens, word by word."""
+    partner = align(theirs, meant)
+    ends = [chunk.words.stop for chunk in theirs.chunks if chunk.words.stop < chunk.stop]
+    shown = sorted({*theirs.words, *ends})
+    words = tuple((plain(theirs.tokens[place]), plain(meant.tokens[partner[place]])) for place in shown)
+    return Aligned(source, destination, words)
 
 
 def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: Sequence[str] = ()) -> Preview:
@@ -107,9 +111,7 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
         return {prompt: reach(edit.context_map, known[prompt]) for prompt in dict.fromkeys(prompts)}
 
     return Preview(
-        aligned=tuple(
-            Aligned(pair.source, pair.destination, _words(known[pair.source], known[pair.destination])) for pair in pairs
-        ),
+        aligned=tuple(aligned(pair.source, pair.destination, known[pair.source], known[pair.destination]) for pair in pairs),
         sources=reaches([pair.source for pair in pairs]),
         related=reaches(related),
         unrelated=reaches(unrelated),

@@ -51,11 +51,15 @@ class Scores:
 
     def interval(self, measure: str, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval of the mean, from resampled edits."""
-        chance = random.Random(0)
-        values = self.shares[measure]
-        means = sorted(fmean(chance.choices(values, k=len(values))) for _ in range(_RESAMPLED))
-        tail = round((1 - level) / 2 * _RESAMPLED)
-        return means[tail], means[-1 - tail]
+        return interval(self.shares[measure], level)
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the values' mean, by resampling them."""
+    chance = random.Random(0)
+    means = sorted(fmean(chance.choices(values, k=len(values))) for _ in range(_RESAMPLED))
+    tail = round((1 - level) / 2 * _RESAMPLED)
+    return means[tail], means[-1 - tail]
 
 
 class Gallery:

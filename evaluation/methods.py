@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from typing import Protocol
 
 import torch
 
@@ -36,7 +37,19 @@ class Method:
     oracle: bool = False
 
 
-def _pairs(edits: Sequence[SuiteEdit]) -> tuple[PromptPair, ...]:
+class Asked(Protocol):
+    """Anything with a source and a destination."""
+
+    @property
+    def source(self) -> str:
+        """What is to change."""
+
+    @property
+    def destination(self) -> str:
+        """What it becomes."""
+
+
+def _pairs(edits: Sequence[Asked]) -> tuple[PromptPair, ...]:
     return tuple(PromptPair(edit.source, edit.destination) for edit in edits)
 
 
@@ -44,7 +57,7 @@ def unchanged(encode: Encode, edits: Sequence[SuiteEdit]) -> None:
     """No edit."""
 
 
-def time_as_published(encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
+def time_as_published(encode: Encode, edits: Sequence[Asked]) -> ContextMap:
     """TIME (Orgad et al. 2023): lambda 0.1 on the identity, every position, the paper's three sentences."""
     return make_edit(Recipe(_pairs(edits), regularizer="identity"), encode, scaled=False).context_map
 
@@ -53,7 +66,7 @@ def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
     return encoded.embeddings[encoded.words[-1:]]
 
 
-def uce(encode: Encode, edits: Sequence[SuiteEdit], preserve: Sequence[str] = ()) -> ContextMap:
+def uce(encode: Encode, edits: Sequence[Asked], preserve: Sequence[str] = ()) -> ContextMap:
     """UCE (Gandikota et al. 2024): the last token of source and destination, and preserved prompts likewise; lambda 0.1."""
     pairs = _pairs(edits)
     kept = [prompt for prompt in preserve if prompt not in {pair.source for pair in pairs}]
@@ -67,9 +80,9 @@ def uce(encode: Encode, edits: Sequence[SuiteEdit], preserve: Sequence[str] = ()
 _moment = lru_cache(maxsize=8)(caption_moment)
 
 
-def ours(encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
+def ours(encode: Encode, edits: Sequence[Asked], captions: tuple[str, ...] | None = None) -> ContextMap:
     """The project's default: TIME's columns, the second moment of ordinary captions in the identity's place."""
-    moment = _moment(encode, ordinary_captions())
+    moment = _moment(encode, captions or ordinary_captions())
     return make_edit(Recipe(_pairs(edits)), encode, moment=moment).context_map
 
 

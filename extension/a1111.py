@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from modules import sd_hijack, sd_hijack_open_clip, shared
+from modules import sd_hijack, sd_hijack_clip, sd_hijack_open_clip, sd_models, shared
 
 from ..editing.context_map import ContextMap
 from ..editing.errors import EditError
@@ -18,8 +18,8 @@ class A1111:
     """See :class:`~.hosts.Host`."""
 
     def loaded_model(self) -> Any:
-        """A1111 loads on the first look at it, or sooner."""
-        return shared.sd_model
+        """A hires pass or a refiner leaves its own checkpoint loaded until the next generation, or until this."""
+        return sd_models.reload_model_weights(shared.sd_model)
 
     def text_engine(self, model: Any) -> Any:
         """The wrapped CLIP; of SDXL's two, which cut prompts alike, the first."""
@@ -28,6 +28,19 @@ class A1111:
         if not hasattr(engine, "process_texts"):
             raise EditError("This model's text encoder is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
         return engine
+
+    def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
+        """By the wrapper that A1111 puts around each."""
+        conditioner = getattr(model, "conditioner", None)
+        found: dict[str, Sequence[torch.nn.Module]] = {}
+        for engine in [getattr(model, "cond_stage_model", None)] if conditioner is None else conditioner.embedders:
+            if isinstance(engine, sd_hijack_clip.FrozenCLIPEmbedderWithCustomWords):
+                found["clip_l"] = engine.wrapped.transformer.text_model.encoder.layers
+            elif isinstance(engine, sd_hijack_open_clip.FrozenOpenCLIPEmbedder2WithCustomWords):
+                found["clip_g"] = engine.wrapped.model.transformer.resblocks
+            elif isinstance(engine, sd_hijack_open_clip.FrozenOpenCLIPEmbedderWithCustomWords):
+                found["clip_h"] = engine.wrapped.model.transformer.resblocks
+        return found
 
     def pieces(self, engine: Any, ids: list[int]) -> list[str]:
         """SD 2.x brings OpenCLIP's tokenizer, which has no tokenizer of transformers'."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from backend.patcher.lora import extra_weight_calculators
 from backend.text_processing import classic_engine
 from modules import sd_models, shared
 
+from ..editing.concepts.encoder import NAMES
 from ..editing.context_map import ContextMap, weight_change
 from ..editing.errors import EditError
 from .input_maps import mapped_inputs
@@ -47,6 +48,11 @@ class Forge:
         if not found or not hasattr(found[0], "process_texts") or hasattr(model, "text_processing_engine_t5"):
             raise EditError("This model's text encoder is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
         return found[0]
+
+    def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
+        """Forge's names are ours."""
+        encoders = model.forge_objects.clip.cond_stage_model.named_children()
+        return {name: encoder.transformer.text_model.encoder.layers if name in NAMES else () for name, encoder in encoders}
 
     def pieces(self, engine: Any, ids: list[int]) -> list[str]:
         """By transformers' tokenizer."""

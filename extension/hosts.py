@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +22,10 @@ class Host(Protocol):
     def text_engine(self, model: Any) -> Any:
         """What cuts prompts into chunks (``process_texts``). Raises EditError for a model whose encoder is not known."""
 
+    def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
+        """Each text encoder's transformer layers, which have an ``mlp``, by the names of ``editing.concepts.encoder``; those of
+        an encoder that is not CLIP's are empty, or it is left out where it is the only one."""
+
     def pieces(self, engine: Any, ids: list[int]) -> list[str]:
         """The text of each token."""
 
@@ -35,6 +40,11 @@ class Host(Protocol):
 
     def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> AbstractContextManager[None]:
         """While it is open, every named weight W acts as W M, for each of its maps in turn."""
+
+
+def name_of(model: Any) -> tuple[int, Any]:
+    """Tells models apart: a checkpoint of the same kind is loaded into the same object, so its file counts, too."""
+    return id(model), getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
 
 
 @cache

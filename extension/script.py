@@ -12,6 +12,7 @@ from ..editing.errors import EditError
 from .asked import RECIPE_KEY, Asked, pasted_recipe
 from .panel import DEFAULTS, recipe_inputs, recipe_of
 from .session import edit_while_sampling
+from .text_changes import edit_while_encoding
 
 ASKED = "edit_assumption"
 """Attribute of the processing object: its :class:`~.asked.Asked`."""
@@ -50,6 +51,7 @@ class EditAssumption(scripts.Script):
         named = changed.pop("named", None)
         asked = Asked(always={named: 1.0} if named else {})
         setattr(p, ASKED, asked)
+        edit_while_encoding(p, asked)
         try:
             if changed.pop("enabled", enabled):
                 # The API may give fewer values than there are.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from modules import shared
 
 from ..editing.errors import EditError
 from .asked import Asked
-from .hosts import host
+from .hosts import host, name_of
+from .settings import say
 from .solving import Inputs, Stopped, solve
+from .text_changes import changed_text, fitting
 
 _MARK = "edit_assumption_asked"
 _current: Session | None = None
@@ -49,20 +51,20 @@ class Session:
         """
         model = shared.sd_model
         self.stack.close()
-        self.model = _name_of(model)
+        self.model = name_of(model)
         recipes = self.asked.recipes()
         if not recipes:
             return
         inputs = Inputs.of(model)
-        edits = [solve(inputs, recipe) for recipe in recipes]
+        with changed_text(model, fitting(model, self.asked)):  # as the prompts of the picture are encoded
+            edits = [solve(inputs, recipe) for recipe in recipes]
         self.stack.enter_context(host().edited(model, inputs.maps(edits)))
-        if shared.opts.data.get("edit_assumption_report", True):
-            for edit in edits:
-                self.p.comment(_brief(inputs.report(edit)))
+        for edit in edits:
+            say(self.p, partial(inputs.report, edit))
 
     def follow(self) -> None:
         """After a refiner took the model's place: the edits for that one, or none and a remark."""
-        if self.model == _name_of(shared.sd_model):
+        if self.model == name_of(shared.sd_model):
             return
         try:
             self.put_on()
@@ -100,12 +102,3 @@ def edit_while_sampling(p: Any, asked: Asked) -> None:
 
     for name in ("sample", "sample_img2img"):
         setattr(sampler, name, around(getattr(sampler, name)))
-
-
-def _name_of(model: Any) -> tuple[int, Any]:
-    """A checkpoint of the same kind is loaded into the same object, so its file counts, too."""
-    return id(model), getattr(getattr(model, "sd_checkpoint_info", None), "filename", None)
-
-
-def _brief(report: str) -> str:
-    return "Edit Assumption: " + "; ".join(report.splitlines())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modules import paths, shared
 
-from ..editing.edit import Edit
+from ..editing.any_edit import AnyEdit
 from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
 
@@ -51,7 +51,7 @@ def names() -> list[str]:
     return sorted((path.stem for path in folder().glob(f"*{_ENDING}") if _NAME.fullmatch(path.stem)), key=str.casefold)
 
 
-def load(name: str) -> Edit:
+def load(name: str) -> AnyEdit:
     """A saved edit. Raises :class:`EditError` where there is none of this name, or it is damaged."""
     path = path_of(name)
     if not path.is_file():
@@ -60,7 +60,7 @@ def load(name: str) -> Edit:
     return load_edit(path)
 
 
-def save(edit: Edit, name: str, overwrite: bool = False, header: dict[str, str] | None = None) -> Path:
+def save(edit: AnyEdit, name: str, overwrite: bool = False, header: dict[str, str] | None = None) -> Path:
     """Write an edit. Raises :class:`EditError` where the name is bad or taken."""
     path = path_of(name)
     _refuse_taken(path, "an edit", overwrite)

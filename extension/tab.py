@@ -13,6 +13,7 @@ from modules import sd_samplers, shared
 from modules.call_queue import queue_lock
 from PIL import Image
 
+from ..editing.concepts.edit import ConceptEdit
 from ..editing.errors import EditError
 from ..editing.recipe import Recipe, prompt_lines
 from . import store, work
@@ -167,6 +168,10 @@ def _load(name: str | None) -> tuple[Any, ...]:
     if not name:
         raise EditError("Choose a saved edit first.")
     edit = store.load(name)
+    if isinstance(edit, ConceptEdit):
+        raise EditError(
+            f"“{name}” is an edit of the text encoder and does not fit the recipe; write <edit:{name}:1> in a prompt to use it."
+        )
     values = {**DEFAULTS, "recipe": edit.recipe.to_text()}
     return f"Loaded “{name}”.", *[gr.update(value=value) for value in values.values()], gr.update(value=name)
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..editing.any_edit import AnyEdit
 from ..editing.edit import Edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from ..editing.report import percent
-from .host import EditType, schema, strength_input
+from .host import EditType, projections_edit, schema, strength_input
 
 
 class EditConditioning(io.ComfyNode):
@@ -34,11 +35,11 @@ class EditConditioning(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, conditioning: list, edit: Edit | None, strength: float) -> io.NodeOutput:
+    def execute(cls, conditioning: list, edit: AnyEdit | None, strength: float) -> io.NodeOutput:
         """Map every token."""
         if check_strength(strength) == 0 or edit is None:
             return io.NodeOutput(conditioning, ui=ui.PreviewText("Strength 0: the conditioning is unchanged."))
-        edit = edit.scale(strength)
+        edit = projections_edit(edit).scale(strength)
         context_map = edit.context_map
         changed: list[Any] = []
         for embeddings, details in conditioning:

@@ -10,6 +10,9 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..editing.any_edit import AnyEdit
+from ..editing.concepts.edit import ConceptEdit
+from ..editing.concepts.report import describe_concepts
 from ..editing.edit import Edit
 from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
@@ -21,6 +24,7 @@ from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema, strength_input
 from .solving import Bench
+from .text_encoders import text_encoders, with_edit
 
 _GONE = "The edit “{}” is no longer there; choose another one."
 
@@ -39,7 +43,7 @@ class SaveEdit(io.ComfyNode):
             search_aliases=["save assumption", "export edit"],
             is_output_node=True,
             inputs=[
-                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
                 io.String.Input(
                     "filename_prefix",
                     default=f"{EDITS}/edit",
@@ -55,7 +59,7 @@ class SaveEdit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, edit: Edit | None, filename_prefix: str, cover: torch.Tensor | None = None) -> io.NodeOutput:
+    def execute(cls, edit: AnyEdit | None, filename_prefix: str, cover: torch.Tensor | None = None) -> io.NodeOutput:
         """Write the file."""
         path, name = new_file(filename_prefix)
         texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
@@ -112,7 +116,10 @@ class LoadEdit(io.ComfyNode):
         if path is None:
             raise EditError(_GONE.format(edit_name))
         edit = load_edit(path)
-        remark = edit.check_encoder(ComfyEncoder(clip))
+        if isinstance(edit, ConceptEdit):
+            remark = edit.check_encoders(text_encoders(clip))
+        else:
+            remark = edit.check_encoder(ComfyEncoder(clip))
         return io.NodeOutput(edit, ui=ui.PreviewText("\n".join([edit.recipe.to_text(), *([remark] if remark else [])])))
 
 
@@ -126,33 +133,52 @@ class ApplyEdit(io.ComfyNode):
             node_id="EditAssumptionApplyEdit",
             display_name="Apply Edit",
             description="Puts an edit onto a model. With the CLIP connected it is solved together with the edits that the "
-            "model carries, from their recipes, so that their order does not matter; without, it is applied in turn.",
+            "model carries, from their recipes, so that their order does not matter; without, it is applied in turn. An edit "
+            "of concepts goes onto the CLIP.",
             search_aliases=["apply assumption"],
             inputs=[
                 io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
-                EditType.Input("edit", tooltip="From Load Edit or Edit Assumption."),
+                EditType.Input("edit", tooltip="From Load Edit or an editing node."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as saved."),
                 io.Clip.Input(
                     "clip",
                     optional=True,
-                    tooltip="The CLIP that the edit was made with, to solve it together with the edits on the model.",
+                    tooltip="The CLIP that the edit was made with, to solve it together with the edits on the model; an "
+                    "edit of concepts needs it.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="MODEL", tooltip="The model that believes it.")],
+            outputs=[
+                io.Model.Output(display_name="MODEL", tooltip="The model that believes it."),
+                io.Clip.Output(display_name="CLIP", tooltip="The CLIP, with the edit where it is one of concepts."),
+            ],
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: Edit | None, strength: float, clip: Any = None) -> io.NodeOutput:
+    def execute(cls, model: Any, edit: AnyEdit | None, strength: float, clip: Any = None) -> io.NodeOutput:
         """Patch."""
         if check_strength(strength) == 0 or edit is None:
-            return io.NodeOutput(model, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+            return io.NodeOutput(model, clip, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+        if isinstance(edit, ConceptEdit):
+            return _onto_clip(model, clip, edit, strength)
         if clip is not None:
             return _solved_again(model, clip, edit, strength)
         scaled = edit.scale(strength)
         inputs = TextInputs.of(model)
         patched, chosen = put_on(model, scaled, inputs)
-        remarks = [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
-        return io.NodeOutput(patched, ui=ui.PreviewText(describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)))
+        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), _strength_remark(strength))
+        return io.NodeOutput(patched, clip, ui=ui.PreviewText(report))
+
+
+def _strength_remark(strength: float) -> list[str]:
+    return [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
+
+
+def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.NodeOutput:
+    if clip is None:
+        raise EditError("This edit changes the text encoder; connect the CLIP, and encode your prompts with the CLIP output.")
+    remark = edit.check_encoders(text_encoders(clip))
+    report = describe_concepts(edit, [*_strength_remark(strength), *([remark] if remark else [])])
+    return io.NodeOutput(model, with_edit(clip, edit.scale(strength)), ui=ui.PreviewText(report))
 
 
 def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
@@ -162,7 +188,7 @@ def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.Node
     solved = bench.solve(edit.recipe.scale(strength))
     apart = len(edits_on(solved.model)) - 1
     remarks = [f"applied after {apart} edits that it could not be solved with"] if apart else []
-    return io.NodeOutput(solved.model, ui=ui.PreviewText(bench.report(solved, remarks)))
+    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved, remarks)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]

@@ -7,10 +7,10 @@ from typing import Any
 import comfy.hooks
 from comfy_api.latest import io
 
-from ..editing.edit import Edit
+from ..editing.any_edit import AnyEdit
 from ..editing.recipe import check_strength
 from .applied import TextInputs, adapters_for
-from .host import EditType, schema, strength_input
+from .host import EditType, projections_edit, schema, strength_input
 
 
 class EditHook(io.ComfyNode):
@@ -27,7 +27,7 @@ class EditHook(io.ComfyNode):
             search_aliases=["schedule edit", "regional edit", "hook", "create hook edit"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that will be sampled; the edit is checked against it."),
-                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as made."),
                 io.Hooks.Input("prev_hooks", optional=True, tooltip="Hooks to add this one to."),
             ],
@@ -35,11 +35,11 @@ class EditHook(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: Edit | None, strength: float, prev_hooks: Any = None) -> io.NodeOutput:
+    def execute(cls, model: Any, edit: AnyEdit | None, strength: float, prev_hooks: Any = None) -> io.NodeOutput:
         """Make the hook."""
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
-            adapters, _ = adapters_for(edit, TextInputs.of(model))
+            adapters, _ = adapters_for(projections_edit(edit), TextInputs.of(model))
             hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
             hook.need_weight_init = False
             hook.weights, hook.weights_clip = adapters, {}

@@ -42,6 +42,6 @@ def new_file(prefix: str) -> tuple[str, str]:
     return os.path.join(folder, name), os.path.relpath(os.path.join(folder, name), folder_paths.get_output_directory())
 
 
-def moments_folder() -> Path:
-    """Where second moments are kept, in ComfyUI's user folder."""
-    return Path(folder_paths.get_user_directory(), "edit_assumption", "moments")
+def kept_folder(what: str) -> Path:
+    """Where second moments, statistics and values are kept, in ComfyUI's user folder."""
+    return Path(folder_paths.get_user_directory(), "edit_assumption", what)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import count
 from typing import Any
 
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
 
+from ..editing.any_edit import AnyEdit
 from ..editing.edit import Edit
 from ..editing.errors import EditError
 from ..editing.recipe import STRENGTH_LIMIT
@@ -44,16 +46,29 @@ def stop_if_interrupted() -> None:
 
 def progress(steps: int) -> Callable[[], None]:
     """A progress bar on the running node: a function that advances it by one step and stops when the user cancelled."""
+    advance_to, done = progress_to(steps), count(1)
+    return lambda: advance_to(next(done))
+
+
+def progress_to(steps: int, before: int = 0) -> Callable[[int], None]:
+    """A progress bar on the running node: a function that is told how far it got, and stops when the user cancelled."""
     bar = comfy.utils.ProgressBar(steps)
 
-    def advance() -> None:
+    def advance(done: int) -> None:
         stop_if_interrupted()
-        bar.update(1)
+        bar.update_absolute(before + done, steps)
 
     return advance
 
 
-def required_edit(edit: Edit | None) -> Edit:
+def projections_edit(edit: AnyEdit) -> Edit:
+    """``edit``, or an :class:`EditError` when it is one of concepts, which no projection can carry."""
+    if not isinstance(edit, Edit):
+        raise EditError("This edit changes the text encoder; put it on the CLIP with Apply Edit.")
+    return edit
+
+
+def required_edit(edit: AnyEdit | None) -> AnyEdit:
     """``edit``, or an :class:`EditError` when it comes from a node that is switched off."""
     if edit is None:
         raise EditError("The edit is switched off by a strength of 0, so there is nothing to save; raise its strength.")

@@ -8,8 +8,13 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
+from ..editing.any_edit import AnyEdit
+from ..editing.concepts.edit import ConceptEdit
+from ..editing.concepts.lora import concept_family, concept_lora_tensors
 from ..editing.edit import Edit
+from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, lora_tensors, save_lora
+from ..editing.projections import Family
 from .applied import TextInputs
 from .folders import new_file
 from .host import EditType, progress, required_edit, schema
@@ -27,12 +32,16 @@ class SaveEditAsLora(io.ComfyNode):
             node_id="EditAssumptionSaveLora",
             display_name="Save Edit as LoRA",
             description="Writes an edit as a LoRA file for this model, with kohya's names, which every tool that loads LoRA "
-            "understands.",
+            "understands. An edit of concepts becomes one of the text encoder, and needs no model.",
             search_aliases=["export lora", "edit to lora"],
             is_output_node=True,
             inputs=[
-                io.Model.Input("model", tooltip="The model that the LoRA is for. Its own weights are used, without patches."),
-                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit."),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model that the LoRA is for. Its own weights are used, without patches.",
+                ),
+                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
                 io.String.Input(
                     "filename_prefix",
                     default="loras/edit",
@@ -58,19 +67,30 @@ class SaveEditAsLora(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: Edit | None, filename_prefix: str, tolerance: float, precision: str) -> io.NodeOutput:
+    def execute(
+        cls, edit: AnyEdit | None, filename_prefix: str, tolerance: float, precision: str, model: Any = None
+    ) -> io.NodeOutput:
         """Write the file."""
-        edit = required_edit(edit)
-        inputs = TextInputs.of(model)
-        chosen = edit.chosen(inputs.projections)
-        weights = inputs.weights(chosen)
-        tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, _PRECISIONS[precision], progress(len(chosen)))
+        edit, dtype = required_edit(edit), _PRECISIONS[precision]
+        if isinstance(edit, ConceptEdit):
+            family, tensors = concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
+        else:
+            family, tensors = _of_model(model, edit, tolerance, dtype)
         path, name = new_file(filename_prefix)
-        save_lora(path, tensors, lora_metadata(edit, inputs.family, tensors, Path(path).stem))
+        save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
         ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]
         size = Path(path).stat().st_size / 2**20
         spread = f"rank {max(ranks)}" if min(ranks) == max(ranks) else f"ranks {min(ranks)} to {max(ranks)}"
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({len(ranks)} layers, {spread}, {size:.1f} MB)"))
+
+
+def _of_model(model: Any, edit: Edit, tolerance: float, dtype: torch.dtype) -> tuple[Family, dict[str, torch.Tensor]]:
+    if model is None:
+        raise EditError("This edit changes the model's projections; connect the MODEL that the LoRA is for.")
+    inputs = TextInputs.of(model)
+    chosen = edit.chosen(inputs.projections)
+    tensors = lora_tensors(edit, inputs.family, chosen, inputs.weights(chosen), tolerance, dtype, progress(len(chosen)))
+    return inputs.family, tensors
 
 
 NODES = [SaveEditAsLora]

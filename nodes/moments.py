@@ -12,7 +12,7 @@ from ..editing.encoding import EncodedPrompt
 from ..editing.moment_file import kept_moment
 from ..editing.moments import batches, caption_moment
 from .encoder import ComfyEncoder
-from .folders import moments_folder
+from .folders import kept_folder
 from .host import progress
 
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, torch.Tensor]] = weakref.WeakKeyDictionary()
@@ -38,7 +38,7 @@ def moment_of(encoder: ComfyEncoder, family: str) -> torch.Tensor:
     known, moment = _latest.get(model, (None, None))
     if known != key:
         captions = captions_for(family)
-        moment = kept_moment(moments_folder(), captions, encoder, lambda: _compute(encoder, captions))
+        moment = kept_moment(kept_folder("moments"), captions, encoder, lambda: _compute(encoder, captions))
         _latest[model] = key, moment
     return moment
 

@@ -6,12 +6,15 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..editing.edit import Edit
+from ..editing.any_edit import AnyEdit
+from ..editing.concepts.edit import ConceptEdit
+from ..editing.concepts.preview import preview_concepts
 from ..editing.preview import Preview, preview
 from ..editing.recipe import prompt_lines
 from .encoder import ComfyEncoder
 from .host import EditType, required_edit, schema
 from .pictures import image_of
+from .text_encoders import text_encoders
 
 
 class PreviewEdit(io.ComfyNode):
@@ -52,9 +55,13 @@ class PreviewEdit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, edit: Edit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
+    def execute(cls, edit: AnyEdit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
         """Look and draw."""
-        shown = preview(required_edit(edit), ComfyEncoder(clip), prompt_lines(related), prompt_lines(unrelated))
+        tried = prompt_lines(related), prompt_lines(unrelated)
+        if isinstance(required_edit(edit), ConceptEdit):
+            shown = preview_concepts(edit, text_encoders(clip), *tried)
+        else:
+            shown = preview(edit, ComfyEncoder(clip), *tried)
         image = image_of(lambda: _figure(shown))
         text = shown.text()
         return io.NodeOutput(image, text, ui={**ui.PreviewImage(image, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()})

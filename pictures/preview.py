@@ -51,7 +51,7 @@ def _spectrum(axes: Axes, shown: Preview) -> None:
     sizes = shown.spectrum.tolist()
     axes.plot(range(1, len(sizes) + 1), sizes, color=GROUPS["related"], lw=1.4, marker="o" if len(sizes) < 12 else None, ms=3)
     axes.set(xscale="log", yscale="log", ylim=(max(sizes[0] * 1e-5, 1e-8), sizes[0] * 2))
-    axes.set_title("spectrum of M - I", loc="left", fontsize=9, color=INK)
+    axes.set_title(f"spectrum of {shown.spectrum_of}", loc="left", fontsize=9, color=INK)
     axes.set_xlabel("direction", fontsize=8, color=PALE)
     axes.tick_params(labelsize=8, colors=PALE)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,10 +14,16 @@ _AT_ONCE = 256
 
 
 class PipelineEncoder:
-    """``encode`` for the editing library, over the CLIP text encoder of an SD 1.x or SD 2.x pipeline."""
+    """``encode`` for the editing library, over the CLIP text encoder of an SD 1.x or SD 2.x pipeline.
 
-    def __init__(self, pipe: StableDiffusionPipeline) -> None:
-        self.tokenizer, self.text = pipe.tokenizer, pipe.text_encoder
+    Args:
+        pipe: the pipeline.
+        second: SDXL's second encoder and its tokenizer.
+    """
+
+    def __init__(self, pipe: StableDiffusionPipeline, second: bool = False) -> None:
+        self.tokenizer = pipe.tokenizer_2 if second else pipe.tokenizer
+        self.text = pipe.text_encoder_2 if second else pipe.text_encoder
         self.length = self.tokenizer.model_max_length
 
     def tokenize(self, prompts: Sequence[str]) -> list[Tokens]:

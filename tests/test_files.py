@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from edit_assumption.editing import edit_file, lora
+from edit_assumption.editing import lora, whole_file
 from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import Edit, EncoderIdentity
 from edit_assumption.editing.edit_file import load_edit, save_edit
@@ -121,7 +121,7 @@ def test_other_safetensors_are_refused(tmp_path, metadata):
     refused(path, "is not an edit; choose a file that Save Edit wrote")
 
 
-@pytest.mark.parametrize("version", ["2", "10", "1.5", "", None])
+@pytest.mark.parametrize("version", ["3", "10", "1.5", "", None])
 def test_newer_versions_are_refused(saved, version):
     rewrite(saved, format_version=version)
     refused(saved, "newer version of Edit Assumption; update it")
@@ -209,7 +209,7 @@ def test_failure_while_writing_leaves_the_old_file_and_nothing_else(saved, monke
         Path(path).write_bytes(b"half a file")
         raise OSError("no space left")
 
-    monkeypatch.setattr(edit_file, "save_file", fail)
+    monkeypatch.setattr(whole_file, "save_file", fail)
     for write in (lambda: save_edit(example_edit(rank=2), saved), lambda: save_lora(saved, {}, {})):
         with pytest.raises(OSError, match="no space left"):
             write()

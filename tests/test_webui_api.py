@@ -3,7 +3,8 @@
 import pytest
 import requests
 from safetensors.torch import load_file
-from webui_server import NAME, Refused, WebuiServer
+from webui_scenes import plotted, shows
+from webui_server import Refused, WebuiServer
 
 RECIPE = "a pack of roses -> a pack of blue roses"
 PLAIN = {"recipe": RECIPE, "regularizer": "identity"}
@@ -107,32 +108,6 @@ def test_its_schemas_are_in_the_docs(webui):
     ours = {path for path in described["paths"] if path.startswith("/edit-assumption/")}
     assert ours == {f"/edit-assumption/{name}" for name in ("edits", "edits/{name}", "solve", "save", "export", "reach")}
     assert "recipe" in described["components"]["schemas"]["RecipeRequest"]["properties"]
-
-
-def plotted(webui, axis, values, listed, panel):
-    """The cells of a plot over one of our axes."""
-    info = webui.get("/sdapi/v1/script-info").json()
-    plot = next(entry for entry in info if entry["name"] == "x/y/z plot" and not entry["is_img2img"])
-    titles = plot["args"][0]["choices"]
-    nothing = [titles.index("Nothing"), "", []]
-    no_legend, lone_pictures, others = False, True, [False, False, False, False, False, 0, False]
-    arguments = [
-        titles.index(f"[Edit Assumption] {axis}"),
-        values,
-        listed,
-        *nothing,
-        *nothing,
-        no_legend,
-        lone_pictures,
-        *others,
-    ]
-    return webui.draw_all(
-        script_name="x/y/z plot", script_args=arguments[: len(plot["args"])], alwayson_scripts={NAME: {"args": panel}}
-    )
-
-
-def shows(cells, drawn):
-    return any(cell.shape == drawn.levels[0].shape and abs(cell - drawn.levels[0]).max() == 0 for cell in cells)
 
 
 def test_a_plot_over_the_strength(webui):

@@ -1,7 +1,5 @@
 """Edits in a real A1111 and a real Forge, against checkpoints that were edited beforehand by the published formula."""
 
-import base64
-import io
 import re
 import threading
 import time
@@ -10,30 +8,22 @@ import pytest
 import torch
 from comfy_graphs import DESTINATION, SOURCE, Pipeline, sentences, text
 from formulas import distance, insertion, published_map
-from PIL import Image
 from safetensors.torch import load_file, save_file
+from webui_scenes import (
+    ALSO,
+    SCENES,
+    checkpoint_of,
+    new_checkpoint,
+    skip_where_the_api_cannot_paste,
+    tokenizer_folder,
+    with_image,
+)
 from webui_server import Refused, write_checkpoint
 
 RECIPE = f"{SOURCE} -> {DESTINATION}"
 EDIT = [RECIPE, 1.0, 0.1, "", "identity"]
 OTHER = "a vase of tulips -> a vase of black tulips"
 ALONE = (".attn2.to_k.weight", ".attn2.to_v.weight")
-ALSO = {"A1111": {}, "Forge": {"hr_additional_modules": ["Use same choices"]}}  # Forge asks for it where there is hires fix
-LONG = "a field of roses under a wide evening sky, seen from far away by a lonely wanderer, " * 6
-SCENES = {
-    "two chunks": dict(prompt=LONG),
-    "weighted": dict(prompt="a field of (roses:1.3) and [tulips]"),
-    "batch of four": dict(batch_size=4),
-    "prompt editing": dict(prompt="a [cat:field of roses:0.5] in the rain"),
-    "AND": dict(prompt="a field of roses AND a blue sky"),
-    "hires fix": dict(enable_hr=True, hr_scale=2, denoising_strength=0.7, hr_upscaler="Latent"),
-    "image to image": dict(to="img2img"),
-    "no guidance": dict(cfg_scale=1),
-}
-
-
-def checkpoint_of(webui, name):
-    return webui.base / f"models/Stable-diffusion/{name}.safetensors"
 
 
 def encoded(webui, texts, checkpoint="thin", skip=1):
@@ -56,11 +46,6 @@ def encoded(webui, texts, checkpoint="thin", skip=1):
         return dict(zip(texts, final(hidden), strict=True))
 
 
-def tokenizer_folder(webui):
-    places = ("openai/clip-vit-large-patch14", "backend/huggingface/runwayml/stable-diffusion-v1-5/tokenizer")
-    return next(webui.folder / place for place in places if (webui.folder / place).is_dir())
-
-
 def formula(webui, source=SOURCE, destination=DESTINATION, checkpoint="thin", skip=1):
     found = encoded(webui, sentences(source, destination), checkpoint, skip)
     return published_map(*insertion(found, source, destination, position=4))
@@ -73,15 +58,6 @@ def edited_checkpoint(webui, name, context_map, checkpoint="thin"):
         if key.endswith(ALONE):
             state[key] = (weight.double() @ context_map).float().contiguous()
     return new_checkpoint(webui, name, state)
-
-
-def new_checkpoint(webui, name, state, like="thin"):
-    """A file of its own, with the configuration of another."""
-    save_file(state, checkpoint_of(webui, name))
-    config = checkpoint_of(webui, like).with_suffix(".yaml").read_text()
-    checkpoint_of(webui, name).with_suffix(".yaml").write_text(config)
-    webui.post("/sdapi/v1/refresh-checkpoints").raise_for_status()
-    return name
 
 
 @pytest.fixture(autouse=True)
@@ -97,14 +73,6 @@ def beforehand(webui):
     drawn = {name: webui.draw(**with_image(webui, scene)) for name, scene in SCENES.items()}
     webui.use("thin")
     return drawn
-
-
-def with_image(webui, scene):
-    if scene.get("to") != "img2img":
-        return {**scene, **ALSO[webui.kind]} if scene.get("enable_hr") else scene
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(buffer, "PNG")
-    return {**scene, "init_images": [base64.b64encode(buffer.getvalue()).decode()], "denoising_strength": 0.75}
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -320,11 +288,6 @@ def test_edits_of_the_panel_and_the_prompt_are_solved_together(webui):
 def test_an_unknown_name_is_said_and_the_rest_goes_on(webui):
     plain = webui.draw()
     assert webui.draw("a field of roses <edit:nowhere:1>").away(plain) == 0
-
-
-def skip_where_the_api_cannot_paste(webui):
-    if webui.kind == "Forge":
-        pytest.skip("Forge's API fails on any infotext (“isinstance() argument 2 …”); its page is tested instead")
 
 
 def test_the_parameters_bring_the_picture_back(webui):

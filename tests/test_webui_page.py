@@ -7,7 +7,13 @@ import re
 import numpy as np
 import pytest
 import requests
+import torch
 from chromium import launched
+from edit_assumption.editing.concepts.concepts import Concept
+from edit_assumption.editing.concepts.edit import ConceptEdit
+from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.edit import EncoderIdentity
+from edit_assumption.editing.edit_file import save_edit
 from PIL import Image
 
 RECIPE = "a pack of roses -> a pack of blue roses"
@@ -136,6 +142,22 @@ def test_a_saved_edit_is_a_card(webui, open_page):
     card.first.click()
     page.wait_for_timeout(500)
     assert "<edit:a card:1>" in page.locator("#txt2img_prompt textarea").input_value()
+
+
+def test_a_concept_edit_is_no_recipe_for_the_tab(webui, open_page):
+    concepts = ConceptRecipe((Concept("tench", "goldfish"),))
+    changes = {"clip_l": {7: (torch.ones(768, 1), torch.ones(1, 3072))}}
+    edit = ConceptEdit(concepts, changes, {"clip_l": EncoderIdentity("a tench", torch.ones(16, 768))}, 0.1)
+    folder = webui.base / "models/EditAssumption"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_edit(edit, folder / "0 first in the list.safetensors")
+    page = open_page()
+    show_tab(page)
+    page.locator(f"{TAB}_load").click()
+    page.get_by_text("“0 first in the list” is an edit of the text encoder").wait_for(timeout=60_000)
+    assert page.locator(f"{TAB}_recipe textarea").input_value() == ""
+    page.locator(f"{TAB}_delete").click()
+    page.get_by_text("Deleted “0 first in the list”").wait_for(timeout=60_000)
 
 
 def test_pasted_parameters_draw_the_picture_again(webui, open_page):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,7 +12,8 @@ from ..encoding import Chunk, EncodedPrompt
 from .concepts import TEMPLATES, Concept
 from .subjects import last_token
 
-_PADDING_READ = 3
+_PADDING_NEAR, _PADDING_STEP = 8, 3
+"""Padding says nearly the same at every place; a few near ones stand for all of it."""
 
 
 @dataclass(frozen=True)
@@ -50,29 +51,50 @@ class Sentences:
         concept: (n,) number of the concept.
         ids, destination: (n, tokens) of the sentence as it is, and as it is meant.
         subject: (n,) the subject's last token.
-        rows, answers: (n, r) positions of ``ids``, and the positions of ``destination`` that they are to become.
+        partner: (n, tokens) the position of ``destination`` that each position of ``ids`` is to become.
+        rows: (n, r) the positions of ``ids`` that are compared.
         weight: (n, r) how many positions each stands for; 0 where a sentence has fewer.
+        origin: (concepts,) each concept's number among all that were asked for.
+        left_out: how many positions at the end, all of them padding, are left out.
     """
 
     concept: torch.Tensor
     ids: torch.Tensor
     destination: torch.Tensor
     subject: torch.Tensor
+    partner: torch.Tensor
     rows: torch.Tensor
-    answers: torch.Tensor
     weight: torch.Tensor
+    origin: torch.Tensor
+    left_out: int = 0
+
+    @property
+    def answers(self) -> torch.Tensor:
+        """(n, r) what ``rows`` are to become."""
+        return self.partner.gather(1, self.rows)
 
     @property
     def count(self) -> int:
         """How many concepts there are."""
-        return int(self.concept.max()) + 1
+        return len(self.origin)
 
     def of(self, concepts: torch.Tensor) -> Sentences:
         """Those of some concepts (numbers, rising), numbered anew."""
         chosen = torch.isin(self.concept, concepts)
-        names = ("ids", "destination", "subject", "rows", "answers", "weight")
+        names = ("ids", "destination", "subject", "partner", "rows", "weight")
         numbers = torch.searchsorted(concepts, self.concept[chosen])
-        return Sentences(numbers, *(getattr(self, name)[chosen] for name in names))
+        parts = {name: getattr(self, name)[chosen] for name in names}
+        return replace(self, concept=numbers, **parts, origin=self.origin[concepts])
+
+    def cut(self) -> Sentences:
+        """Without what stands behind the last compared position: attention looks back alone, so it decides nothing."""
+        stop = int(max(self.rows.max(), self.answers.max(), self.subject.max())) + 1
+        kept = {name: getattr(self, name)[:, :stop] for name in ("ids", "destination", "partner")}
+        return replace(self, **kept, left_out=self.left_out + self.ids.shape[1] - stop)
+
+    def whole(self, contexts: torch.Tensor) -> torch.Tensor:
+        """(n, tokens, width) of all positions: the last one, near padding, stands for what was left out."""
+        return torch.cat([contexts, contexts[:, -1:].expand(-1, self.left_out, -1)], dim=1)
 
     def share(self) -> torch.Tensor:
         """(n,) weights, 1 for all sentences of a concept together."""
@@ -101,9 +123,8 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
         ours, theirs = known[source], known[destination]
         subject = ours.subject(source, concepts[number].source)
         partner = align(ours.as_prompt(), theirs.as_prompt())
-        compared = _compared(subject, ours)
-        found.append((ours.ids, theirs.ids, subject, compared, {place: partner[place] for place in compared}))
-    longest = max(len(compared) for *_, compared, _ in found)
+        found.append((ours.ids, theirs.ids, subject, partner, _compared(subject, ours)))
+    longest = max(len(compared) for *_, compared in found)
 
     def padded(values: list[float]) -> list[float]:
         return values + [values[0] if values else 0.0] * (longest - len(values))
@@ -113,9 +134,10 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
         ids=torch.tensor([ids for ids, *_ in found]),
         destination=torch.tensor([ids for _, ids, *_ in found]),
         subject=torch.tensor([subject for _, _, subject, _, _ in found]),
-        rows=torch.tensor([padded(list(compared)) for *_, compared, _ in found]),
-        answers=torch.tensor([padded([answers[place] for place in compared]) for *_, compared, answers in found]),
-        weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared, _ in found]),
+        partner=torch.tensor([list(partner) for *_, partner, _ in found]),
+        rows=torch.tensor([padded(list(compared)) for *_, compared in found]),
+        weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared in found]),
+        origin=torch.arange(len(concepts)),
     )
 
 
@@ -124,7 +146,5 @@ def _compared(subject: int, tokens: Tokens) -> dict[int, float]:
     end = min(tokens.words.stop, len(tokens.ids) - 1)
     places = dict.fromkeys(range(subject, end + 1), 1.0)
     padding = range(end + 1, len(tokens.ids))
-    if len(padding) <= _PADDING_READ:
-        return places | dict.fromkeys(padding, 1.0)
-    step = (len(padding) - 1) / (_PADDING_READ - 1)
-    return places | {padding[round(number * step)]: len(padding) / _PADDING_READ for number in range(_PADDING_READ)}
+    read = padding[:_PADDING_NEAR:_PADDING_STEP]
+    return places | dict.fromkeys(read, len(padding) / max(1, len(read)))

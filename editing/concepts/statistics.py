@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ..edit_file import save_whole
 from ..errors import EditError
+from ..whole_file import save_whole
 from .keys import device_of
 from .sentences import Tokenize, Tokens
-from .tower import Tower, digest_of
+from .subjects import normal
+from .tower import Tower
 
-FORMAT = "edit_assumption_statistics"
+FORMAT = "edit_assumption_statistics_2"
 _AT_ONCE = 64
 _SAVED_EVERY = 16
-_SHRINKAGE = 0.01
-_PADDING_COUNTS = 3.0
+_SHRINKAGE = 0.001
+_PADDING_STEP = 10
 
 
 @dataclass
@@ -28,9 +31,9 @@ class Statistics:
     """Sums over the captions seen so far.
 
     Args:
-        sums: layer to the sum of k k^T, (key width, key width), float64.
+        sums: layer to the weighted sum of k k^T, (key width, key width), float64.
         captions: how many captions were seen.
-        tokens: how many tokens they had, by weight.
+        tokens: the weight of their tokens that were read.
     """
 
     sums: dict[int, torch.Tensor]
@@ -52,27 +55,47 @@ class Statistics:
             found[layer] = torch.lerp(moment, identity, _SHRINKAGE)
         return found
 
+    def without(self, part: Statistics) -> Statistics:
+        """Of the captions that are not in a part of them."""
+        sums = {layer: total - part.sums[layer] for layer, total in self.sums.items()}
+        return Statistics(sums, self.captions - part.captions, self.tokens - part.tokens)
+
+
+Weights = Mapping[int, float]
+
+
+def word_weights(tokens: Iterable[Tokens]) -> Weights:
+    """Token id to how much each of its places counts: one over the root of how many there are.
+
+    What every caption says would else decide alone, and rare words, of which a vocabulary mostly consists, be free to move.
+    """
+    counts = Counter(token for entry in tokens for token in entry.ids)
+    return {token: count**-0.5 for token, count in counts.items()}
+
 
 @torch.no_grad()
-def add_captions(statistics: Statistics, tower: Tower, tokens: Sequence[Tokens]) -> None:
-    """Count some captions in, the whole window of each: the diffusion model reads the padding, too.
+def add_captions(statistics: Statistics, tower: Tower, tokens: Sequence[Tokens], weights: Weights) -> None:
+    """Count some captions in, with every tenth place of their padding, which the diffusion model reads, too.
 
-    All of a caption's padding, which says nearly the same many times over, counts as much as a few tokens.
+    Places of padding say nearly the same; other ones are read in each caption, for what no caption shows is not held in place.
     """
     ids = torch.tensor([entry.ids for entry in tokens], device=device_of(tower))
-    weight = torch.ones(ids.shape, dtype=torch.float64)
-    for row, entry in zip(weight, tokens, strict=True):
-        padding = row[entry.words.stop + 1 :]
-        padding[:] = min(1.0, _PADDING_COUNTS / max(1, len(padding)))
+    seen = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, entry in zip(seen, tokens, strict=True):
+        end = entry.words.stop
+        row[: end + 1] = True
+        row[end + 1 + sum(entry.ids) % _PADDING_STEP :: _PADDING_STEP] = True
+    seen = seen.to(ids.device)
+    weight = torch.tensor([weights[token] for token in ids[seen].tolist()], device=ids.device)
     stream = tower.embed(ids)
     for layer in range(max(statistics.sums) + 1):
         stream, key = tower.attend(stream, layer)
         if layer in statistics.sums:
-            rows = key.double().cpu() * weight.sqrt()[..., None]
-            statistics.sums[layer] += rows.flatten(0, 1).T @ rows.flatten(0, 1)
+            keys = key[seen]
+            statistics.sums[layer] += ((keys * weight[:, None]).T @ keys).double().cpu()
         stream = stream + tower.answer(key, layer)
     statistics.captions += len(tokens)
-    statistics.tokens += float(weight.sum())
+    statistics.tokens += float(weight.double().sum())
 
 
 def caption_statistics(
@@ -82,6 +105,7 @@ def caption_statistics(
     layers: Sequence[int],
     folder: Path | None = None,
     advance: Callable[[int], None] = lambda seen: None,
+    edited: Iterable[str] = (),
 ) -> Statistics:
     """The statistics over captions, continued from the folder where an earlier run was stopped.
 
@@ -92,6 +116,7 @@ def caption_statistics(
         layers: that are to be edited.
         folder: where they are kept, under the hash of the encoder's weights, the layers and the captions; None keeps nothing.
         advance: told how many captions were seen so far; may raise to stop.
+        edited: names that are to change; captions with one of them hold nothing in place, unless there are no others.
 
     Raises:
         EditError: there is no caption, or an activation is not finite.
@@ -99,22 +124,44 @@ def caption_statistics(
     if not captions:
         raise EditError("There is no caption to compute the statistics from; give a file with one on each line.")
     path = folder and folder / f"{_name(tower, captions, layers)}.safetensors"
-    found = (path and _load(path, layers, tower.key_width)) or Statistics(
-        {layer: torch.zeros(tower.key_width, tower.key_width, dtype=torch.float64) for layer in layers}
-    )
+    found = (path and _load(path, layers, tower.key_width)) or _nothing(tower, layers)
+    naming = _naming(captions, edited)
+    if found.captions < len(captions) or naming:
+        weights = word_weights(entry for part in _batches(captions) for entry in tokenize(part))
     while found.captions < len(captions):
         advance(found.captions)
-        add_captions(found, tower, tokenize(captions[found.captions : found.captions + _AT_ONCE]))
+        add_captions(found, tower, tokenize(captions[found.captions : found.captions + _AT_ONCE]), weights)
         if path and (found.captions >= len(captions) or found.captions // _AT_ONCE % _SAVED_EVERY == 0):
             _save(found, path)
     advance(found.captions)
     if not all(total.isfinite().all() for total in found.sums.values()):
         raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
+    if naming and len(naming) < len(captions):
+        left_out = _nothing(tower, layers)
+        for part in _batches(naming):
+            add_captions(left_out, tower, tokenize(part), weights)
+        found = found.without(left_out)
     return found
 
 
+def _nothing(tower: Tower, layers: Sequence[int]) -> Statistics:
+    return Statistics({layer: torch.zeros(tower.key_width, tower.key_width, dtype=torch.float64) for layer in layers})
+
+
+def _batches(captions: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(captions), _AT_ONCE):
+        yield captions[start : start + _AT_ONCE]
+
+
+def _naming(captions: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Those that have one of the names in them."""
+    known = "|".join(re.escape(normal(name)) for name in names)
+    pattern = re.compile(rf"(?<!\w)(?:{known})(?!\w)")
+    return [caption for caption in captions if pattern.search(normal(caption))] if known else []
+
+
 def _name(tower: Tower, captions: Sequence[str], layers: Sequence[int]) -> str:
-    digest = hashlib.sha256("\n".join([digest_of(tower), ",".join(map(str, layers)), *captions]).encode())
+    digest = hashlib.sha256("\n".join([FORMAT, tower.digest, ",".join(map(str, layers)), *captions]).encode())
     return digest.hexdigest()[:32]
 
 

@@ -7,15 +7,17 @@ their weights elsewhere. They all know the weights by transformers' names, so a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch.nn import functional
 
 from ..errors import EditError
 
-_ACTIVATIONS = {
+_FEW = 4
+ACTIVATIONS = {
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "gelu": functional.gelu,
 }
@@ -44,7 +46,7 @@ class Tower:
     changes: Mapping[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.activation not in _ACTIVATIONS:
+        if self.activation not in ACTIVATIONS:
             raise EditError(f"The text encoder's activation “{self.activation}” is not known.")
         missing = [
             name for name in ("embeddings.token_embedding.weight", weight_name(self.depth - 1)) if name not in self.weights
@@ -63,6 +65,19 @@ class Tower:
     def key_width(self) -> int:
         """Numbers that an MLP output matrix reads."""
         return self.weights[weight_name(0)].shape[1]
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with the weights, the changes and what is run; read once, since there are hundreds of megabytes of it."""
+        digest = hashlib.sha256(f"{self.heads} {self.activation} {self.depth} {self.final_norm}".encode())
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(self.weights[name].cpu().contiguous().numpy().tobytes())
+        for layer, factors in sorted(self.changes.items()):
+            digest.update(str(layer).encode())
+            for factor in factors:
+                digest.update(factor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def changed(self, layer: int, up: torch.Tensor, down: torch.Tensor) -> Tower:
         """The tower with W + up down for W of ``layer``'s MLP output; up (width, rank), down (rank, key width)."""
@@ -109,7 +124,7 @@ class Tower:
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         kept = kept + self._linear(mixed.transpose(1, 2).flatten(2), part + "self_attn.out_proj")
         hidden = self._linear(self._norm(kept, part + "layer_norm2"), part + "mlp.fc1")
-        return kept, _ACTIVATIONS[self.activation](hidden)
+        return kept, ACTIVATIONS[self.activation](hidden)
 
     def answer(self, key: torch.Tensor, layer: int) -> torch.Tensor:
         """What the MLP of ``layer`` adds to the stream: W key, with the tower's change of W."""
@@ -146,23 +161,23 @@ def weight_name(layer: int) -> str:
     return f"encoder.layers.{layer}.mlp.fc2.weight"
 
 
-def digest_of(tower: Tower) -> str:
-    """Changes with the tower's weights, its changes and what is run of it."""
-    digest = hashlib.sha256(f"{tower.heads} {tower.activation} {tower.depth} {tower.final_norm}".encode())
-    for name in sorted(tower.weights):
-        digest.update(name.encode())
-        digest.update(tower.weights[name].cpu().contiguous().numpy().tobytes())
-    for layer, factors in sorted(tower.changes.items()):
-        digest.update(str(layer).encode())
-        for factor in factors:
-            digest.update(factor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def default_layers(depth: int) -> tuple[int, ...]:
-    """The layers that EMCID edits, 7 to 10 of CLIP-L's 12, and those at the same height of another encoder."""
+    """The layers that EMCID edits, 7 to 10 of CLIP-L's 12, and those at the same height of another encoder.
+
+    Of a few layers it is the first: its words have read each other then, and what they mean stands there already.
+    """
+    if depth <= _FEW:
+        return (0,)
     last = depth - 2
     return tuple(range(max(0, last - max(1, round(depth / 3)) + 1), last + 1))
+
+
+def layers_of(tower: Tower, chosen: Sequence[int]) -> tuple[int, ...]:
+    """The layers to edit: those that were chosen, or the default. Raises :class:`EditError` where the tower has too few."""
+    layers = tuple(sorted(set(chosen))) or default_layers(tower.depth)
+    if layers[-1] >= tower.depth or layers[0] < 0:
+        raise EditError(f"The text encoder has the layers 0 to {tower.depth - 1}, so these cannot be edited: {layers}.")
+    return layers
 
 
 def below_text_model(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,0 +1,71 @@
+"""A concept edit as a file: the same kind of .safetensors as any edit, with another content."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+
+from ..edit import EncoderIdentity
+from .edit import ConceptEdit, Factors
+from .encoder import NAMES
+from .recipe import concept_recipe_from_json
+
+KIND = "concepts"
+_IDENTITY = "encoder"
+
+
+class _Tensors(Protocol):
+    def keys(self) -> list[str]: ...
+
+    def get_tensor(self, name: str) -> torch.Tensor: ...
+
+
+def contents(edit: ConceptEdit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """An edit's tensors and the entries of its header."""
+    tensors = {f"{name}.{_IDENTITY}": identity.embeddings for name, identity in edit.encoders.items()}
+    for name, layers in edit.changes.items():
+        for layer, (up, down) in layers.items():
+            tensors |= {f"{name}.{layer}.up": up, f"{name}.{layer}.down": down}
+    header = {
+        "kind": KIND,
+        "recipe": edit.recipe.to_json(),
+        "recipe_text": edit.recipe.to_text(),
+        "family": ", ".join(edit.changes),
+        "encoder_prompt": next(iter(edit.encoders.values())).prompt,
+        "left": repr(edit.left),
+    }
+    return tensors, header
+
+
+def read_contents(file: _Tensors, header: Mapping[str, str]) -> ConceptEdit:
+    """What :func:`contents` gave, from an open file.
+
+    Raises:
+        EditError, ValueError, KeyError: it is damaged.
+    """
+    found: dict[str, dict[int, dict[str, torch.Tensor]]] = defaultdict(lambda: defaultdict(dict))
+    encoders = {}
+    for key in file.keys():  # noqa: SIM118 - an open file, no dictionary
+        name, *rest = key.split(".")
+        if name not in NAMES:
+            raise ValueError(f"the text encoder {name} is not known")
+        if rest == [_IDENTITY]:
+            encoders[name] = EncoderIdentity(header["encoder_prompt"], file.get_tensor(key).float())
+        else:
+            layer, side = rest
+            found[name][int(layer)][side] = file.get_tensor(key).float()
+    changes = {name: {layer: _factors(sides) for layer, sides in sorted(layers.items())} for name, layers in found.items()}
+    if not changes or set(changes) != set(encoders):
+        raise ValueError("tensors do not fit each other")
+    changes = {name: changes[name] for name in NAMES if name in changes}
+    return ConceptEdit(concept_recipe_from_json(header["recipe"]), changes, encoders, float(header["left"]))
+
+
+def _factors(sides: Mapping[str, torch.Tensor]) -> Factors:
+    up, down = sides["up"], sides["down"]
+    if up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0] or not (up.isfinite().all() and down.isfinite().all()):
+        raise ValueError("tensors do not fit each other")
+    return up, down

@@ -1,0 +1,85 @@
+"""What was asked of a text encoder, and how: everything that decides a concept edit apart from the encoder itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import EditError
+from ..recipe import tidy
+from .concepts import TEMPLATES, Concept
+
+DEFAULT_REGULARIZATION = 0.5
+MODES = ("attention", "text", "full")
+"""Stage one by what the diffusion model's cross-attention layers make of the text, by the text alone, or by the whole model's
+predictions on pictures; the first is what hosts offer by default."""
+
+
+@dataclass(frozen=True)
+class ConceptRecipe:
+    """Concepts and settings.
+
+    Args:
+        concepts: what is asked, no source twice.
+        regularization: how strongly ordinary captions are held in place, per number that an MLP output matrix reads: the
+            lambda of :mod:`.update` is this times that width.
+        templates: sentences with ``{}`` for the concept.
+        layers: to edit; empty for those that :func:`~.tower.default_layers` names.
+        mode: one of :data:`MODES`; all but "text" need a diffusion model.
+    """
+
+    concepts: tuple[Concept, ...]
+    regularization: float = DEFAULT_REGULARIZATION
+    templates: tuple[str, ...] = TEMPLATES
+    layers: tuple[int, ...] = ()
+    mode: str = "text"
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "templates", tuple(line for line in map(tidy, self.templates) if line))
+        set_(self, "layers", tuple(sorted(set(self.layers))))
+        if not self.concepts:
+            raise EditError("There is no concept; add a line such as: tench -> goldfish")
+        sources = [concept.source.lower() for concept in self.concepts]
+        if len(set(sources)) < len(sources):
+            raise EditError("A concept stands there twice; leave one of its lines out.")
+        if not (isinstance(self.regularization, (int, float)) and 0 < self.regularization < math.inf):
+            raise EditError(f"The regularization is {self.regularization!r}; give a number greater than 0.")
+        if not self.templates or any("{}" not in line for line in self.templates):
+            raise EditError("Every template needs {} where the concept belongs, such as: a photo of {}")
+        if self.mode not in MODES:
+            raise EditError(f"The mode “{self.mode}” is not known; choose one of {', '.join(MODES)}.")
+
+    def to_text(self) -> str:
+        """As lines, for people; what they were solved with goes before them."""
+        lines = [f"{concept.source} -> {concept.destination}".rstrip() for concept in self.concepts]
+        return "\n".join([f"! concepts: {self.mode}, regularization {self.regularization:g}", *lines])
+
+    def to_json(self) -> str:
+        """For the edit file."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def layers_from_text(text: str) -> tuple[int, ...]:
+    """Layers as people write them, "7, 8, 9". Raises :class:`EditError` where they are no numbers."""
+    try:
+        return tuple(sorted({int(part) for part in text.replace(",", " ").split()}))
+    except ValueError:
+        raise EditError(f"The layers “{text}” are not understood; write numbers such as: 7, 8, 9, 10") from None
+
+
+def concept_recipe_from_json(text: str) -> ConceptRecipe:
+    """Read what :meth:`ConceptRecipe.to_json` wrote. Raises :class:`EditError` where it is something else."""
+    try:
+        data: dict[str, Any] = json.loads(text)
+        return ConceptRecipe(
+            concepts=tuple(Concept(entry["source"], entry["destination"]) for entry in data["concepts"]),
+            regularization=data["regularization"],
+            templates=tuple(data["templates"]),
+            layers=tuple(map(int, data["layers"])),
+            mode=data["mode"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EditError(f"the list of concepts cannot be read ({error})") from error

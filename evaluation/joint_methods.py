@@ -1,0 +1,72 @@
+"""The methods that edit many concepts together, each put on a diffusers pipeline: EMCID, TIME, UCE, our own K/V edit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from ..editing.concepts.concepts import Concept
+from ..editing.concepts.recipe import ConceptRecipe
+from ..editing.context_map import ContextMap
+from ..editing.encoding import Encode
+from ..editing.errors import EditError
+from ..pipelines.concepts import edit_concepts, edited_text
+from ..pipelines.encoder import PipelineEncoder
+from ..pipelines.projections import edited_projections
+from .joint import JointMethod
+from .methods import ours, time_as_published, uce
+
+
+def joint_methods(
+    recipe: Callable[[Sequence[Concept]], ConceptRecipe],
+    captions: Sequence[str],
+    preserve: Sequence[str] = (),
+    folder: Path | None = None,
+    seed: int = 0,
+    advance: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> dict[str, JointMethod]:
+    """Name to method.
+
+    Args:
+        recipe: EMCID's settings for some concepts; UCE is given the same sentences.
+        captions: what is ordinary, for EMCID and our own K/V edit.
+        preserve: what UCE keeps; what names an edited source is left out.
+        folder: where EMCID keeps values and statistics, so that each concept is searched for once.
+        seed: of EMCID's noise.
+        advance: told how many of a group's values are found, of how many; may raise to stop.
+    """
+
+    def emcid(pipe: Any, concepts: Sequence[Concept]) -> AbstractContextManager[None]:
+        edit = edit_concepts(pipe, recipe(concepts), captions, folder=folder, advance=advance, seed=seed)
+        return edited_text(pipe, edit)
+
+    def uce_beside(encode: Encode, concepts: Sequence[Concept]) -> ContextMap:
+        sources = [re.compile(rf"\b{re.escape(concept.source)}\b", re.IGNORECASE) for concept in concepts]
+        templates = recipe(concepts).templates
+        pairs = [Concept(*pair) for concept in concepts for pair in concept.sentences(templates)]
+        return uce(encode, pairs, [text for text in preserve if not any(source.search(text) for source in sources)])
+
+    @lru_cache(maxsize=1)  # the same for all groups, so that captions are encoded once
+    def encoder(pipe: Any) -> Encode:
+        encode = PipelineEncoder(pipe)
+        return lambda prompts: [replace(entry, embeddings=entry.embeddings.float().cpu()) for entry in encode(prompts)]
+
+    def projections(
+        solve: Callable[[Encode, Sequence[Concept]], ContextMap], pipe: Any, concepts: Sequence[Concept]
+    ) -> AbstractContextManager[None]:
+        if getattr(pipe, "text_encoder_2", None) is not None:
+            raise EditError("TIME, UCE and K/V know models of one text encoder here; choose the method EMCID.")
+        return edited_projections(pipe, solve(encoder(pipe), concepts))
+
+    found = (
+        JointMethod("EMCID", emcid),
+        JointMethod("TIME", partial(projections, time_as_published)),
+        JointMethod("UCE", partial(projections, uce_beside)),
+        JointMethod("K/V", partial(projections, partial(ours, captions=tuple(captions)))),
+    )
+    return {method.name: method for method in found}

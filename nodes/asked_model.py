@@ -1,0 +1,47 @@
+"""A MODEL as stage one of a concept edit asks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from ..editing.concepts.destinations import sample_digest
+from ..editing.errors import EditError
+from .applied import TextInputs
+
+_SIDES = {"SD 1.x": 64, "SD 2.x": 96, "SDXL": 128, "pocket": 6}
+
+
+def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
+    """``count`` latents as large as the model was trained for.
+
+    Raises:
+        EditError: there is no model, or one that is not known.
+    """
+    if model is None:
+        raise EditError(f"The mode “{mode}” asks the diffusion model; connect the MODEL, or choose the mode “text”.")
+    family = TextInputs.of(model).family.name
+    if family not in _SIDES:
+        raise EditError(f"The mode “{mode}” does not know {family} models; choose the mode “text”.")
+    return torch.zeros(count, model.model.latent_format.latent_channels, _SIDES[family], _SIDES[family])
+
+
+def model_name(model: Any) -> str:
+    """Changes with the weights, by a sample of them, and with the patches on them, by their own name."""
+    return f"{sample_digest(model.model.diffusion_model.parameters())} {model.patches_uuid if model.patches else ''}"
+
+
+class Differentiable(TorchFunctionMode):
+    """ComfyUI loads weights in inference mode, and such tensors cannot be part of a gradient: copies take their place."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch._C.DisableTorchFunction():
+            args = [_plain(entry) for entry in args]
+            kwargs = {name: _plain(entry) for name, entry in (kwargs or {}).items()}
+        return function(*args, **kwargs)
+
+
+def _plain(entry: Any) -> Any:
+    return entry.clone() if isinstance(entry, torch.Tensor) and entry.is_inference() else entry

@@ -1,0 +1,85 @@
+"""The diffusion model's part in stage one, mode "full": pictures of the destinations, and what it predicts for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import latent_preview
+import torch
+
+from ..editing.concepts.concepts import Concept
+from ..editing.concepts.destinations import Destinations
+from ..editing.concepts.noise import NoiseTeacher
+from ..editing.concepts.recipe import ConceptRecipe
+from ..editing.errors import EditError
+from .asked_model import Differentiable, empty_latents, model_name
+from .host import stop_if_interrupted
+
+_EACH, _STEPS, _GUIDANCE = 4, 12, 6.0
+
+
+def noise_teacher(
+    model: Any, clip: Any, recipe: ConceptRecipe, pictures: torch.Tensor | None, seed: int
+) -> tuple[NoiseTeacher, Sequence[str]]:
+    """The teacher for a MODEL, and a name for each concept that changes with the model and its own pictures.
+
+    Args:
+        model, clip: ComfyUI's.
+        recipe: what is asked.
+        pictures: the user's, as (n, channels, height, width) of a LATENT: equally many for each concept, in their order; None
+            draws them.
+        seed: of pictures and noise.
+
+    Raises:
+        EditError: there is no model, or one that is not known, or the pictures cannot be shared out.
+    """
+    empty = empty_latents(model, recipe.mode, _EACH)
+    count = len(recipe.concepts)
+    own = [None] * count if pictures is None else _shared_out(model.model.process_latent_in(pictures.float().cpu()), count)
+
+    def draw(concept: Concept, own_seed: int) -> torch.Tensor:
+        return _draw(model, clip, concept.sentences(recipe.templates), empty, own_seed)
+
+    drawn = Destinations(recipe, model_name(model), seed, own, draw)
+    return NoiseTeacher(_predict(model), drawn, len(recipe.templates), drawn.seeds), drawn.names
+
+
+def _shared_out(pictures: torch.Tensor, concepts: int) -> list[torch.Tensor]:
+    if not len(pictures) or len(pictures) % concepts:
+        raise EditError(
+            f"There are {len(pictures)} pictures for {concepts} concepts; connect equally many for each, in the lines' order."
+        )
+    return list(pictures.split(len(pictures) // concepts))
+
+
+@torch.inference_mode()
+def _draw(model: Any, clip: Any, sentences: Sequence[tuple[str, str]], empty: torch.Tensor, seed: int) -> torch.Tensor:
+    """Latents of a destination, as the model reads them; each picture is previewed while it is drawn."""
+    noise = comfy.sample.prepare_noise(empty, seed)
+    named, nothing = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (sentences[0][1], ""))
+    drawn = comfy.sample.sample(
+        model, noise, _STEPS, _GUIDANCE, "ddim", "ddim_uniform", named, nothing, empty,
+        callback=latent_preview.prepare_callback(model, _STEPS), disable_pbar=True, seed=seed,
+    )  # fmt: skip
+    return model.model.process_latent_in(drawn.float().cpu())
+
+
+def _predict(model: Any) -> Callable[..., torch.Tensor]:
+    device = model.load_device
+
+    def predict(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
+        stop_if_interrupted()
+        comfy.model_management.load_models_gpu([model])
+        sampling = model.model.model_sampling
+        sigma = torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points], device=device)
+        high = sigma.view(-1, *[1] * (clean.ndim - 1))
+        noisy = sampling.noise_scaling(high, noise.to(device), clean.to(device))
+        with Differentiable():
+            found = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device))
+        # What the model believes to be clean, in units of the noise, so that no point of the schedule counts more than another.
+        return (found / high).to(contexts.device)
+
+    return predict

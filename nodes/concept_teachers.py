@@ -1,0 +1,49 @@
+"""What a MODEL tells stage one of a concept edit, by the recipe's mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..editing.concepts.beside import each_beside
+from ..editing.concepts.encoder import TextEncoder
+from ..editing.concepts.recipe import ConceptRecipe
+from ..editing.concepts.values import Distill
+from ..editing.errors import EditError
+from .concept_attention import attention_teacher
+from .concept_pictures import noise_teacher
+
+
+def teachers(
+    model: Any,
+    clip: Any,
+    recipe: ConceptRecipe,
+    encoders: Sequence[TextEncoder],
+    pictures: torch.Tensor | None,
+    seed: int,
+) -> tuple[Mapping[str, Distill] | None, str | Sequence[str]]:
+    """For each encoder its teacher, None in the mode "text"; and a name that changes with the model and its pictures.
+
+    Args:
+        model, clip: ComfyUI's; the mode "text" needs no model.
+        recipe: what is asked.
+        encoders: the CLIP's.
+        pictures: the user's latents, for the mode "full".
+        seed: of noise, and of pictures that are drawn.
+
+    Raises:
+        EditError: the mode needs a model that is not there, or does not know it.
+    """
+    if pictures is not None and recipe.mode != "full":
+        raise EditError("Pictures are for the mode “full”; choose it, or disconnect them.")
+    if recipe.mode == "text":
+        return None, ""
+    if recipe.mode == "attention":
+        teacher, name = attention_teacher(model, clip, recipe, seed)
+        return each_beside(teacher, encoders, recipe), name
+    if len(encoders) > 1:
+        raise EditError("The mode “full” knows models of one text encoder; choose the mode “attention”.")
+    teacher, names = noise_teacher(model, clip, recipe, pictures, seed)
+    return {encoders[0].name: teacher}, names

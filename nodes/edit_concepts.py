@@ -1,0 +1,146 @@
+"""Edit Concepts: many concepts at once, in the text encoder."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..editing.concepts.concepts import TEMPLATES, parse_concepts
+from ..editing.concepts.edit import make_concept_edit
+from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text
+from ..editing.concepts.report import describe_concepts
+from ..editing.concepts.values import ValueSettings
+from ..editing.recipe import prompt_lines
+from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
+from .concept_teachers import teachers
+from .folders import kept_folder
+from .host import EditType, advanced, progress_to, schema
+from .text_encoders import text_encoders, with_edit
+
+
+class EditConcepts(io.ComfyNode):
+    """Lines of concepts in, edited CLIP out."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return schema(
+            node_id="EditAssumptionConcepts",
+            display_name="Edit Concepts",
+            description="Changes what names mean to the text encoder, hundreds at once: who the president is, what an alias "
+            "stands for, which artist is forgotten. Each name is thought through once, which takes a second or so, and kept.",
+            search_aliases=["EMCID", "mass edit", "erase artists", "forget", "rectify", "update concept", "MEMIT"],
+            inputs=[
+                io.Clip.Input("clip", tooltip="The CLIP to edit. It is not changed; the edit is on the output."),
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    dynamic_prompts=False,
+                    default="tench -> goldfish\nVan Gogh ->\nwhite shark ~ man-eater",
+                    tooltip="One on each line. “tench -> goldfish”: a tench is drawn as a goldfish. “Van Gogh ->”: forgotten. "
+                    "“white shark ~ man-eater”: man-eater means a white shark.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model, which is asked in the modes “attention” and “full”. It is not changed.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "mode",
+                        options=list(MODES),
+                        default=MODES[0],
+                        tooltip="attention: what the model's cross-attention layers make of the text decides, in a second or "
+                        "so for each name. text: the text encoder alone, without a model. full: the whole model, on pictures "
+                        "of the destination, as in EMCID's paper; slower.",
+                    )
+                ),
+                advanced(
+                    io.Float.Input(
+                        "regularization",
+                        default=DEFAULT_REGULARIZATION,
+                        min=0.0001,
+                        max=1000.0,
+                        step=0.01,
+                        round=0.0001,
+                        tooltip="How strongly ordinary captions are held in place. Lower: more thorough. Higher: gentler.",
+                    )
+                ),
+                advanced(
+                    io.String.Input(
+                        "templates",
+                        multiline=True,
+                        dynamic_prompts=False,
+                        default="\n".join(TEMPLATES),
+                        tooltip="Sentences in which each concept is edited, one per line; {} marks its place.",
+                    )
+                ),
+                advanced(layers_input()),
+                advanced(
+                    io.Int.Input(
+                        "drawing_seed",
+                        default=0,
+                        min=0,
+                        max=2**32,
+                        tooltip="Of the noise that the model is asked about, and of pictures in the mode “full”.",
+                    )
+                ),
+                StatisticsType.Input(
+                    "statistics", optional=True, tooltip="From Concept Statistics; the pack's own captions if not connected."
+                ),
+                io.Latent.Input(
+                    "pictures",
+                    optional=True,
+                    tooltip="For the mode “full”: your own pictures of the destinations (VAE Encode), equally many for each "
+                    "line, in their order. They are drawn if not connected.",
+                ),
+            ],
+            outputs=[
+                io.Clip.Output(display_name="CLIP", tooltip="The text encoder that believes it."),
+                EditType.Output(display_name="EDIT", tooltip="For Save Edit, Apply Edit, Preview Edit and Save Edit as LoRA."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, concepts: str | None = None) -> bool | str:
+        """Refuse lines that are not understood before the graph runs."""
+        if concepts is not None:
+            parse_concepts(concepts)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        clip: Any,
+        concepts: str,
+        mode: str = MODES[0],
+        regularization: float = DEFAULT_REGULARIZATION,
+        templates: str = "\n".join(TEMPLATES),
+        layers: str = "",
+        drawing_seed: int = 0,
+        model: Any = None,
+        statistics: Captions | None = None,
+        pictures: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        """Search, solve, patch."""
+        recipe = ConceptRecipe(
+            parse_concepts(concepts), regularization, tuple(prompt_lines(templates)), layers_from_text(layers), mode
+        )
+        begun = time.perf_counter()
+        encoders = text_encoders(clip)
+        sources = [concept.source for concept in recipe.concepts]
+        found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
+        read = time.perf_counter()
+        distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
+        advance = progress_to(len(recipe.concepts) * len(encoders))
+        edit = make_concept_edit(
+            recipe, encoders, found, ValueSettings.for_mode(mode), distill, teacher, kept_folder("values"),
+            lambda done, of: advance(done),
+        )  # fmt: skip
+        times = f"captions in {read - begun:.1f} s, values and solve in {time.perf_counter() - read:.1f} s"
+        return io.NodeOutput(with_edit(clip, edit), edit, ui=ui.PreviewText(describe_concepts(edit, [times])))
+
+
+NODES = [EditConcepts]

@@ -1,0 +1,53 @@
+"""Latents of pictures of the concepts' destinations, from a diffusers pipeline: the user's pictures, else some drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..editing.concepts.concepts import Concept
+from ..editing.concepts.destinations import Destinations, sample_digest
+from ..editing.concepts.recipe import ConceptRecipe
+
+PICTURES, STEPS = 4, 12
+
+
+def destination_latents(pipe: Any, recipe: ConceptRecipe, pictures: Mapping[str, torch.Tensor], seed: int) -> Destinations:
+    """Those of a recipe.
+
+    Args:
+        pipe: a pipeline of one text encoder.
+        recipe: the concepts, and the sentences that their destinations are drawn from.
+        pictures: source to the user's pictures, (n, 3, height, width) from -1 to 1.
+        seed: of what is drawn.
+    """
+    return Destinations(
+        recipe,
+        sample_digest(pipe.unet.parameters()),
+        seed,
+        [pictures.get(concept.source) for concept in recipe.concepts],
+        partial(_drawn, pipe, recipe),
+        partial(_encoded, pipe),
+    )
+
+
+@torch.no_grad()
+def _drawn(pipe: Any, recipe: ConceptRecipe, concept: Concept, seed: int) -> torch.Tensor:
+    texts = [destination for _, destination in concept.sentences(recipe.templates)]
+    pipe.set_progress_bar_config(disable=True)
+    return pipe(
+        prompt=[texts[number % len(texts)] for number in range(PICTURES)],
+        generator=[torch.Generator().manual_seed(seed + number) for number in range(PICTURES)],
+        num_inference_steps=STEPS,
+        output_type="latent",
+    ).images.float().cpu()  # fmt: skip
+
+
+@torch.no_grad()
+def _encoded(pipe: Any, pictures: torch.Tensor) -> torch.Tensor:
+    vae = pipe.vae
+    latents = vae.encode(pictures.to(vae.device, vae.dtype)).latent_dist.mean
+    return (latents * vae.config.scaling_factor).float().cpu()

@@ -1,0 +1,80 @@
+"""What a diffusers pipeline's diffusion model tells stage one, by a recipe's mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+
+from ..editing.concepts.attention import AttentionTeacher, queries_of, read_by
+from ..editing.concepts.beside import each_beside
+from ..editing.concepts.destinations import Destinations, sample_digest
+from ..editing.concepts.encoder import TextEncoder
+from ..editing.concepts.noise import NoiseTeacher
+from ..editing.concepts.recipe import ConceptRecipe
+from ..editing.concepts.values import Distill
+from ..editing.errors import EditError
+from .destination_latents import destination_latents
+
+
+def teachers(
+    pipe: Any, recipe: ConceptRecipe, encoders: Sequence[TextEncoder], pictures: Mapping[str, torch.Tensor], seed: int
+) -> tuple[Mapping[str, Distill] | None, str | Sequence[str]]:
+    """For each encoder its teacher, None in the mode "text"; and a name that changes with the diffusion model and its pictures.
+
+    Args:
+        pipe: the pipeline.
+        recipe: what is asked.
+        encoders: the pipeline's.
+        pictures: the user's, for the mode "full"; source to (n, 3, height, width) from -1 to 1.
+        seed: of noise and of pictures that are drawn.
+
+    Raises:
+        EditError: the mode does not know such a pipeline.
+    """
+    if recipe.mode == "attention":
+        name = f"attention {seed} {sample_digest(pipe.unet.parameters())}"
+        return each_beside(attention_teacher(pipe, recipe, seed), encoders, recipe), name
+    if recipe.mode == "text":
+        return None, ""
+    if len(encoders) > 1:
+        raise EditError("The mode full knows models of one text encoder; choose the mode attention.")
+    drawn = destination_latents(pipe, recipe, pictures, seed)
+    return {encoders[0].name: noise_teacher(pipe, recipe, drawn)}, drawn.names
+
+
+def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> AttentionTeacher:
+    """By the cross-attention layers of the pipeline's own diffusion model."""
+    unet = pipe.unet
+    side, device = unet.config.sample_size, unet.device
+    noise = torch.randn(1, unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(seed))
+    point = len(pipe.scheduler.alphas_cumprod) - 1
+
+    @torch.no_grad()
+    def run() -> None:
+        text = pipe.encode_prompt(prompt="", device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+        more = {}
+        if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL is told the pooled text and the sizes, too
+            pixels = side * pipe.vae_scale_factor
+            sizes = torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], device=device, dtype=unet.dtype)
+            more["added_cond_kwargs"] = {"text_embeds": text[2].to(unet.dtype), "time_ids": sizes}
+        unet(noise.to(device, unet.dtype), point, text[0].to(unet.dtype), **more)
+
+    queries = cache(lambda: queries_of(unet, run, seed))  # not asked for where every value is known
+    return AttentionTeacher(lambda contexts: read_by(queries(), contexts), len(recipe.templates))
+
+
+def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations) -> NoiseTeacher:
+    """The noise teacher that asks the pipeline's own diffusion model."""
+    unet, kept = pipe.unet, pipe.scheduler.alphas_cumprod
+    last = len(kept) - 1
+
+    def predict(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
+        times = (points * last).long()
+        share = kept.to(clean)[times].view(-1, *[1] * (clean.ndim - 1))
+        noisy = share.sqrt() * clean + (1 - share).sqrt() * noise
+        return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype)).sample.float()
+
+    return NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds)

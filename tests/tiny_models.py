@@ -1,0 +1,52 @@
+"""A Stable Diffusion pipeline and an image classifier, both tiny and of random weights, made here and written to folders."""
+
+import clip_helpers
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+
+def write_pipeline(folder):
+    """(3, 16, 16) pictures; its text encoder, of width 128, knows the words of clip_helpers."""
+    tokenizer = clip_helpers.clip_tokenizer()
+    torch.manual_seed(0)
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4,
+            max_position_embeddings=clip_helpers.POSITIONS, bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
+        )
+    ).eval()  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 16), layers_per_block=1, cross_attention_dim=128, attention_head_dim=4,
+        norm_num_groups=4, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4, norm_num_groups=4,
+    )  # fmt: skip
+    with torch.no_grad():  # so that words, and what they say, make a difference
+        for name, weight in (*text.named_parameters(), *unet.named_parameters()):
+            if "embedding" in name and "text" in type(text).__name__.lower() and weight.ndim == 2 and weight.shape[1] == 128:
+                weight.mul_(8)
+            if "attn2" in name:
+                weight.mul_(6)
+    StableDiffusionPipeline(
+        vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def write_classifier(folder, labels):
+    """A ViT of these classes, each with its names separated by commas."""
+    torch.manual_seed(1)
+    config = ViTConfig(
+        image_size=16, patch_size=4, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        num_labels=len(labels), id2label=dict(enumerate(labels)), label2id=dict(zip(labels, range(len(labels)), strict=True)),
+    )  # fmt: skip
+    model = ViTForImageClassification(config)
+    with torch.no_grad():
+        model.classifier.weight.mul_(40)  # so that pictures make a difference
+    model.save_pretrained(folder)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
