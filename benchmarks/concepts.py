@@ -15,6 +15,7 @@ from edit_assumption.editing.concepts.recipe import MODES, ConceptRecipe
 from edit_assumption.editing.concepts.tower import layers_of
 from edit_assumption.editing.concepts.update import solve_layer
 from edit_assumption.editing.concepts.values import Values, ValueSettings
+from edit_assumption.pipelines.asked import POCKET_TEMPLATES
 from edit_assumption.pipelines.concepts import concept_values, edited_text, statistics_of, text_encoders
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket.captions import ordinary_captions
@@ -26,7 +27,6 @@ from . import concepts_reference as reference
 from .rows import Row, markdown
 from .timing import alternate, readable, seconds
 
-_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 _SEEDS = (1, 2, 3, 4)
 _TOGETHER, _KEY_WIDTH, _WIDTH = 300, 3072, 768
 _AIM = 5.0
@@ -44,7 +44,7 @@ class _Bench:
         self.pipe.unet.requires_grad_(False)
         self.pipe.text_encoder.requires_grad_(False)
         self.encoders = text_encoders(self.pipe)
-        self.recipe = ConceptRecipe(self.concepts, templates=_TEMPLATES)
+        self.recipe = ConceptRecipe(self.concepts, templates=POCKET_TEMPLATES)
         self.statistics = statistics_of(self.recipe, self.encoders, ordinary_captions())
         self.layer = layers_of(self.encoders[0].tower, ())[-1]
 
@@ -61,7 +61,7 @@ class _Bench:
 
     def ours(self, mode: str) -> Values:
         """All concepts in batches, with early stopping."""
-        recipe = ConceptRecipe(self.concepts, templates=_TEMPLATES, mode=mode)
+        recipe = ConceptRecipe(self.concepts, templates=POCKET_TEMPLATES, mode=mode)
         return concept_values(self.pipe, recipe, self.encoders, ValueSettings.for_mode(mode))[self.encoders[0].name]
 
     def released(self) -> Values:
@@ -71,7 +71,9 @@ class _Bench:
             with torch.no_grad():
                 pictures = generate(self.pipe, [f"a {concept.destination}"] * 4, _SEEDS)
                 latents = self.pipe.vae.encode(pictures).latent_dist.mean * self.pipe.vae.config.scaling_factor
-            shifts.append(reference.value(self.pipe, concept, _TEMPLATES, self.layer, latents, settings.rate, settings.clamp))
+            shifts.append(
+                reference.value(self.pipe, concept, POCKET_TEMPLATES, self.layer, latents, settings.rate, settings.clamp)
+            )
         ones = torch.ones(len(shifts))
         return Values(torch.stack(shifts), ones, ones, ones.long() * reference.STEPS)
 

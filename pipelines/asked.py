@@ -22,7 +22,7 @@ from ..pocket import WEIGHTS
 from ..pocket import captions as pocket_captions
 from .demo import check_words
 
-_POCKET_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
+POCKET_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 
 
 def load_pipeline(name: str | None, whole: bool, device: torch.device) -> Any:
@@ -107,7 +107,7 @@ def settings_of(options: argparse.Namespace, templates: Sequence[str] = ()) -> S
     """
     pocket = options.model is None
     captions = (pocket_captions if pocket else any_captions).ordinary_captions()
-    usual = _POCKET_TEMPLATES if pocket else TEMPLATES
+    usual = POCKET_TEMPLATES if pocket else TEMPLATES
     return Settings(
         captions=tuple(read_lines(options.captions, "captions")) if options.captions else captions,
         templates=tuple(read_lines(options.templates, "templates") if options.templates else templates or usual),

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from . import WEIGHTS
 from .training import LOGS
 
-_TITLES = {"vae": "autoencoder", "text": "text encoder", "unet": "UNet", "decoder": "decoder", "judge": "judge"}
+_TITLES = {
+    "vae": "autoencoder", "text": "text encoder", "unet": "UNet", "decoder": "decoder", "judge": "judge", "names": "names",
+}  # fmt: skip
 
 
 def read_log(path: Path) -> dict[int, float]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from . import WEIGHTS
 from .scenes import SIDE
-from .tokenizer import LENGTH
+from .tokenizer import LENGTH, plain_tokens
 
 WIDTH = 128
 LATENT_CHANNELS = 32
@@ -34,23 +36,39 @@ def new_vae() -> AutoencoderKL:
     )
 
 
-def new_text_model(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """A causal text encoder as in CLIP, four layers."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=4 * WIDTH,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            hidden_act="quick_gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id,
-            projection_dim=WIDTH,
-        )
+def text_config(tokens: int, more_units: int = 0) -> CLIPTextConfig:
+    """A causal text encoder as in CLIP, four layers.
+
+    Args:
+        tokens: how many it knows.
+        more_units: of each MLP, beside four times its width.
+    """
+    return CLIPTextConfig(
+        vocab_size=tokens,
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH + more_units,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        hidden_act="quick_gelu",
+        bos_token_id=plain_tokens() - 2,
+        eos_token_id=plain_tokens() - 1,
+        pad_token_id=plain_tokens() - 1,
+        projection_dim=WIDTH,
     )
+
+
+def new_text_model() -> CLIPTextModel:
+    """An encoder of all words but the names, which come in a stage of their own."""
+    return CLIPTextModel(text_config(plain_tokens()))
+
+
+def save_text(folder: Path, text: CLIPTextModel) -> None:
+    """Write the text encoder of a model in half precision, by Stable Diffusion's names, not the newest transformers'."""
+    copy.deepcopy(text).half().save_pretrained(folder / "text_encoder")
+    path = folder / "text_encoder" / "model.safetensors"
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path, {"format": "pt"})
 
 
 def new_unet() -> UNet2DConditionModel:

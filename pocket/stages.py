@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import CLIPTextModel
@@ -17,7 +16,7 @@ from .basis import Basis
 from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
 from .judge import QUESTIONS, Judge, targets
-from .model import GUIDANCE, LATENT_CHANNELS, STEPS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae
+from .model import GUIDANCE, LATENT_CHANNELS, STEPS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae, save_text
 from .scenes import Scene, any_scenes
 from .tokenizer import token_ids, write_tokenizer
 from .training import Run
@@ -148,7 +147,7 @@ def train_text(folder: Path, steps: int, batch: int, seed: int, device: str) -> 
     """
     tokenizer = write_tokenizer(folder / "tokenizer")
     torch.manual_seed(seed)
-    text = new_text_model(tokenizer).to(device)
+    text = new_text_model().to(device)
     heads = torch.nn.ModuleDict({question: torch.nn.Linear(WIDTH, len(answers)) for question, answers in QUESTIONS.items()})
     run = Run(folder, "text", {"text": text, "heads": heads.to(device)}, steps, rate=2e-3, average=0.99)
 
@@ -263,7 +262,4 @@ def export(folder: Path, vae: AutoencoderKL, scale: float, text: CLIPTextModel, 
     # CLIP's own files, which every version of transformers reads, in place of the newest version's.
     (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)
     write_tokenizer(folder / "tokenizer")
-    # Likewise the text encoder's names: Stable Diffusion's, not those of the newest version.
-    path = folder / "text_encoder" / "model.safetensors"
-    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
-    save_file(tensors, path, {"format": "pt"})
+    save_text(folder, text)

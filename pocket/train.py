@@ -10,7 +10,7 @@ import torch
 from . import WEIGHTS
 from .training import fast_allocator, keep_logs
 
-STAGES = ("vae", "text", "unet", "decoder", "judge")
+STAGES = ("vae", "text", "unet", "decoder", "judge", "names")
 
 
 def main() -> None:
@@ -32,15 +32,19 @@ def main() -> None:
     parser.add_argument("--decoder-batch", type=int, default=10)
     parser.add_argument("--judge-steps", type=int, default=7000)
     parser.add_argument("--judge-batch", type=int, default=64)
+    parser.add_argument("--names-steps", type=int, default=3000)
+    parser.add_argument("--names-batch", type=int, default=32)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
 
     from . import stages
     from .judge import save_judge
+    from .name_stage import train_names
 
     folder, seed, device, wanted = options.folder, options.seed, options.device, set(options.stages)
-    basis = stages.make_basis(folder, seed)
-    vae = text = unet = None
+    vae = text = unet = basis = None
+    if wanted - {"names"}:
+        basis = stages.make_basis(folder, seed)
     if wanted & {"vae", "decoder", "judge"}:
         vae = stages.train_vae(folder, basis, options.vae_steps, options.vae_batch, seed, device)
     if wanted & {"text", "unet", "decoder"}:
@@ -55,6 +59,8 @@ def main() -> None:
     if "judge" in wanted:
         options.out.mkdir(parents=True, exist_ok=True)
         save_judge(stages.train_judge(folder, vae, basis, options.judge_steps, options.judge_batch, seed, device), options.out)
+    if "names" in wanted:
+        train_names(folder, options.out, options.names_steps, options.names_batch, seed, device)
     keep_logs(folder, options.out)
 
 

@@ -146,6 +146,7 @@ def _search(
     waited = torch.zeros(len(own), dtype=torch.long, device=device)
     halved = waited.clone()
     active = torch.arange(len(own))
+    teaching = distill is not None and settings.model
 
     def done(places: torch.Tensor) -> None:
         for place in places.tolist():
@@ -158,13 +159,14 @@ def _search(
         rows = torch.isin(sentences.concept, active)
         trial = shift[here].clone().requires_grad_(True)
         moved = _moved(stream[rows], part, trial)
-        text = _distance(tower.finish(moved, last + 1, part.rows.to(device)), target[rows], part)
-        text = part.mean(text / asked[rows].clamp(min=1e-12))
+        compared = part.rows.to(device)
+        contexts = tower.finish(moved, last + 1, None if teaching else compared)
+        said = contexts.gather(1, _wide(compared, contexts)) if teaching else contexts
+        text = part.mean(_distance(said, target[rows], part) / asked[rows].clamp(min=1e-12))
         told = text
         loss = settings.text * text + settings.decay * (trial.square().sum(1) / size[here, 0].square())
-        if distill is not None and settings.model:
-            reads = (part.whole(contexts) for contexts in (tower.finish(moved, last + 1), meant[rows]))
-            told = part.mean(distill(part, *reads, step))
+        if teaching:
+            told = part.mean(distill(part, part.whole(contexts), part.whole(meant[rows]), step))
             loss = loss + settings.model * told
         (slope,) = torch.autograd.grad(loss.sum(), trial)
         with torch.no_grad():

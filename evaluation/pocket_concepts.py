@@ -1,0 +1,108 @@
+"""The command that edits hundreds of names of the pocket model: ``python -m edit_assumption.evaluation.pocket_concepts``.
+
+The protocol is ICEB's (:mod:`.joint`), on the names of :mod:`..pocket.names`: each is to be drawn as what another stands for,
+and a picture shows a name when it shows its thing in its colour. Held out are the names that no count edits, and all things.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ..editing.concepts.concepts import Concept
+from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe
+from ..pipelines.asked import POCKET_TEMPLATES
+from ..pipelines.generate import generate
+from ..pocket import WEIGHTS
+from ..pocket.captions import bare_captions, caption, ordinary_captions
+from ..pocket.judge import load_judge
+from ..pocket.model import pipeline
+from ..pocket.names import NAMES, captions_with_names
+from ..pocket.words import ALL
+from .joint import Case, Held, Shot, Studio, run_jointly, shots
+from .joint_methods import joint_methods
+from .joint_report import read_joint, write_joint
+
+COUNTS = (1, 10, 50, 100, 300)
+_OTHER_SENTENCES = ("there is a {} in a field", "look at a {}", "a drawing of a {} on a beach", "a small {} by day")
+_SEEDS, _OTHER_SEEDS, _HELD_SEEDS = (1, 2, 3, 4), (5, 6, 7, 8), (1, 2)
+_AT_ONCE = 64
+
+
+def cases(count: int, seed: int = 0) -> tuple[Case, ...]:
+    """The first names, each with the name of something else in another colour as its destination."""
+    names = list(NAMES)[:count]
+    chance = random.Random(seed)
+    found = []
+    for name in names:
+        own = NAMES[name]
+        others = [other for other in NAMES if NAMES[other].thing != own.thing and NAMES[other].colour != own.colour]
+        concept = Concept(name, chance.choice(others))
+        found.append(Case(concept, shots(name, POCKET_TEMPLATES, _SEEDS), shots(name, _OTHER_SENTENCES, _OTHER_SEEDS)))
+    return tuple(found)
+
+
+def held_out(count: int) -> tuple[Held, ...]:
+    """Pictures of the names behind the first ``count``, and of every thing."""
+    names = [Held(shot, name) for name in list(NAMES)[count:] for shot in shots(name, ("a {}", "look at a {}"), _HELD_SEEDS)]
+    things = [Held(Shot(caption(thing, {}), seed), thing.name) for thing in ALL.values() for seed in _HELD_SEEDS]
+    return (*names, *things)
+
+
+def shown(pictures: torch.Tensor, names: Sequence[str]) -> Iterator[bool]:
+    """A ``Judge`` of :mod:`.joint`: a name is shown by its thing in its colour, a thing by itself."""
+    judge = load_judge()
+    for answer, name in zip(judge.answers(pictures), names, strict=True):
+        meant = NAMES.get(name)
+        yield answer["thing"] == (meant.thing if meant else name) and (meant is None or answer["colour"] == meant.colour)
+
+
+def main() -> None:
+    """Parse the command line, draw, write after each method and count into ``--out``, print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m edit_assumption.evaluation.pocket_concepts",
+        description="Edits hundreds of the pocket model's names together, as ICEB's protocol does, with each method.",
+    )
+    parser.add_argument("--together", type=int, nargs="+", default=COUNTS, metavar="N", help="names edited together")
+    parser.add_argument("--measured", type=int, default=60, metavar="N", help="of the first names, drawn at every count")
+    parser.add_argument("--method", action="append", default=[], choices=("EMCID", "TIME", "UCE", "K/V"), help="all if none")
+    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="EMCID's stage one")
+    parser.add_argument("--layers", type=int, nargs="+", default=[], metavar="N", help="EMCID's")
+    parser.add_argument("--regularization", type=float, default=DEFAULT_REGULARIZATION, help="EMCID's")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--out", type=Path, default=Path("edit-assumption-names"), help="the folder for the results")
+    options = parser.parse_args()
+    largest = max(options.together)
+    captions = (*ordinary_captions(), *captions_with_names())
+
+    def recipe(concepts: Sequence[Concept]) -> ConceptRecipe:
+        layers = tuple(options.layers)
+        return ConceptRecipe(tuple(concepts), options.regularization, POCKET_TEMPLATES, layers, options.mode)
+
+    about = {name: getattr(options, name) for name in ("measured", "mode", "layers", "regularization")}
+    with tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
+
+        def draw(pipe: Any, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
+            return generate(pipe, prompts, seeds)
+
+        def searching(done: int, of: int) -> None:
+            bar.set_postfix_str(f"EMCID: {done} of {of} names" if done < of else "")
+
+        methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=searching)
+        studio = Studio(pipeline(options.weights), shown, draw, at_once=_AT_ONCE, advance=bar.update)
+        results = run_jointly(
+            studio, [methods[name] for name in options.method or methods], cases(largest), held_out(largest),
+            options.together, options.measured, read_joint(options.out, about),
+            lambda so_far: write_joint(so_far, options.out, about),
+        )  # fmt: skip
+    print(write_joint(results, options.out, about))
+
+
+if __name__ == "__main__":
+    main()

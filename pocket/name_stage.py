@@ -1,0 +1,209 @@
+"""The last stage of training: a finished model learns hundreds of names, and nothing that it knows changes.
+
+A large encoder tells rare words apart by embeddings that have little to do with what they mean; its layers turn the one into
+the other. Here likewise: a name's embedding has a chance part, which stays as it was drawn, a part in other directions that is
+learned, and a mark that all names share. Each MLP gets more units. What was there before stays as it is, and the new units are
+silent, far below zero where their activation ends, as long as no name was read: captions without names read as before.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from torch.func import functional_call
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from .captions import ordinary_captions, random_sample, random_words
+from .model import WIDTH, new_text_model, pipeline, save_text, text_config
+from .names import NAMES, Naming, random_naming
+from .tokenizer import plain_tokens, token_ids, write_tokenizer
+from .training import Run
+
+UNITS = 200
+"""More units of each layer's MLP; the model's size allows no more."""
+_CHANCE_DIRECTIONS, _CHANCE_SIZE = 64, 0.08
+_MARK_SIZE = 1.0
+_OWN_FASTER = 3.0
+"""A name's own part is in few of a batch's captions, so it learns faster than the rest."""
+_SILENT, _CLEAR = -12.0, 18.0
+"""Where quick GELU is nothing beside float32's rounding; how far from there to names at first."""
+_SILENCE_WEIGHT, _NAME_WEIGHT = 3.0, 0.3
+_WITHOUT = 10
+"""Captions without names in a batch."""
+_PADDING_READ = 4
+
+Weights = dict[str, torch.Tensor]
+_WORDS = "embeddings.token_embedding.weight"
+
+
+def _mlp(layer: int, part: str) -> str:
+    return f"encoder.layers.{layer}.mlp.{part}"
+
+
+def plain_weights(text: CLIPTextModel) -> Weights:
+    """An encoder's weights by their names below ``text_model.``, without names and their units, whether it has any or not."""
+    found = {name.removeprefix("text_model."): tensor.detach().clone() for name, tensor in text.state_dict().items()}
+    config = text_config(plain_tokens())
+    for layer in range(config.num_hidden_layers):
+        for part in ("fc1.weight", "fc1.bias"):
+            found[_mlp(layer, part)] = found[_mlp(layer, part)][: config.intermediate_size]
+        found[_mlp(layer, "fc2.weight")] = found[_mlp(layer, "fc2.weight")][:, : config.intermediate_size]
+    found[_WORDS] = found[_WORDS][: config.vocab_size]
+    return found
+
+
+class _Learned(torch.nn.Module):
+    """The names' embeddings and the new units, beside the weights that stay."""
+
+    def __init__(self, plain: Weights, tokenizer: CLIPTokenizer, layers: int) -> None:
+        super().__init__()
+        places = [tokenizer.convert_tokens_to_ids(f"{name}</w>") - len(plain[_WORDS]) for name in NAMES]
+        self.register_buffer("places", torch.tensor(places))
+        meant = [tokenizer.convert_tokens_to_ids([f"{own.thing}</w>", f"{own.colour}</w>"]) for own in NAMES.values()]
+        things, colours = (plain[_WORDS][list(ids)] for ids in zip(*meant, strict=True))
+        self.own = torch.nn.Parameter((things + colours / 2) / _OWN_FASTER)
+        # The chance part keeps to directions of which the first layer's attention reads least.
+        read = [plain[f"encoder.layers.0.self_attn.{part}_proj.weight"] for part in "vk"]
+        read = torch.cat(read) * plain["encoder.layers.0.layer_norm1.weight"]
+        directions = torch.linalg.svd(read - read.mean(1, keepdim=True)).Vh[-_CHANCE_DIRECTIONS - 1 : -1]
+        self.register_buffer("directions", directions)
+        self.register_buffer("chance", _CHANCE_SIZE * torch.randn(len(NAMES), _CHANCE_DIRECTIONS) @ directions)
+        self.mark = torch.nn.Parameter(torch.zeros(WIDTH))
+        self.rows = len(tokenizer) - len(plain[_WORDS])
+
+        def each(*shape: int, size: float) -> torch.nn.ParameterList:
+            return torch.nn.ParameterList([torch.nn.Parameter(size * torch.randn(shape)) for _ in range(layers)])
+
+        self.up, self.bias, self.down = each(UNITS, WIDTH, size=0.07), each(UNITS, size=0), each(WIDTH, UNITS, size=0.01)
+
+    def embeddings(self) -> torch.Tensor:
+        """(new tokens, width)"""
+        own = _OWN_FASTER * self.own
+        rows = self.chance + self.mark + own - own @ self.directions.T @ self.directions
+        return torch.zeros(self.rows, WIDTH, device=rows.device).index_copy(0, self.places, rows)
+
+    def whole(self, plain: Weights) -> Weights:
+        """The encoder's weights with what was learned."""
+        found = plain | {_WORDS: torch.cat([plain[_WORDS], self.embeddings()])}
+        for layer, (up, bias, down) in enumerate(zip(self.up, self.bias, self.down, strict=True)):
+            for part, new, side in (("fc1.weight", up, 0), ("fc1.bias", bias, 0), ("fc2.weight", down, 1)):
+                found[_mlp(layer, part)] = torch.cat([plain[_mlp(layer, part)], new], dim=side)
+        return found
+
+
+class _Student:
+    """The encoder with names, and what its new units were told before their activation."""
+
+    def __init__(self, plain: Weights, tokenizer: CLIPTokenizer, device: str) -> None:
+        self.plain = {name: tensor.to(device, torch.float32) for name, tensor in plain.items()}
+        config = text_config(len(tokenizer), UNITS)
+        self.layers, self.known = config.num_hidden_layers, config.intermediate_size - UNITS
+        self.module = CLIPTextModel(config).eval().requires_grad_(False).to(device)
+        self.prefix = "text_model." if any(name.startswith("text_model.") for name in self.module.state_dict()) else ""
+        self.read: list[torch.Tensor] = []
+        self.told: list[torch.Tensor] = []
+        for name, part in self.module.named_modules():
+            if name.endswith("mlp.fc1"):
+                part.register_forward_hook(self._listen)
+
+    def _listen(self, part: torch.nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> None:
+        self.read.append(given[0])
+        self.told.append(found[..., self.known :])
+
+    def __call__(self, learned: _Learned, ids: torch.Tensor) -> torch.Tensor:
+        self.read.clear()
+        self.told.clear()
+        weights = {self.prefix + name: tensor for name, tensor in learned.whole(self.plain).items()}
+        return functional_call(self.module, weights, (ids,)).last_hidden_state
+
+
+@torch.no_grad()
+def _begin(student: _Student, learned: _Learned, named: torch.Tensor, places: torch.Tensor, without: torch.Tensor) -> None:
+    """Marks that nothing else bears, and units that hear them alone.
+
+    Args:
+        student, learned: of which the mark, and the new units' weights and biases, are set.
+        named, places: (n, tokens) ids of captions with names, and where these stand.
+        without: (m, tokens) ids of captions without.
+    """
+    student(learned, without)
+    heard = torch.cat([entry.flatten(0, 1) for entry in student.read])
+    # The direction in which they vary least is that of all ones, of which layer norms leave nothing; the next is free.
+    learned.mark.copy_(_MARK_SIZE * torch.linalg.eigh(heard.T @ heard).eigenvectors[:, 1])
+    student(learned, torch.cat([named, without]))
+    for layer, entry in enumerate(list(student.read)):
+        names, others = entry[: len(named)][torch.arange(len(named)), places], entry[len(named) :].flatten(0, 1)
+        spread = (others - others.mean(0)).T @ (others - others.mean(0)) / len(others)
+        apart = torch.linalg.solve(spread + 1e-3 * torch.eye(WIDTH, device=spread.device), names.mean(0) - others.mean(0))
+        apart = apart / apart.norm()
+        loudest = (others @ apart).max()
+        slope = (_CLEAR / ((names @ apart).mean() - loudest).clamp(min=1e-3)).clamp(max=25)
+        learned.up[layer] += slope * apart
+        learned.bias[layer].copy_((_SILENT - 1 - slope * loudest).expand(UNITS))
+
+
+def _ids(tokenizer: CLIPTokenizer, namings: list[Naming], device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(n, t) ids of the captions, (n, t + 1) of what they say, (n,) where the names stand; with some of their padding."""
+    named = torch.tensor(token_ids(tokenizer, [naming.text for naming in namings]))
+    plain = torch.tensor(token_ids(tokenizer, [naming.plain for naming in namings]))
+    stop = int((named == tokenizer.eos_token_id).int().argmax(1).max()) + _PADDING_READ
+    places = (named >= plain_tokens()).int().argmax(1)
+    return named[:, :stop].to(device), plain[:, : stop + 1].to(device), places.to(device)
+
+
+def train_names(folder: Path, weights: Path, steps: int, batch: int, seed: int, device: str) -> None:
+    """Teach the finished model in ``weights`` the names; its text encoder and tokenizer are written anew.
+
+    What the UNet's projections read from a name on ought to be what they read of the thing and its colour, one word later.
+    """
+    pipe = pipeline(weights)
+    tokenizer, plain = write_tokenizer(folder / "tokenizer"), plain_weights(pipe.text_encoder)
+    torch.manual_seed(seed)
+    student = _Student(plain, tokenizer, device)
+    learned = _Learned(plain, tokenizer, student.layers).to(device)
+    teacher = new_text_model()
+    teacher.load_state_dict(_by_names_of(teacher, plain))
+    teacher.eval().requires_grad_(False).to(device)
+    read_by = ("attn2.to_k", "attn2.to_v")
+    projections = [part.weight.detach() for name, part in pipe.unet.named_modules() if name.endswith(read_by)]
+    reads = torch.linalg.cholesky(sum(weight.T @ weight for weight in projections)).to(device)
+
+    def drawn(step: int) -> tuple[torch.Tensor, ...]:
+        chance = random.Random(f"names {seed} {step}")
+        named, said, places = _ids(tokenizer, [random_naming(chance) for _ in range(batch)], device)
+        texts = [random_sample(chance).caption(random_words(chance)) for _ in range(_WITHOUT)]
+        without = torch.tensor(token_ids(tokenizer, texts), device=device)[:, : named.shape[1]]
+        return named, said, places, without
+
+    named, _, places = _ids(tokenizer, [random_naming(random.Random(name), name) for name in NAMES], device)
+    without = torch.tensor(token_ids(tokenizer, ordinary_captions()), device=device)[:, : named.shape[1]]
+    _begin(student, learned, named, places, without)
+    run = Run(folder, "names", {"learned": learned}, steps, rate=2e-3, average=0.99)
+
+    def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        named, said, places, without = drawn(step)
+        with torch.no_grad():
+            meant = teacher(said).last_hidden_state[:, 1:]
+        found = student(learned, torch.cat([named, without]))[:batch]
+        silence = sum(torch.relu(told[batch:] - _SILENT).square().mean() for told in student.told)
+        away, size = (((one - other) @ reads).square().sum(2) for one, other in ((found, meant), (meant, meant.mean((0, 1)))))
+        order = torch.arange(named.shape[1], device=device)
+        behind, at = ((order >= places[:, None]).float(), (order == places[:, None]).float())
+        loss, at_name = ((away * part).sum() / (size * part).sum() for part in (behind, at))
+        loudest = max(float(told[batch:].detach().max()) for told in student.told)
+        numbers = {"difference": float(loss.detach()), "at the name": float(at_name.detach()), "loudest without": loudest}
+        return loss + _NAME_WEIGHT * at_name + _SILENCE_WEIGHT * silence, numbers
+
+    run.train(loss_of)
+    text = CLIPTextModel(student.module.config)
+    with torch.no_grad():
+        text.load_state_dict(_by_names_of(text, run.averaged["learned"].cpu().whole(plain)))
+    save_text(weights, text)
+    write_tokenizer(weights / "tokenizer")
+
+
+def _by_names_of(text: CLIPTextModel, weights: Weights) -> Weights:
+    """By the names that this version of transformers gives them."""
+    return {name: weights[name.removeprefix("text_model.")] for name in text.state_dict()}
