@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--decoder-batch", type=int, default=10)
     parser.add_argument("--judge-steps", type=int, default=7000)
     parser.add_argument("--judge-batch", type=int, default=64)
-    parser.add_argument("--names-steps", type=int, default=3000)
-    parser.add_argument("--names-batch", type=int, default=32)
+    parser.add_argument("--names-steps", type=int, default=4000)
+    parser.add_argument("--names-batch", type=int, default=24)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
 
