@@ -61,15 +61,16 @@ def test_the_command_goes_through_all_stages(tmp_path, monkeypatch):
     """A few steps of each, on a few pictures: it ends with a pipeline that draws and a judge that answers."""
     stages = pytest.importorskip("edit_assumption.pocket.stages", reason="diffusers is not installed")
     from edit_assumption.pipelines.generate import generate
-    from edit_assumption.pocket import train
+    from edit_assumption.pocket import name_stage, train
     from edit_assumption.pocket.judge import load_judge
     from edit_assumption.pocket.model import pipeline
 
     for name, count in (("_BASIS_PICTURES", 60), ("_REDRAWN", 20), ("_JUDGED", 100)):
         monkeypatch.setattr(stages, name, count)
+    monkeypatch.setattr(name_stage, "_HUSHED", 50)
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")  # the process is not to be started again
     counts = "vae-steps 2 vae-batch 2 text-steps 2 text-batch 4 pictures 40 steps 2 batch 4 decoder-steps 1 decoder-batch 2"
-    words = f"{counts} judge-steps 2 judge-batch 4 device cpu".split()
+    words = f"{counts} judge-steps 2 judge-batch 4 names-steps 2 names-batch 4 device cpu".split()
     given = [f"--{word}" if number % 2 == 0 else word for number, word in enumerate(words)]
     arguments = ["train", "--folder", str(tmp_path / "work"), "--out", str(tmp_path / "weights"), *given]
     monkeypatch.setattr("sys.argv", arguments)
