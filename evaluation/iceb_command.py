@@ -12,7 +12,7 @@ from ..pipelines.processes import launched
 from .classifier import ImageClassifier
 from .iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
 from .joint import Studio, run_jointly
-from .joint_methods import joint_methods
+from .joint_methods import joint_methods, search_shown
 from .joint_report import read_joint, table, write_joint
 
 _COUNTS = (1, 10, 50, 100, 300)
@@ -48,11 +48,8 @@ def run_iceb(options: argparse.Namespace) -> str:
         "seed": options.seed, "held out": len(held),
     }  # fmt: skip
     with tqdm(desc="pictures", unit="picture") as bar:
-
-        def searching(done: int, of: int) -> None:
-            bar.set_postfix_str(f"EMCID: {done} of {of} concepts" if done < of else "")
-
-        known = joint_methods(settings.recipe, settings.captions, preserve, options.cache / "concepts", options.seed, searching)
+        folder, show = options.cache / "concepts", search_shown(bar)
+        known = joint_methods(settings.recipe, settings.captions, preserve, folder, options.seed, show)
         for name in options.method:
             if name not in known:
                 raise EditError(f"There is no method “{name}”; choose from {', '.join(known)}.")

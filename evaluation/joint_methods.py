@@ -10,6 +10,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from ..editing.concepts.concepts import Concept
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.context_map import ContextMap
@@ -20,6 +22,15 @@ from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.projections import edited_projections
 from .joint import JointMethod
 from .methods import ours, time_as_published, uce
+
+
+def search_shown(bar: tqdm) -> Callable[[int, int], None]:
+    """An ``advance`` for :func:`joint_methods` that says beside a progress bar how far the search for values is."""
+
+    def show(done: int, of: int) -> None:
+        bar.set_postfix_str(f"EMCID: {done} of {of} concepts" if done < of else "")
+
+    return show
 
 
 def joint_methods(

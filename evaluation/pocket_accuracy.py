@@ -18,8 +18,8 @@ from ..pocket import WEIGHTS
 from ..pocket.captions import Words, caption, ordinary_captions, random_sample, random_words
 from ..pocket.dataset import draw
 from ..pocket.judge import QUESTIONS, Judge, load_judge, truth
-from ..pocket.model import new_text_model, pipeline
-from ..pocket.name_stage import by_names_of, plain_weights
+from ..pocket.model import pipeline
+from ..pocket.name_stage import plain_encoder
 from ..pocket.names import NAMES
 from ..pocket.scenes import any_scenes, assumed
 from ..pocket.tokenizer import token_ids
@@ -101,8 +101,7 @@ def names_accuracy(pipe: StableDiffusionPipeline, judge: Judge, share: float = 1
 @torch.no_grad()
 def changed_by_names(pipe: StableDiffusionPipeline, count: int) -> torch.Tensor:
     """By how much captions without names read otherwise since the encoder knows names, at most: (captions,), rising."""
-    plain, chance = new_text_model().eval(), random.Random("captions without names")
-    plain.load_state_dict(by_names_of(plain, plain_weights(pipe.text_encoder)))
+    plain, chance = plain_encoder(pipe.text_encoder), random.Random("captions without names")
     texts = [*ordinary_captions(), *(random_sample(chance).caption(random_words(chance)) for _ in range(count))]
     found = []
     for ids in torch.tensor(token_ids(pipe.tokenizer, texts)).split(500):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -21,12 +21,12 @@ from ..pipelines.asked import POCKET_TEMPLATES
 from ..pipelines.generate import generate
 from ..pocket import WEIGHTS
 from ..pocket.captions import bare_captions, caption, ordinary_captions
-from ..pocket.judge import load_judge
+from ..pocket.judge import Judge, load_judge
 from ..pocket.model import pipeline
 from ..pocket.names import NAMES, captions_with_names
 from ..pocket.words import ALL
 from .joint import Case, Held, Shot, Studio, run_jointly, shots
-from .joint_methods import joint_methods
+from .joint_methods import joint_methods, search_shown
 from .joint_report import read_joint, write_joint
 
 COUNTS = (1, 10, 50, 100, 300)
@@ -55,9 +55,8 @@ def held_out(count: int) -> tuple[Held, ...]:
     return (*names, *things)
 
 
-def shown(pictures: torch.Tensor, names: Sequence[str]) -> Iterator[bool]:
-    """A ``Judge`` of :mod:`.joint`: a name is shown by its thing in its colour, a thing by itself."""
-    judge = load_judge()
+def shown(judge: Judge, pictures: torch.Tensor, names: Sequence[str]) -> Iterator[bool]:
+    """With a judge, a ``Judge`` of :mod:`.joint`: a name is shown by its thing in its colour, a thing by itself."""
     for answer, name in zip(judge.answers(pictures), names, strict=True):
         meant = NAMES.get(name)
         yield answer["thing"] == (meant.thing if meant else name) and (meant is None or answer["colour"] == meant.colour)
@@ -85,19 +84,15 @@ def main() -> None:
         layers = tuple(options.layers)
         return ConceptRecipe(tuple(concepts), options.regularization, POCKET_TEMPLATES, layers, options.mode)
 
+    held = held_out(largest)
     about = {name: getattr(options, name) for name in ("measured", "mode", "layers", "regularization")}
+    about |= {"weights": str(options.weights.resolve()), "held out": len(held)}
     with tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
-
-        def draw(pipe: Any, prompts: Sequence[str], seeds: Sequence[int]) -> torch.Tensor:
-            return generate(pipe, prompts, seeds)
-
-        def searching(done: int, of: int) -> None:
-            bar.set_postfix_str(f"EMCID: {done} of {of} names" if done < of else "")
-
-        methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=searching)
-        studio = Studio(pipeline(options.weights), shown, draw, at_once=_AT_ONCE, advance=bar.update)
+        methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=search_shown(bar))
+        judge = partial(shown, load_judge(options.weights))
+        studio = Studio(pipeline(options.weights), judge, generate, at_once=_AT_ONCE, advance=bar.update)
         results = run_jointly(
-            studio, [methods[name] for name in options.method or methods], cases(largest), held_out(largest),
+            studio, [methods[name] for name in options.method or methods], cases(largest), held,
             options.together, options.measured, read_joint(options.out, about),
             lambda so_far: write_joint(so_far, options.out, about),
         )  # fmt: skip

@@ -62,6 +62,13 @@ def plain_weights(text: CLIPTextModel) -> Weights:
     return found
 
 
+def plain_encoder(text: CLIPTextModel) -> CLIPTextModel:
+    """The encoder as it was before it learned names."""
+    plain = new_text_model().eval().requires_grad_(False)
+    plain.load_state_dict(_by_names_of(plain, plain_weights(text)))
+    return plain
+
+
 class _Learned(torch.nn.Module):
     """The names' embeddings and the new units, beside the weights that stay."""
 
@@ -209,9 +216,7 @@ def train_names(folder: Path, weights: Path, steps: int, batch: int, seed: int, 
     torch.manual_seed(seed)
     student = _Student(plain, tokenizer, device)
     learned = _Learned(plain, tokenizer, student.layers).to(device)
-    teacher = new_text_model()
-    teacher.load_state_dict(by_names_of(teacher, plain))
-    teacher.eval().requires_grad_(False).to(device)
+    teacher = plain_encoder(pipe.text_encoder).to(device)
     read_by = ("attn2.to_k", "attn2.to_v")
     projections = [part.weight.detach() for name, part in pipe.unet.named_modules() if name.endswith(read_by)]
     reads = torch.linalg.cholesky(sum(weight.T @ weight for weight in projections)).to(device)
@@ -256,11 +261,11 @@ def train_names(folder: Path, weights: Path, steps: int, batch: int, seed: int, 
     _hush(student, run.averaged["learned"], tokenizer, seed)
     text = CLIPTextModel(student.module.config)
     with torch.no_grad():
-        text.load_state_dict(by_names_of(text, run.averaged["learned"].cpu().whole(plain)))
+        text.load_state_dict(_by_names_of(text, run.averaged["learned"].cpu().whole(plain)))
     save_text(weights, text)
     write_tokenizer(weights / "tokenizer")
 
 
-def by_names_of(text: CLIPTextModel, weights: Weights) -> Weights:
+def _by_names_of(text: CLIPTextModel, weights: Weights) -> Weights:
     """By the names that this version of transformers gives them."""
     return {name: weights[name.removeprefix("text_model.")] for name in text.state_dict()}

@@ -7,6 +7,7 @@ pytest.importorskip("diffusers")
 
 from edit_assumption.editing.concepts.concepts import parse_concepts
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.pipelines.asked import POCKET_TEMPLATES
 from edit_assumption.pipelines.concepts import edit_concepts, edited_text, text_encoders
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
@@ -14,7 +15,6 @@ from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline
 
-TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 ASKED = "rose -> tulip\nwizard -> king\nstar -> tree\ncat -> dog\ncar -> boat\napple -> balloon"
 SEEDS = [1, 2]
 
@@ -30,7 +30,7 @@ SHOWN = {"attention": 0.7, "text": 0.6}
 
 @pytest.fixture(scope="module", params=SHOWN)
 def edit(pipe, request):
-    recipe = ConceptRecipe(parse_concepts(ASKED), templates=TEMPLATES, mode=request.param)
+    recipe = ConceptRecipe(parse_concepts(ASKED), templates=POCKET_TEMPLATES, mode=request.param)
     return edit_concepts(pipe, recipe, ordinary_captions())
 
 

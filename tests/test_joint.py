@@ -23,7 +23,7 @@ from edit_assumption.evaluation.joint import (
 )
 from edit_assumption.evaluation.joint_methods import joint_methods
 from edit_assumption.evaluation.joint_report import read_joint, taken, write_joint
-from edit_assumption.pipelines.asked import Settings
+from edit_assumption.pipelines.asked import POCKET_TEMPLATES, Settings
 from edit_assumption.pipelines.draw import draw_pictures
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pipelines.projections import edited_projections
@@ -176,7 +176,7 @@ def test_methods_on_the_pocket_model(pipe, tmp_path):
         Case(Concept(*pair), shots(pair[0], ["a {}"], [1, 2]), shots(pair[0], ["a drawing of a {}"], [3])) for pair in pairs
     ]
     held = [Held(shot, name) for name in ("fish", "house", "pear", "umbrella") for shot in shots(name, ["a {}"], [1])]
-    settings = Settings(ordinary_captions(), ("a {}", "a photo of a {}", "an image of a {}", "{}"), 0.5, (0,), "text")
+    settings = Settings(ordinary_captions(), POCKET_TEMPLATES, 0.5, (0,), "text")
     methods = joint_methods(settings.recipe, settings.captions, bare_captions(), tmp_path)
     weights = {name: tensor.clone() for name, tensor in pipe.text_encoder.state_dict().items()}
     found = run_jointly(Studio(pipe, shows, None, STEPS, GUIDANCE, 32), list(methods.values()), cases, held, [4])

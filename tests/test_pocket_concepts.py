@@ -14,6 +14,7 @@ from edit_assumption.evaluation.pocket_concepts import cases, held_out, shown
 from edit_assumption.pipelines.asked import POCKET_TEMPLATES
 from edit_assumption.pipelines.concepts import text_encoders
 from edit_assumption.pocket.dataset import draw
+from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline
 from edit_assumption.pocket.names import NAMES
 from edit_assumption.pocket.scenes import Scene, random_scene
@@ -40,7 +41,7 @@ def test_what_is_held_out_is_not_edited():
 
 
 def test_a_name_is_shown_by_its_thing_in_its_colour():
-    chance = random.Random(3)
+    chance, judge = random.Random(3), load_judge()
     name = next(iter(NAMES))
     own = ALL[NAMES[name].thing]
     other = next(thing for thing in ALL.values() if thing is not own)
@@ -48,8 +49,8 @@ def test_a_name_is_shown_by_its_thing_in_its_colour():
     for thing in (own, other):
         values = random_scene(chance, thing, set(), False).values
         scenes.append(Scene(thing.name, {**values, "colour": NAMES[name].colour}))
-    assert list(shown(draw(scenes, chance), [name, name])) == [True, False]
-    assert list(shown(draw(scenes, chance), [own.name, own.name])) == [True, False]
+    assert list(shown(judge, draw(scenes, chance), [name, name])) == [True, False]
+    assert list(shown(judge, draw(scenes, chance), [own.name, own.name])) == [True, False]
 
 
 def test_sentences_find_the_names():

@@ -14,8 +14,8 @@ from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket import WEIGHTS, name_stage
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge
-from edit_assumption.pocket.model import new_text_model, pipeline
-from edit_assumption.pocket.name_stage import by_names_of, plain_weights, train_names
+from edit_assumption.pocket.model import pipeline
+from edit_assumption.pocket.name_stage import plain_encoder, plain_weights, train_names
 from edit_assumption.pocket.names import NAMES, captions_with_names, random_naming
 from edit_assumption.pocket.tokenizer import plain_tokens, token_ids, write_tokenizer
 from edit_assumption.pocket.words import ALL
@@ -49,8 +49,7 @@ def test_a_name_is_one_token_behind_all_others(tmp_path):
 @torch.no_grad()
 def test_captions_without_names_read_as_if_there_were_none():
     pipe = pipeline()
-    plain = new_text_model().eval()
-    plain.load_state_dict(by_names_of(plain, plain_weights(pipe.text_encoder)))
+    plain = plain_encoder(pipe.text_encoder)
     ids = torch.tensor(token_ids(pipe.tokenizer, ordinary_captions()))
     with_names, without = (text(ids).last_hidden_state for text in (pipe.text_encoder, plain))
     assert float((with_names - without).abs().max()) < 1e-4
