@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -15,8 +16,8 @@ from .asked_model import Differentiable, empty_latents, model_name
 from .host import stop_if_interrupted
 
 
-def attention_teacher(model: Any, clip: Any, recipe: ConceptRecipe, seed: int) -> tuple[AttentionTeacher, str]:
-    """The teacher for a MODEL, and a name that changes with the model.
+def attention_teacher(model: Any, clip: Any, recipe: ConceptRecipe, seed: int) -> tuple[Callable[[], AttentionTeacher], str]:
+    """Makes teachers by a MODEL, and a name that changes with the model.
 
     Args:
         model, clip: ComfyUI's.
@@ -45,4 +46,4 @@ def attention_teacher(model: Any, clip: Any, recipe: ConceptRecipe, seed: int) -
         with Differentiable():
             return read_by(asked, contexts)
 
-    return AttentionTeacher(read, len(recipe.templates)), f"attention {seed} {model_name(model)}"
+    return lambda: AttentionTeacher(read, len(recipe.templates)), f"attention {seed} {model_name(model)}"

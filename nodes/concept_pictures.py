@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import comfy.model_management
@@ -19,12 +20,14 @@ from .asked_model import Differentiable, empty_latents, model_name
 from .host import stop_if_interrupted
 
 _EACH, _STEPS, _GUIDANCE = 4, 12, 6.0
+_PIXELS = 8
+"""A number of a latent is as wide and as high."""
 
 
 def noise_teacher(
     model: Any, clip: Any, recipe: ConceptRecipe, pictures: torch.Tensor | None, seed: int
-) -> tuple[NoiseTeacher, Sequence[str]]:
-    """The teacher for a MODEL, and a name for each concept that changes with the model and its own pictures.
+) -> tuple[Callable[[], NoiseTeacher], Sequence[str]]:
+    """Makes teachers by a MODEL, and a name for each concept that changes with the model and its own pictures.
 
     Args:
         model, clip: ComfyUI's.
@@ -44,7 +47,8 @@ def noise_teacher(
         return _draw(model, clip, concept.sentences(recipe.templates), empty, own_seed)
 
     drawn = Destinations(recipe, model_name(model), seed, own, draw)
-    return NoiseTeacher(_predict(model), drawn, len(recipe.templates), drawn.seeds), drawn.names
+    predict = _predict(model, clip)
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds), drawn.names
 
 
 def _shared_out(pictures: torch.Tensor, concepts: int) -> list[torch.Tensor]:
@@ -67,18 +71,27 @@ def _draw(model: Any, clip: Any, sentences: Sequence[tuple[str, str]], empty: to
     return model.model.process_latent_in(drawn.float().cpu())
 
 
-def _predict(model: Any) -> Callable[..., torch.Tensor]:
+def _predict(model: Any, clip: Any) -> Callable[..., torch.Tensor]:
     device = model.load_device
+
+    @cache
+    def beside(height: int, width: int) -> torch.Tensor | None:
+        """What SDXL is told beside the tokens: of the pooled text the empty prompt's, so that the tokens have to say all."""
+        _, pooled = clip.encode_from_tokens(clip.tokenize(""), return_pooled=True)
+        sizes = {"height": height * _PIXELS, "width": width * _PIXELS}
+        return model.model.encode_adm(pooled_output=pooled, device=device, **sizes)
 
     def predict(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
         stop_if_interrupted()
+        told = beside(*clean.shape[2:])
         comfy.model_management.load_models_gpu([model])
         sampling = model.model.model_sampling
         sigma = torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points], device=device)
         high = sigma.view(-1, *[1] * (clean.ndim - 1))
         noisy = sampling.noise_scaling(high, noise.to(device), clean.to(device))
         with Differentiable():
-            found = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device))
+            more = {} if told is None else {"y": told.to(device).expand(len(noisy), -1)}
+            found = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device), **more)
         # What the model believes to be clean, in units of the noise, so that no point of the schedule counts more than another.
         return (found / high).to(contexts.device)
 

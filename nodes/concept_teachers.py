@@ -43,7 +43,5 @@ def teachers(
     if recipe.mode == "attention":
         teacher, name = attention_teacher(model, clip, recipe, seed)
         return each_beside(teacher, encoders, recipe), name
-    if len(encoders) > 1:
-        raise EditError("The mode “full” knows models of one text encoder; choose the mode “attention”.")
     teacher, names = noise_teacher(model, clip, recipe, pictures, seed)
-    return {encoders[0].name: teacher}, names
+    return each_beside(teacher, encoders, recipe), names

@@ -19,7 +19,7 @@ def destination_latents(pipe: Any, recipe: ConceptRecipe, pictures: Mapping[str,
     """Those of a recipe.
 
     Args:
-        pipe: a pipeline of one text encoder.
+        pipe: the pipeline.
         recipe: the concepts, and the sentences that their destinations are drawn from.
         pictures: source to the user's pictures, (n, 3, height, width) from -1 to 1.
         seed: of what is drawn.
@@ -49,5 +49,11 @@ def _drawn(pipe: Any, recipe: ConceptRecipe, concept: Concept, seed: int) -> tor
 @torch.no_grad()
 def _encoded(pipe: Any, pictures: torch.Tensor) -> torch.Tensor:
     vae = pipe.vae
-    latents = vae.encode(pictures.to(vae.device, vae.dtype)).latent_dist.mean
+    kept = vae.dtype
+    try:
+        if vae.config.force_upcast:  # in half precision it overflows
+            vae.to(torch.float32)
+        latents = vae.encode(pictures.to(vae.device, vae.dtype)).latent_dist.mean
+    finally:
+        vae.to(kept)
     return (latents * vae.config.scaling_factor).float().cpu()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,6 @@ from ..editing.concepts.encoder import TextEncoder
 from ..editing.concepts.noise import NoiseTeacher
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.concepts.values import Distill
-from ..editing.errors import EditError
 from .destination_latents import destination_latents
 
 
@@ -30,23 +29,36 @@ def teachers(
         encoders: the pipeline's.
         pictures: the user's, for the mode "full"; source to (n, 3, height, width) from -1 to 1.
         seed: of noise and of pictures that are drawn.
-
-    Raises:
-        EditError: the mode does not know such a pipeline.
     """
     if recipe.mode == "attention":
         name = f"attention {seed} {sample_digest(pipe.unet.parameters())}"
         return each_beside(attention_teacher(pipe, recipe, seed), encoders, recipe), name
     if recipe.mode == "text":
         return None, ""
-    if len(encoders) > 1:
-        raise EditError("The mode full knows models of one text encoder; choose the mode attention.")
     drawn = destination_latents(pipe, recipe, pictures, seed)
-    return {encoders[0].name: noise_teacher(pipe, recipe, drawn)}, drawn.names
+    return each_beside(noise_teacher(pipe, recipe, drawn), encoders, recipe), drawn.names
 
 
-def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> AttentionTeacher:
-    """By the cross-attention layers of the pipeline's own diffusion model."""
+@torch.no_grad()
+def _empty_prompt(pipe: Any, height: int, width: int) -> tuple[torch.Tensor, dict[str, Any]]:
+    """What the pipeline's diffusion model is told by the empty prompt: (1, tokens, width), and what it is told beside it.
+
+    Args:
+        pipe: the pipeline.
+        height, width: of its latents.
+    """
+    unet = pipe.unet
+    text = pipe.encode_prompt(prompt="", device=unet.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    more = {}
+    if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL is told the pooled text and the sizes, too
+        pixels = [side * pipe.vae_scale_factor for side in (height, width)]
+        sizes = torch.tensor([[*pixels, 0, 0, *pixels]], device=unet.device, dtype=unet.dtype)
+        more["added_cond_kwargs"] = {"text_embeds": text[2].to(unet.dtype), "time_ids": sizes}
+    return text[0].to(unet.dtype), more
+
+
+def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> Callable[[], AttentionTeacher]:
+    """Makes teachers by the cross-attention layers of the pipeline's own diffusion model."""
     unet = pipe.unet
     side, device = unet.config.sample_size, unet.device
     noise = torch.randn(1, unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(seed))
@@ -54,27 +66,33 @@ def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> AttentionT
 
     @torch.no_grad()
     def run() -> None:
-        text = pipe.encode_prompt(prompt="", device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
-        more = {}
-        if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL is told the pooled text and the sizes, too
-            pixels = side * pipe.vae_scale_factor
-            sizes = torch.tensor([[pixels, pixels, 0, 0, pixels, pixels]], device=device, dtype=unet.dtype)
-            more["added_cond_kwargs"] = {"text_embeds": text[2].to(unet.dtype), "time_ids": sizes}
-        unet(noise.to(device, unet.dtype), point, text[0].to(unet.dtype), **more)
+        text, more = _empty_prompt(pipe, side, side)
+        unet(noise.to(device, unet.dtype), point, text, **more)
 
     queries = cache(lambda: queries_of(unet, run, seed))  # not asked for where every value is known
-    return AttentionTeacher(lambda contexts: read_by(queries(), contexts), len(recipe.templates))
+    return lambda: AttentionTeacher(lambda contexts: read_by(queries(), contexts), len(recipe.templates))
 
 
-def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations) -> NoiseTeacher:
-    """The noise teacher that asks the pipeline's own diffusion model."""
+def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations) -> Callable[[], NoiseTeacher]:
+    """Makes noise teachers that ask the pipeline's own diffusion model.
+
+    SDXL's pooled text is the empty prompt's, so that the tokens have to say all that is meant.
+    """
     unet, kept = pipe.unet, pipe.scheduler.alphas_cumprod
     last = len(kept) - 1
+
+    @cache
+    def beside(height: int, width: int) -> dict[str, Any]:
+        return _empty_prompt(pipe, height, width)[1]
 
     def predict(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
         times = (points * last).long()
         share = kept.to(clean)[times].view(-1, *[1] * (clean.ndim - 1))
         noisy = share.sqrt() * clean + (1 - share).sqrt() * noise
-        return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype)).sample.float()
+        told = {
+            name: {key: entry.expand(len(noisy), -1) for key, entry in entries.items()}
+            for name, entries in beside(*noisy.shape[2:]).items()
+        }
+        return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype), **told).sample.float()
 
-    return NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds)
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds)

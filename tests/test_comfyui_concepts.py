@@ -142,15 +142,24 @@ def test_two_in_a_row_the_second_sees_the_first(comfy, judge):
         assert distance(second, file.get_tensor("clip_l.encoder")) > 1e-4
 
 
-@pytest.mark.parametrize(("family", "names"), [("sd2", {"clip_h"}), ("sdxl", {"clip_l", "clip_g"})])
-def test_other_families_with_all_their_encoders(comfy, family, names):
-    graph = Pipeline(family)
-    node = asked(graph, "rose -> tulip", layers="1, 2", statistics=few_captions(graph))
-    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix=f"assumption_edits/{family}")
-    after = encoded(comfy, graph, f"{family}.safetensors")
+@pytest.mark.parametrize(
+    ("family", "names", "inputs"),
+    [
+        ("sd2", {"clip_h"}, {"mode": "attention"}),
+        ("sdxl", {"clip_l", "clip_g"}, {"mode": "attention"}),
+        ("sdxl", {"clip_l", "clip_g"}, {"mode": "full", "pictures": True}),
+    ],
+)
+def test_other_families_with_all_their_encoders(comfy, family, names, inputs):
+    graph, mode = Pipeline(family), inputs["mode"]
+    if "pictures" in inputs:  # small ones, for they are what takes long
+        inputs = {**inputs, "pictures": graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)[0]}
+    node = concepts(graph, "rose -> tulip", model=graph.model, layers="1, 2", statistics=few_captions(graph), **inputs)
+    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix=f"assumption_edits/{family}-{mode}")
+    after = encoded(comfy, graph, f"{family}-{mode}.safetensors")
     plain = encoded(comfy, Pipeline(family), f"{family}-plain.safetensors")
     assert distance(after[0], plain[0]) > 0.02
-    with safe_open(comfy.base / f"output/assumption_edits/{family}_00001_.safetensors", "pt") as file:
+    with safe_open(comfy.base / f"output/assumption_edits/{family}-{mode}_00001_.safetensors", "pt") as file:
         assert {key.split(".")[0] for key in file.keys()} == names  # noqa: SIM118 - an open file, no dictionary
     if family == "sdxl":
         width = 768

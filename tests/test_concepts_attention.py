@@ -1,5 +1,7 @@
 """The attention teacher of concept edits: its loss by hand, what it leads to, several encoders side by side."""
 
+from functools import partial
+
 import clip_helpers
 import pytest
 import torch
@@ -138,7 +140,7 @@ def test_several_encoders_stand_side_by_side(tower):
         seen.append((edited, meant))
         return (edited - meant).square().mean((1, 2))
 
-    both = each_beside(distill, encoders, ConceptRecipe(tuple(CONCEPTS), templates=TEMPLATES))
+    both = each_beside(lambda: distill, encoders, ConceptRecipe(tuple(CONCEPTS), templates=TEMPLATES))
     part = sentences().of(torch.tensor([1, 2]))
     edited = torch.randn(len(part.ids), 77, 2 * WIDTH)
     both["clip_g"](part, edited, edited + 1, 0)
@@ -149,7 +151,9 @@ def test_several_encoders_stand_side_by_side(tower):
     )
     both["clip_l"](part.of(torch.tensor([1])), edited[2:, :, :WIDTH], edited[2:, :, :WIDTH], 1)
     assert torch.equal(seen[1][0][..., :WIDTH], edited[2:, :, :WIDTH]) and seen[1][0].shape == (2, 77, 3 * WIDTH)
-    assert each_beside(distill, encoders[:1], ConceptRecipe(tuple(CONCEPTS))) == {"clip_l": distill}
+    assert each_beside(lambda: distill, encoders[:1], ConceptRecipe(tuple(CONCEPTS))) == {"clip_l": distill}
+    apart = each_beside(lambda: partial(distill), encoders, ConceptRecipe(tuple(CONCEPTS)))
+    assert apart["clip_l"].distill is not apart["clip_g"].distill
 
 
 @pytest.fixture(scope="module")
@@ -172,16 +176,15 @@ def sdxl():
     )  # fmt: skip
 
 
-def test_both_of_sdxls_encoders_are_taught(sdxl):
+@pytest.mark.parametrize("mode", ["attention", "full"])
+def test_both_of_sdxls_encoders_are_taught(sdxl, mode):
     def edit(mode):
         recipe = ConceptRecipe((Concept("rose", "tulip"),), templates=TEMPLATES, mode=mode)
         return edit_concepts(sdxl, recipe, ["a red cat", "a dog on a field"], ValueSettings(steps=5))
 
-    taught, alone = edit("attention"), edit("text")
+    taught, alone = edit(mode), edit("text")
     assert set(taught.changes) == {"clip_l", "clip_g"}
     for encoder, layers in taught.changes.items():
         for layer, (up, down) in layers.items():
             other = alone.changes[encoder][layer]
             assert not torch.allclose(up @ down, other[0] @ other[1], rtol=0.01)
-    with pytest.raises(EditError, match="choose the mode attention"):
-        edit("full")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -51,18 +51,21 @@ class _Beside:
         return self.distill(sentences, *whole, step)
 
 
-def each_beside(distill: Distill, encoders: Sequence[TextEncoder], recipe: ConceptRecipe) -> Mapping[str, Distill]:
+def each_beside(
+    teacher: Callable[[], Distill], encoders: Sequence[TextEncoder], recipe: ConceptRecipe
+) -> Mapping[str, Distill]:
     """For each encoder a ``distill`` of its own.
 
     Args:
-        distill: reads all encoders' numbers of a token, in their order.
+        teacher: makes one that reads all encoders' numbers of a token, in their order; called for each encoder, because a
+            teacher remembers where its concepts began, which is elsewhere for another encoder.
         encoders: of the model; their tokenizers cut sentences alike.
         recipe: what is asked.
     """
     if len(encoders) == 1:
-        return {encoders[0].name: distill}
+        return {encoders[0].name: teacher()}
     others = [_Other(entry.tower, sentences_of(recipe.concepts, entry.tokenize, recipe.templates)) for entry in encoders]
     return {
-        encoder.name: _Beside(distill, [None if other is own else other for other in others])
+        encoder.name: _Beside(teacher(), [None if other is own else other for other in others])
         for encoder, own in zip(encoders, others, strict=True)
     }
