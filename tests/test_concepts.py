@@ -10,7 +10,7 @@ from edit_assumption.editing.concepts import statistics as statistics_module
 from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
 from edit_assumption.editing.concepts.keys import keys_and_stream
 from edit_assumption.editing.concepts.sentences import sentences_of
-from edit_assumption.editing.concepts.statistics import Statistics, add_captions, caption_statistics, word_weights
+from edit_assumption.editing.concepts.statistics import Statistics, add_captions, caption_statistics, caption_weights
 from edit_assumption.editing.concepts.subjects import last_token, token_spans
 from edit_assumption.editing.concepts.tower import Tower, default_layers
 from edit_assumption.editing.concepts.update import solve_layer, write_shifts
@@ -202,19 +202,30 @@ def test_statistics_are_the_second_moment_of_the_keys(tower):
     _, key = tower.attend(tower.run(tower.embed(torch.tensor([entry.ids])), 0, 1), 1)
     first = 4 + sum(entry.ids) % 10
     places = [0, 1, 2, 3, *range(first, 77, 10)]  # (start) a rose (end), and every tenth of the padding
-    weights = torch.tensor([Counter(entry.ids)[entry.ids[place]] ** -0.5 for place in places]).double()
+    weights = torch.tensor([1.0] * 3 + [3 / (len(places) - 3)] * (len(places) - 3)).double()  # the ends as much as all words
     read = key[0, places].double()
-    assert found.tokens == pytest.approx(float(weights.sum()))
+    assert found.tokens == pytest.approx(6)
     assert torch.allclose(found.sums[1], read.T @ (weights[:, None] * read), rtol=1e-4)
     with pytest.raises(EditError, match="no caption"):
         caption_statistics(tower, tokenize, [], [1])
+
+
+def test_words_count_by_the_root_of_how_many_there_are():
+    entries = tokenize(["a rose", "a cat", "a painting of a dog"])
+    weights = caption_weights(entries)
+    pieces = Counter(piece for entry in entries for piece in entry.pieces[: entry.words.stop])
+    by_piece = {piece: weights.words[number] for entry in entries for number, piece in zip(entry.ids, entry.pieces, strict=True)
+                if number in weights.words}  # fmt: skip
+    assert pieces["a</w>"] == 4 and by_piece == {piece: count**-0.5 for piece, count in pieces.items()}
+    ends = sum(1 + len(range(entry.words.stop + 1 + sum(entry.ids) % 10, 77, 10)) for entry in entries)
+    assert weights.end * ends == pytest.approx(sum(count**0.5 for count in pieces.values()))
 
 
 def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
     whole = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path)
     left = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path, edited=["Rose", "red  cat", "unicorn"])
     others = [caption for caption in CAPTIONS if "rose" not in caption and "red cat" not in caption]
-    weights = word_weights(tokenize(CAPTIONS))
+    weights = caption_weights(tokenize(CAPTIONS))
     direct = Statistics({2: torch.zeros_like(whole.sums[2])})
     add_captions(direct, tower, tokenize(others), weights)
     assert left.captions == len(others) < whole.captions

@@ -19,7 +19,7 @@ from .sentences import Tokenize, Tokens
 from .subjects import normal
 from .tower import Tower
 
-FORMAT = "edit_assumption_statistics_2"
+FORMAT = "edit_assumption_statistics_3"
 _AT_ONCE = 64
 _SAVED_EVERY = 16
 _SHRINKAGE = 0.001
@@ -61,32 +61,50 @@ class Statistics:
         return Statistics(sums, self.captions - part.captions, self.tokens - part.tokens)
 
 
-Weights = Mapping[int, float]
+@dataclass(frozen=True)
+class Weights:
+    """How much each place of a caption counts.
 
-
-def word_weights(tokens: Iterable[Tokens]) -> Weights:
-    """Token id to how much each of its places counts: one over the root of how many there are.
-
-    What every caption says would else decide alone, and rare words, of which a vocabulary mostly consists, be free to move.
+    Args:
+        words: token id to the weight of its places up to a caption's last word: one over the root of how many there are. What
+            every caption says would else decide alone, and rare words, of which a vocabulary mostly consists, be free to move.
+        end: of the places behind, the end of the text and its padding: all of them together count as much as all words, for
+            most of what a diffusion model reads stands there.
     """
-    counts = Counter(token for entry in tokens for token in entry.ids)
-    return {token: count**-0.5 for token, count in counts.items()}
+
+    words: Mapping[int, float]
+    end: float
+
+
+def caption_weights(tokens: Iterable[Tokens]) -> Weights:
+    """Those of some captions."""
+    counts, ends = Counter[int](), 0
+    for entry in tokens:
+        counts.update(entry.ids[: entry.words.stop])
+        ends += int(_read(entry)[entry.words.stop :].sum())
+    whole = sum(count**0.5 for count in counts.values())
+    return Weights({token: count**-0.5 for token, count in counts.items()}, whole / max(1, ends))
+
+
+def _read(tokens: Tokens) -> torch.Tensor:
+    """Which places of a caption are read: every tenth of its padding, which says nearly the same.
+
+    Other ones in each caption, for what no caption shows is not held in place.
+    """
+    seen = torch.zeros(len(tokens.ids), dtype=torch.bool)
+    end = tokens.words.stop
+    seen[: end + 1] = True
+    seen[end + 1 + sum(tokens.ids) % _PADDING_STEP :: _PADDING_STEP] = True
+    return seen
 
 
 @torch.no_grad()
 def add_captions(statistics: Statistics, tower: Tower, tokens: Sequence[Tokens], weights: Weights) -> None:
-    """Count some captions in, with every tenth place of their padding, which the diffusion model reads, too.
-
-    Places of padding say nearly the same; other ones are read in each caption, for what no caption shows is not held in place.
-    """
+    """Count some captions in."""
     ids = torch.tensor([entry.ids for entry in tokens], device=device_of(tower))
-    seen = torch.zeros(ids.shape, dtype=torch.bool)
-    for row, entry in zip(seen, tokens, strict=True):
-        end = entry.words.stop
-        row[: end + 1] = True
-        row[end + 1 + sum(entry.ids) % _PADDING_STEP :: _PADDING_STEP] = True
-    seen = seen.to(ids.device)
-    weight = torch.tensor([weights[token] for token in ids[seen].tolist()], device=ids.device)
+    seen = torch.stack([_read(entry) for entry in tokens]).to(ids.device)
+    words = [[weights.words[token] for token in entry.ids[: entry.words.stop]] for entry in tokens]
+    weight = torch.tensor([own + [weights.end] * (ids.shape[1] - len(own)) for own in words], device=ids.device)[seen]
     stream = tower.embed(ids)
     for layer in range(max(statistics.sums) + 1):
         stream, key = tower.attend(stream, layer)
@@ -127,7 +145,7 @@ def caption_statistics(
     found = (path and _load(path, layers, tower.key_width)) or _nothing(tower, layers)
     naming = _naming(captions, edited)
     if found.captions < len(captions) or naming:
-        weights = word_weights(entry for part in _batches(captions) for entry in tokenize(part))
+        weights = caption_weights(entry for part in _batches(captions) for entry in tokenize(part))
     while found.captions < len(captions):
         advance(found.captions)
         add_captions(found, tower, tokenize(captions[found.captions : found.captions + _AT_ONCE]), weights)
