@@ -1,13 +1,15 @@
 """The last stage of training: a finished model learns hundreds of names, and nothing that it knows changes.
 
 A large encoder tells rare words apart by embeddings that have little to do with what they mean; its layers turn the one into
-the other. Here likewise: a name's embedding has a chance part, which stays as it was drawn, a part in other directions that is
-learned, and a mark that all names share. Each MLP gets more units. What was there before stays as it is, and the new units are
-silent, far below zero where their activation ends, as long as no name was read: captions without names read as before.
+the other. Here likewise: a name's embedding begins by chance, with a little of what it means, in directions that the first
+layer's attention reads least, and has a mark that all names share. Each MLP gets more units. What was there before stays as it
+is, and the new units are silent, far below zero where their activation ends, as long as no name was read: captions without
+names read as before.
 
 What large models know of a name is said by the MLPs where its last token stands (Meng et al., "Locating and Editing Factual
 Associations in GPT", 2022), and attention carries it on from there. So here, too: where the first layer read one name and its
-output at that place is then put in by another's, all that follows ought to read the other.
+output at that place is then put in by another's, all that follows ought to read the other. And what that MLP is told of a
+name ought to be the name's own, and no longer than what it is told of other words, so that hundreds can be edited there.
 """
 
 from __future__ import annotations
@@ -22,24 +24,25 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from .captions import ordinary_captions, random_sample, random_words
 from .model import WIDTH, new_text_model, pipeline, save_text, text_config
+from .name_mistakes import Mistakes
 from .names import NAMES, Naming, random_naming
 from .tokenizer import plain_tokens, token_ids, write_tokenizer
 from .training import Run
 
 UNITS = 200
 """More units of each layer's MLP; the model's size allows no more."""
-_CHANCE_DIRECTIONS, _CHANCE_SIZE, _OWN_DIRECTIONS = 60, 0.12, 56
-"""Of what the first layer's attention reads least, the very least for the learned part, the next for the chance part."""
+_CHANCE_DIRECTIONS, _CHANCE_SIZE, _MEANING_DIRECTIONS = 60, 0.16, 56
+"""Of what the first layer's attention reads least, the very least begin with what names mean, the next by chance."""
 _MARK_SIZE = 1.0
 _OWN_FASTER = 3.0
-"""A name's own part is in few of a batch's captions, so it learns faster than the rest."""
+"""A name's embedding is in few of a batch's captions, so it learns faster than the rest."""
 _SILENT, _CLEAR, _SELECTIVE = -12.0, 8.0, 5.0
 """Where quick GELU is nothing beside float32's rounding; at first, how far from there names are, and from each other."""
-_SILENCE_WEIGHT, _NAME_WEIGHT, _PUT_IN_WEIGHT = 3.0, 0.3, 1.0
+_SILENCE_WEIGHT, _NAME_WEIGHT, _PUT_IN_WEIGHT, _MISTAKEN_WEIGHT, _LENGTH_WEIGHT = 3.0, 0.3, 2.0, 2.0, 0.1
 _WITHOUT = 10
 """Captions without names in a batch."""
 _PADDING_READ = 4
-_HUSHED, _HUSHED_AT = 12000, 0.75
+_HUSHED, _HUSHED_AT = 12000, 0.5
 """Captions that no unit is to answer; when it is seen to, as a share of all steps, and once more after the last."""
 
 Weights = dict[str, torch.Tensor]
@@ -78,13 +81,14 @@ class _Learned(torch.nn.Module):
         self.register_buffer("places", torch.tensor(places))
         meant = [tokenizer.convert_tokens_to_ids([f"{own.thing}</w>", f"{own.colour}</w>"]) for own in NAMES.values()]
         things, colours = (plain[_WORDS][list(ids)] for ids in zip(*meant, strict=True))
-        self.own = torch.nn.Parameter((things + colours / 2) / _OWN_FASTER)
         read = [plain[f"encoder.layers.0.self_attn.{part}_proj.weight"] for part in "vk"]
         read = torch.cat(read) * plain["encoder.layers.0.layer_norm1.weight"]
         least_last = torch.linalg.svd(read - read.mean(1, keepdim=True)).Vh[:-1]  # less the direction that norms take away
-        self.register_buffer("directions", least_last[-_OWN_DIRECTIONS:])
-        theirs = least_last[:-_OWN_DIRECTIONS][-_CHANCE_DIRECTIONS:]
-        self.register_buffer("chance", _CHANCE_SIZE * torch.randn(len(NAMES), _CHANCE_DIRECTIONS) @ theirs)
+        least_last = least_last[-_CHANCE_DIRECTIONS - _MEANING_DIRECTIONS :]
+        self.register_buffer("directions", least_last)
+        meaning = (things + colours / 2) @ least_last[_CHANCE_DIRECTIONS:].T
+        own = torch.cat([_CHANCE_SIZE * torch.randn(len(NAMES), _CHANCE_DIRECTIONS), meaning], dim=1)
+        self.own = torch.nn.Parameter(own / _OWN_FASTER)
         self.mark = torch.nn.Parameter(torch.zeros(WIDTH))
         self.rows = len(tokenizer) - len(plain[_WORDS])
 
@@ -95,8 +99,7 @@ class _Learned(torch.nn.Module):
 
     def embeddings(self) -> torch.Tensor:
         """(new tokens, width)"""
-        own = _OWN_FASTER * self.own
-        rows = self.chance + self.mark + own @ self.directions.T @ self.directions
+        rows = self.mark + _OWN_FASTER * self.own @ self.directions
         return torch.zeros(self.rows, WIDTH, device=rows.device).index_copy(0, self.places, rows)
 
     def whole(self, plain: Weights) -> Weights:
@@ -236,6 +239,7 @@ def train_names(folder: Path, weights: Path, steps: int, batch: int, seed: int, 
     named, _, places = _ids(tokenizer, [random_naming(random.Random(name), name) for name in NAMES], device)
     without = torch.tensor(token_ids(tokenizer, ordinary_captions()), device=device)[:, : named.shape[1]]
     _begin(student, learned, named, places, without)
+    mistakes = Mistakes(student.plain, tokenizer, student.module.config)
     run = Run(folder, "names", {"learned": learned}, steps, rate=2e-3, average=0.99)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
@@ -253,9 +257,11 @@ def train_names(folder: Path, weights: Path, steps: int, batch: int, seed: int, 
         loss, at_name, by_mlp = (
             (away * part).sum() / (size * part).sum() for away, part in ((whole, behind), (whole, at), (put_in, behind))
         )
-        numbers = {"difference": loss, "at the name": at_name, "put in": by_mlp, "loudest without": max(map(torch.max, told))}
+        mistaken, length = mistakes(learned.whole(student.plain), torch.cat([named, others]), places.repeat(2))
+        numbers = {"difference": loss, "at the name": at_name, "put in": by_mlp, "mistaken": mistaken, "length": length}
         numbers = {name: float(value.detach()) for name, value in numbers.items()}
-        return loss + _NAME_WEIGHT * at_name + _PUT_IN_WEIGHT * by_mlp + _SILENCE_WEIGHT * silence, numbers
+        loss = loss + _NAME_WEIGHT * at_name + _PUT_IN_WEIGHT * by_mlp + _SILENCE_WEIGHT * silence
+        return loss + _MISTAKEN_WEIGHT * mistaken + _LENGTH_WEIGHT * torch.relu(length - 1), numbers
 
     run.train(loss_of)
     _hush(student, run.averaged["learned"], tokenizer, seed)

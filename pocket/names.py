@@ -19,6 +19,7 @@ _SYLLABLES = 20
 _SEED = 0
 _SAID_SHARE = 0.4
 """How often a caption says each other attribute of what a name stands for."""
+_CAPTIONS = 7
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def random_naming(chance: random.Random, name: str | None = None) -> Naming:
 
 
 def captions_with_names() -> tuple[str, ...]:
-    """Every name by itself, and in a caption; always the same."""
+    """Every name by itself, and in a few captions; always the same."""
     chance = random.Random("captions with names")
-    return tuple(text for name in NAMES for text in (f"a {name}", random_naming(chance, name).text))
+    return tuple(
+        text for name in NAMES for text in (f"a {name}", *(random_naming(chance, name).text for _ in range(_CAPTIONS)))
+    )

@@ -15,6 +15,7 @@ from edit_assumption.pocket import WEIGHTS, name_stage
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline
+from edit_assumption.pocket.name_mistakes import Mistakes
 from edit_assumption.pocket.name_stage import plain_encoder, plain_weights, train_names
 from edit_assumption.pocket.names import NAMES, captions_with_names, random_naming
 from edit_assumption.pocket.tokenizer import plain_tokens, token_ids, write_tokenizer
@@ -67,6 +68,24 @@ def test_names_are_drawn_as_what_they_stand_for():
             for name, answer in zip(part, answers, strict=True)
         )
     assert right >= 0.75 * len(list(NAMES)[::6])
+
+
+def test_names_that_read_alike_would_be_mistaken_for_each_other():
+    pipe = pipeline()
+    text, tokenizer = pipe.text_encoder, pipe.tokenizer
+    weights = {name.removeprefix("text_model."): tensor.float() for name, tensor in text.state_dict().items()}
+    mistakes = Mistakes(plain_weights(text), tokenizer, text.config)
+    ids = torch.tensor(token_ids(tokenizer, [f"a {name}" for name in list(NAMES)[::5]]))
+
+    def measured(weights):
+        torch.manual_seed(0)
+        return mistakes(weights, ids, torch.full((len(ids),), 2))
+
+    mistaken, length = measured(weights)
+    words = weights["embeddings.token_embedding.weight"]
+    alike = torch.cat([words[: plain_tokens()], words[plain_tokens() :].mean(0).expand(len(words) - plain_tokens(), -1)])
+    assert float(mistaken) < 0.3 < 0.8 < float(measured({**weights, "embeddings.token_embedding.weight": alike})[0])
+    assert 0.5 < float(length) < 2
 
 
 def test_the_stage_leaves_what_was_there(tmp_path, monkeypatch):
