@@ -1,8 +1,13 @@
-"""Stage one over several processes: concepts are independent, so each process searches for some, and all get all values."""
+"""Stage one over several processes: concepts are independent, so each process searches for some, and all get all values.
+
+Whole batches are shared out, as one process would make them: in a batch of another size sums are rounded otherwise, and a
+search can turn on their last digit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import torch
 
@@ -31,8 +36,8 @@ def shared_search(processes: Processes) -> Search:
         known = [set(numbers) for numbers in processes.gather([list(store.known)])]
         anyone, everyone = set().union(*known), set.intersection(*known)
         missing = [number for number in range(sentences.count) if number not in anyone]
-        mine = missing[processes.index :: processes.count]
-        if mine:
+        batches = [missing[first : first + settings.at_once] for first in range(0, len(missing), settings.at_once)]
+        if mine := list(chain.from_iterable(batches[processes.index :: processes.count])):
             own = ValueStore(store.folder, [store.names[number] for number in mine])
             find_values(
                 tower, sentences.of(torch.tensor(mine)), last, settings, distill,

@@ -48,7 +48,7 @@ class Mistakes:
         self.length = moment.trace()
         identity = torch.eye(len(moment), device=device) * self.length / len(moment)
         moment = _REGULARIZATION * len(moment) * torch.lerp(moment, identity, _SHRINKAGE)
-        self.white = torch.linalg.cholesky(torch.linalg.inv(moment))
+        self.white = torch.linalg.inv(torch.linalg.cholesky(moment.double())).T.to(moment)  # times its transpose, S^-1
 
     def _inputs(self, weights: Mapping[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
         """What the first MLP's output matrix reads, (n, tokens, units)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edit_assumption.editing.concepts.concepts import parse_concepts
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.values import ValueSettings
 from edit_assumption.editing.edit_file import save_edit
 from edit_assumption.pipelines.concepts import edit_concepts
 from edit_assumption.pipelines.processes import launched
@@ -15,5 +16,6 @@ from edit_assumption.pocket.model import pipeline
 out, lines = Path(sys.argv[1]), sys.argv[2]
 processes = launched()
 recipe = ConceptRecipe(parse_concepts(lines), templates=("a {}",))
-edit = edit_concepts(pipeline(), recipe, bare_captions(), search=shared_search(processes))
+settings = ValueSettings(at_once=2)  # so that there are batches to share out
+edit = edit_concepts(pipeline(), recipe, bare_captions(), settings, search=shared_search(processes))
 save_edit(edit, out / f"{processes.index}-of-{processes.count}")

@@ -38,11 +38,8 @@ def read(path):
     return load_file(path), header
 
 
-def same(one, other, tolerance=1e-2):
-    """The products of two edits' factors are the same; the factors alone may turn.
-
-    To a percent: batches of other sizes are summed otherwise, and when a search is done can turn on the last digit of a sum.
-    """
+def same(one, other, tolerance=1e-5):
+    """The products of two edits' factors are the same; the factors alone may turn."""
     one, other = load_edit(one), load_edit(other)
     assert one.recipe == other.recipe and one.changes.keys() == other.changes.keys()
     for name, layers in one.changes.items():
