@@ -15,6 +15,7 @@ from ..editing.concepts.sentences import Sentences
 from ..editing.concepts.tower import Tower
 from ..editing.concepts.value_file import ValueStore
 from ..editing.concepts.values import Distill, Search, Values, ValueSettings, find_values
+from .encoder import parts
 from .processes import Processes
 
 
@@ -36,7 +37,7 @@ def shared_search(processes: Processes) -> Search:
         known = [set(numbers) for numbers in processes.gather([list(store.known)])]
         anyone, everyone = set().union(*known), set.intersection(*known)
         missing = [number for number in range(sentences.count) if number not in anyone]
-        batches = [missing[first : first + settings.at_once] for first in range(0, len(missing), settings.at_once)]
+        batches = list(parts(missing, settings.at_once))
         if mine := list(chain.from_iterable(batches[processes.index :: processes.count])):
             own = ValueStore(store.folder, [store.names[number] for number in mine])
             find_values(

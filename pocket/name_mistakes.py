@@ -12,13 +12,14 @@ from collections.abc import Mapping
 import torch
 from transformers import CLIPTextConfig, CLIPTokenizer
 
+from ..editing.concepts.statistics import Statistics
 from ..editing.concepts.tower import Tower
 from .captions import ordinary_captions
 from .names import NAMES
 from .tokenizer import token_ids
 
-_REGULARIZATION, _SHRINKAGE = 0.5, 0.001
-"""Of the moment, for each number of an input; of it towards the identity."""
+_REGULARIZATION = 0.5
+"""How much the moment counts, for each number of an input."""
 _NOT_EDITED, _HELD = 0.15, 0.25
 """How many of the names are left out of an edit, in turn; their weight as something to be held in place, of an edited one's."""
 _ELSEWHERE = 3.0
@@ -45,10 +46,10 @@ class Mistakes:
         heard = torch.nn.functional.pad(heard, (0, config.intermediate_size - heard.shape[2]))  # the new units are silent
         ends = texts == tokenizer.eos_token_id
         moment = sum(part.T @ part / len(part) for part in (heard[ends], heard[~ends])) / 2
-        self.length = moment.trace()
-        identity = torch.eye(len(moment), device=device) * self.length / len(moment)
-        moment = _REGULARIZATION * len(moment) * torch.lerp(moment, identity, _SHRINKAGE)
-        self.white = torch.linalg.inv(torch.linalg.cholesky(moment.double())).T.to(moment)  # times its transpose, S^-1
+        moment = Statistics({0: moment.double().cpu()}, len(texts), tokens=1.0).moments()[0]
+        self.length = float(moment.trace())
+        held = torch.linalg.cholesky(_REGULARIZATION * len(moment) * moment)
+        self.white = torch.linalg.inv(held).T.to(heard)  # times its transpose, S^-1
 
     def _inputs(self, weights: Mapping[str, torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
         """What the first MLP's output matrix reads, (n, tokens, units)."""
