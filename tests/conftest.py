@@ -8,6 +8,22 @@ from comfy_server import HOW_TO, ComfyServer, installed_hosts
 from webui_server import CHECKPOINTS, PLACES, WebuiServer, installed, write_checkpoint
 from webui_server import HOW_TO as HOW_TO_WEBUI
 
+_LOG_SHOWN = 4000
+"""Characters of a host's log that the report of a failed test ends with."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that failed on a host shows what that host said last."""
+    report = yield
+    if report.failed:
+        for name in ("comfy", "webui"):
+            server = getattr(item, "funcargs", {}).get(name)
+            if server is not None and server.log.exists():
+                report.sections.append((f"the end of {name}'s log", server.log.read_text(errors="replace")[-_LOG_SHOWN:]))
+    return report
+
+
 HOSTS = installed_hosts()
 if not HOSTS:
     HOSTS = [pytest.param(None, marks=pytest.mark.skip(reason=f"no ComfyUI is installed: {HOW_TO}"))]

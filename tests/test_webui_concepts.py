@@ -12,13 +12,15 @@ from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.concepts.sentences import Tokens
 from edit_assumption.editing.concepts.tower import Tower, below_text_model
 from edit_assumption.editing.edit_file import save_edit
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from webui_scenes import (
     SCENES,
     checkpoint_of,
     new_checkpoint,
     plotted,
+    save_lora,
     shows,
+    skip_where_loras_do_nothing,
     skip_where_the_api_cannot_paste,
     tokenizer_folder,
     with_image,
@@ -216,14 +218,13 @@ def test_the_projections_edits_are_solved_in_the_changed_space(webui, swapped):
 
 
 def test_a_lora_of_the_text_encoder_goes_with_it(webui, swap):
+    skip_where_loras_do_nothing(webui)
     key = "cond_stage_model.transformer.text_model.encoder.layers.8.mlp.fc2"
     name = "lora_te_text_model_encoder_layers_8_mlp_fc2"
     generator = torch.Generator().manual_seed(6)
     up, down = torch.randn(768, 4, generator=generator) * 0.005, torch.randn(4, 3072, generator=generator)
     tensors = {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down, f"{name}.alpha": torch.tensor(4.0)}
-    (webui.base / "models/Lora").mkdir(exist_ok=True)
-    save_file(tensors, webui.base / "models/Lora/fc2.safetensors")
-    webui.post("/sdapi/v1/refresh-loras").raise_for_status()
+    save_lora(webui, "fc2", tensors)
     both = changed_checkpoint(webui, "lora and concepts", swap, more=[(f"{key}.weight", up @ down)])
     expected = picture_of(webui, both)
     plain = webui.draw()

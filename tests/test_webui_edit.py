@@ -8,12 +8,14 @@ import pytest
 import torch
 from comfy_graphs import DESTINATION, SOURCE, Pipeline, sentences, text
 from formulas import distance, insertion, published_map
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from webui_scenes import (
     ALSO,
     SCENES,
     checkpoint_of,
     new_checkpoint,
+    save_lora,
+    skip_where_loras_do_nothing,
     skip_where_the_api_cannot_paste,
     tokenizer_folder,
     with_image,
@@ -97,6 +99,7 @@ def test_clip_skip_edits_in_its_own_space(webui):
 def test_other_families(webui, kind):
     if webui.kind == "Forge":
         pytest.skip("Forge knows SD 2.x and SDXL at their full size alone")
+    skip_where_loras_do_nothing(webui)
     from edit_assumption.editing.edit_file import load_edit
 
     write_checkpoint(checkpoint_of(webui, kind), kind)
@@ -122,6 +125,7 @@ def test_other_families(webui, kind):
 
 
 def test_a_lora_and_an_edit(webui):
+    skip_where_loras_do_nothing(webui)
     state = load_file(checkpoint_of(webui, "thin"))
     layers = [key for key in state if key.endswith(ALONE)]
     generator = torch.Generator().manual_seed(5)
@@ -132,10 +136,7 @@ def test_a_lora_and_an_edit(webui):
         name = webui_lora_name(key)
         tensors |= {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down, f"{name}.alpha": torch.tensor(4.0)}
         deltas[key] = up @ down
-    folder = webui.base / "models/Lora"
-    folder.mkdir(exist_ok=True)
-    save_file(tensors, folder / "random.safetensors")
-    webui.post("/sdapi/v1/refresh-loras").raise_for_status()
+    save_lora(webui, "random", tensors)
     prompt = "a field of roses <lora:random:1>"
     plain, with_lora = webui.draw(), webui.draw(prompt)
     assert with_lora.away(plain) > 8
@@ -163,6 +164,7 @@ def webui_lora_name(key):
 
 def test_the_text_encoders_lora_is_part_of_the_space(webui):
     """The built-in Lora changes what the encoder says, so the same recipe is another edit."""
+    skip_where_loras_do_nothing(webui)
     state = load_file(checkpoint_of(webui, "thin"))
     key = "cond_stage_model.transformer.text_model.encoder.layers.3.mlp.fc1"
     out, width = state[f"{key}.weight"].shape
@@ -173,9 +175,7 @@ def test_the_text_encoders_lora_is_part_of_the_space(webui):
         f"{name}.lora_down.weight": torch.randn(4, width, generator=generator),
         f"{name}.alpha": torch.tensor(4.0),
     }
-    (webui.base / "models/Lora").mkdir(exist_ok=True)
-    save_file(tensors, webui.base / "models/Lora/text.safetensors")
-    webui.post("/sdapi/v1/refresh-loras").raise_for_status()
+    save_lora(webui, "text", tensors)
     changed = dict(state)
     delta = tensors[f"{name}.lora_up.weight"] @ tensors[f"{name}.lora_down.weight"]
     changed[f"{key}.weight"] = state[f"{key}.weight"].float() + delta

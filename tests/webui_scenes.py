@@ -4,6 +4,7 @@ import base64
 import io
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 from webui_server import NAME
@@ -51,6 +52,26 @@ def with_image(webui, scene):
 def skip_where_the_api_cannot_paste(webui):
     if webui.kind == "Forge":
         pytest.skip("Forge's API fails on any infotext (“isinstance() argument 2 …”); its page is tested instead")
+
+
+def save_lora(webui, name, tensors):
+    """A LoRA file among the WebUI's own."""
+    folder = webui.base / "models/Lora"
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / f"{name}.safetensors")
+    webui.post("/sdapi/v1/refresh-loras").raise_for_status()
+
+
+def skip_where_loras_do_nothing(webui):
+    """Whether the WebUI applies LoRA files at all is not for this project to test: it is tried once, with one that is not ours."""
+    if webui.applies_loras is None:
+        layer = "lora_te_text_model_encoder_layers_5_mlp_fc2"
+        tensors = {"lora_up.weight": torch.ones(768, 1), "lora_down.weight": torch.ones(1, 3072), "alpha": torch.tensor(1.0)}
+        save_lora(webui, "tried", {f"{layer}.{name}": tensor for name, tensor in tensors.items()})
+        webui.applies_loras = webui.draw("a field of roses <lora:tried:1>").away(webui.draw()) > 0
+    if not webui.applies_loras:
+        said = [line for line in webui.log.read_text(errors="replace").splitlines() if "Network tried" in line]
+        pytest.skip(f"this {webui.kind} applies no LoRA, not even a plain one; it says: {said[:1]}")
 
 
 def plotted(webui, axis, values, listed, panel):

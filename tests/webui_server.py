@@ -22,10 +22,12 @@ PLACES = {
     "Forge": ("FORGE_PATH", ("forge/stable-diffusion-webui-forge", "stable-diffusion-webui-forge")),
 }
 HOW_TO = "set A1111_PATH or FORGE_PATH to its folder (an A1111 writes the checkpoints for both)"
-ARGUMENTS = {
-    "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full"],
+ARGUMENTS = {  # A1111's Lora tells of its errors at the level DEBUG alone
+    "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full", "--loglevel", "DEBUG"],
     "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly"],
 }
+READY = {"A1111": ("Startup time", "Model loaded in"), "Forge": ("Startup time",)}
+"""What the log says once it is up; A1111 loads its model beside that, and a request in between would meet it half loaded."""
 CHECKPOINTS = {"A1111": "thin", "Forge": "forge"}  # kinds of webui_checkpoint.py
 
 
@@ -75,6 +77,7 @@ class WebuiServer:
         self.kind, self.folder, self.base = kind, folder, Path(base)
         self.port = servers.free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.applies_loras = None  # see webui_scenes
         extensions = self.base / "extensions"
         extensions.mkdir(parents=True, exist_ok=True)
         for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/webui_helper")):
@@ -93,12 +96,15 @@ class WebuiServer:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment)
         deadline = time.monotonic() + 300
-        while "Startup time" not in self.log.read_text() or not self._answers():
+        while not self._has_started():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{kind} did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.5)
 
-    def _answers(self):
+    def _has_started(self):
+        said = self.log.read_text(errors="replace")
+        if not all(line in said for line in READY[self.kind]):
+            return False
         try:
             return requests.get(f"{self.url}/docs", timeout=5).status_code == 200
         except requests.RequestException:
