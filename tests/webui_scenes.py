@@ -63,7 +63,7 @@ def save_lora(webui, name, tensors):
 
 
 def skip_where_loras_do_nothing(webui):
-    """Whether the WebUI applies LoRA files at all is not for this project to test: it is tried once, with one that is not ours."""
+    """Whether the WebUI applies LoRA files at all is not for this project to test: one that is not ours is tried, once."""
     if webui.applies_loras is None:
         layer = "lora_te_text_model_encoder_layers_5_mlp_fc2"
         tensors = {"lora_up.weight": torch.ones(768, 1), "lora_down.weight": torch.ones(1, 3072), "alpha": torch.tensor(1.0)}
