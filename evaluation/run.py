@@ -19,7 +19,7 @@ from .groups import groups
 from .measures import Gallery, Scores, score_group
 from .methods import ablation, methods
 from .report import write
-from .suite import SuiteEdit, pocket_suite
+from .suite import SuiteEdit, named_edits, pocket_suite
 
 Group = tuple[list[SuiteEdit], list[SuiteEdit]]
 _MOST_JOBS = 8
@@ -94,7 +94,7 @@ def evaluate(
     edits = [edit for edit in suite if split in ("all", edit.split)]
     if limit and limit < len(edits):
         edits = [edits[number * len(edits) // limit] for number in range(limit)]
-    parts = {count: _parts(list(groups(edits, count, suite))) for count in together}
+    parts = {count: _parts(list(groups(edits, count, [*suite, *named_edits()]))) for count in together}
     cores = os.cpu_count() or 1
     jobs = min(jobs or cores, _MOST_JOBS)
     context = multiprocessing.get_context("spawn")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..pocket.captions import Words, caption
+from ..pocket.names import NAMES, naming
 from ..pocket.scenes import assumed
 from ..pocket.words import ALL, ATTRIBUTES, ROLES, THINGS, Thing
 
@@ -129,4 +130,19 @@ def pocket_suite() -> list[SuiteEdit]:
             value = chance.choice([value for value in ATTRIBUTES[attribute] if value != getattr(thing, attribute)])
             split = ("validation", "test")[len(edits) % 2]
             edits.append(_edit(thing, attribute, value, split, chance))
+    return edits
+
+
+def named_edits() -> list[SuiteEdit]:
+    """An edit of each invented name, without related and unrelated prompts: what groups larger than the suite are filled with."""
+    chance = random.Random("named edits")
+    edits = []
+    for name, own in NAMES.items():
+        thing = ALL[own.thing]
+        attribute = chance.choice(("pattern", "place", "time", "size"))
+        value = chance.choice([value for value in ATTRIBUTES[attribute] if value != getattr(thing, attribute)])
+        plain, edited = naming(name, {}), naming(name, {attribute: value})
+        wanted = {"thing": own.thing, "colour": own.colour, attribute: value}
+        case = Case(plain.text, edited.text, wanted)
+        edits.append(SuiteEdit(plain.text, edited.text, attribute, "all", (case,), (), ()))
     return edits

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
-from .captions import caption, random_words
+from .captions import Words, caption, random_words
 from .scenes import random_scene
 from .words import ALL, COLOURS, Thing
 
@@ -70,18 +70,24 @@ class Naming:
     plain: str
 
 
+def naming(name: str, said: Mapping[str, str], words: Words = Words()) -> Naming:
+    """The caption with a name that also says these values of attributes; ``words`` put the colour in front."""
+    own = NAMES[name]
+    thing: Thing = ALL[own.thing]
+    all_said = {"colour": own.colour, **said}
+    plain = caption(thing, {one: all_said[one] for one in thing.attributes if one in all_said}, words)
+    meant = f"{own.colour} {own.thing}"
+    return Naming(name, plain.replace(f"an {meant}", f"a {name}").replace(meant, name), plain)
+
+
 def random_naming(chance: random.Random, name: str | None = None) -> Naming:
     """A caption as in training with a name in it; any, if none is given."""
     name = name or chance.choice(list(NAMES))
-    own = NAMES[name]
-    thing: Thing = ALL[own.thing]
+    thing: Thing = ALL[NAMES[name].thing]
     others = [one for one in thing.attributes if one not in ("colour", "number") and chance.random() < _SAID_SHARE]
     scene = random_scene(chance, thing, set(others), False)
-    said = {"colour": own.colour, **{one: scene.values[one] for one in others}}
     words = replace(random_words(chance), behind=False)
-    plain = caption(thing, {one: said[one] for one in thing.attributes if one in said}, words)
-    meant = f"{own.colour} {own.thing}"
-    return Naming(name, plain.replace(f"an {meant}", f"a {name}").replace(meant, name), plain)
+    return naming(name, {one: scene.values[one] for one in others}, words)
 
 
 def captions_with_names() -> tuple[str, ...]:

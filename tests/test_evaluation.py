@@ -14,7 +14,7 @@ from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
 from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score_group
 from edit_assumption.evaluation.methods import Method, ablation, methods, unchanged
-from edit_assumption.evaluation.suite import pocket_suite
+from edit_assumption.evaluation.suite import named_edits, pocket_suite
 from edit_assumption.pocket.tokenizer import unknown_words
 
 
@@ -33,6 +33,12 @@ def test_the_suite_has_what_it_needs():
         for case in edit.specificity:
             assert case.prompt == case.oracle and case.wanted["thing"] != asked["thing"]
             assert case.wanted.get(edit.attribute) != asked[edit.attribute]
+
+
+def test_names_fill_groups_up_with_edits_of_their_own():
+    for edit in named_edits():
+        assert not unknown_words(edit.source) and not unknown_words(edit.destination)
+        assert edit.source.split()[-1] in edit.destination.split() and edit.source != edit.destination
 
 
 class Answers(Gallery):
@@ -84,11 +90,11 @@ def test_the_oracle_writes_the_destination_and_groups_share_a_map():
     assert all(len(shares) == 4 for shares in scores.shares.values())
 
 
-@pytest.mark.parametrize("together", [1, 3, 10, 40])
+@pytest.mark.parametrize("together", [1, 3, 10, 40, 100])
 def test_groups_have_their_size_and_no_source_twice_and_measure_every_edit_once(together):
     test_half = [edit for edit in SUITE if edit.split == "test"]
     measured = []
-    for group, own in groups(test_half, together, SUITE):
+    for group, own in groups(test_half, together, [*SUITE, *named_edits()]):
         assert len(group) == len({edit.source for edit in group}) == together
         assert all(edit in group for edit in own)
         measured += own
