@@ -134,14 +134,14 @@ def pocket_suite() -> list[SuiteEdit]:
 
 
 def named_edits() -> list[SuiteEdit]:
-    """An edit of each invented name, without related and unrelated prompts: what groups larger than the suite are filled with."""
+    """An edit of each invented name, with no prompts around it: groups larger than the suite are filled up with them."""
     chance = random.Random("named edits")
     edits = []
     for name, own in NAMES.items():
         thing = ALL[own.thing]
         attribute = chance.choice(("pattern", "place", "time", "size"))
         value = chance.choice([value for value in ATTRIBUTES[attribute] if value != getattr(thing, attribute)])
-        plain, edited = naming(name, {}), naming(name, {attribute: value})
+        plain, edited = naming(name, {}, Words()), naming(name, {attribute: value}, Words())
         wanted = {"thing": own.thing, "colour": own.colour, attribute: value}
         case = Case(plain.text, edited.text, wanted)
         edits.append(SuiteEdit(plain.text, edited.text, attribute, "all", (case,), (), ()))

@@ -70,7 +70,7 @@ class Naming:
     plain: str
 
 
-def naming(name: str, said: Mapping[str, str], words: Words = Words()) -> Naming:
+def naming(name: str, said: Mapping[str, str], words: Words) -> Naming:
     """The caption with a name that also says these values of attributes; ``words`` put the colour in front."""
     own = NAMES[name]
     thing: Thing = ALL[own.thing]
