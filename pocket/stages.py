@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from pathlib import Path
 
@@ -25,13 +26,13 @@ _DROPPED = 0.1
 """Share of captions left empty, for classifier-free guidance."""
 _PRACTICE_FROM = 14_750
 """Step of the diffusion model from which on captions are not taken in turn: what it was found weak in comes more often."""
-_PRACTISED = {
-    "cat": 5.0, "apple": 3.0, "bird": 3.0, "daisy": 2.5, "poppy": 2.5, "chef": 1.5, "chair": 1.5, "knight": 1.5, "painter": 1.5,
-    "sailor": 1.5, "snail": 1.5, "star": 1.5, "tulip": 1.5,
+_PRACTISED: dict[str, float] = {
+    "cat": 5, "bird": 3, "daisy": 2.5, "poppy": 2.5, "apple": 2, "chair": 2, "chef": 2, "knight": 2, "sailor": 2, "star": 2,
+    "tulip": 2, "doctor": 1.5, "painter": 1.5, "rabbit": 1.5, "snail": 1.5,
+    "striped": 3, "dotted": 3, "plain": 2, "orange": 2.5, "black": 1.5, "pink": 1.5,
 }  # fmt: skip
-"""Things that it drew wrongly most often by then, and how many times as often they come."""
-_PATTERN_PRACTISED = 2.0
-"""The same for captions that name a pattern."""
+"""Things that it drew wrongly most often, patterns and colours that it missed most often where it was told them, and how many
+times as often they come."""
 _BASIS_PICTURES = 2000
 _LATENT_NOISE = 0.1
 """Noise on the latents that the decoder learns from, in their own unit: what a diffusion model draws is never exact."""
@@ -177,7 +178,7 @@ def train_text(folder: Path, steps: int, batch: int, seed: int, device: str) -> 
 
 def practice(sample: Sample) -> float:
     """How many times as often as others a sample comes towards the end of the diffusion model's training."""
-    return _PRACTISED.get(sample.scene.thing, 1.0) * (_PATTERN_PRACTISED if "pattern" in sample.said else 1.0)
+    return math.prod(_PRACTISED.get(word, 1.0) for word in (sample.scene.thing, *sample.said.values()))
 
 
 def train_unet(

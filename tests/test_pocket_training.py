@@ -57,6 +57,18 @@ def test_the_curve_takes_steps_that_were_done_again_once(tmp_path):
     assert axes.get_title() == "UNet" and list(axes.lines[0].get_ydata()) == [3.0, 1.0]
 
 
+def test_what_is_said_and_shown_decides_how_often_a_sample_is_practised():
+    stages = pytest.importorskip("edit_assumption.pocket.stages", reason="diffusers is not installed")
+    from edit_assumption.pocket.captions import Sample
+    from edit_assumption.pocket.scenes import Scene
+
+    values = {"colour": "blue", "pattern": "dotted"}
+    car, silent = Sample(Scene("car", values), values, False), Sample(Scene("car", values), {}, False)
+    assert stages.practice(silent) == 1 < stages.practice(car)
+    cat = Sample(Scene("cat", values), values, False)
+    assert stages.practice(cat) > max(stages.practice(car), stages.practice(Sample(Scene("cat", values), {}, False)))
+
+
 def test_the_command_goes_through_all_stages(tmp_path, monkeypatch):
     """A few steps of each, on a few pictures: it ends with a pipeline that draws and a judge that answers."""
     stages = pytest.importorskip("edit_assumption.pocket.stages", reason="diffusers is not installed")
@@ -65,7 +77,7 @@ def test_the_command_goes_through_all_stages(tmp_path, monkeypatch):
     from edit_assumption.pocket.judge import load_judge
     from edit_assumption.pocket.model import pipeline
 
-    for name, count in (("_BASIS_PICTURES", 60), ("_REDRAWN", 20), ("_JUDGED", 100)):
+    for name, count in (("_BASIS_PICTURES", 60), ("_REDRAWN", 20), ("_JUDGED", 100), ("_PRACTICE_FROM", 1)):
         monkeypatch.setattr(stages, name, count)
     monkeypatch.setattr(name_stage, "_HUSHED", 50)
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")  # the process is not to be started again
