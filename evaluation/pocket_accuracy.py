@@ -6,7 +6,8 @@ import argparse
 import json
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,17 +30,32 @@ Counts = Mapping[str, tuple[int, int]]
 """Question to how many were right, and how many there were."""
 
 
-def judge_accuracy(judge: Judge, count: int, seed: str = "unseen") -> Counts:
-    """The judge on drawings that it has not seen, every attribute drawn evenly."""
+def judge_accuracy(
+    judge: Judge, count: int, seed: str = "unseen", seen_through: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
+) -> Counts:
+    """The judge on drawings that it has not seen, every attribute drawn evenly.
+
+    Args:
+        judge: who looks.
+        count: how many, by two hundred.
+        seed: of the drawings.
+        seen_through: what becomes of them, (n, 3, side, side), before the judge sees them.
+    """
     right, asked = defaultdict(int), defaultdict(int)
     chance = random.Random(seed)
     for _ in range(0, count, 200):
         scenes = any_scenes(chance, 200)
-        for scene, answer in zip(scenes, judge.answers(draw(scenes, chance)), strict=True):
+        for scene, answer in zip(scenes, judge.answers(seen_through(draw(scenes, chance))), strict=True):
             for question, value in truth(scene).items():
                 asked[question] += 1
                 right[question] += answer[question] == value
     return {question: (right[question], asked[question]) for question in QUESTIONS}
+
+
+@torch.no_grad()
+def through_autoencoder(pipe: StableDiffusionPipeline, images: torch.Tensor) -> torch.Tensor:
+    """Drawings as the pipeline's autoencoder gives them back: more than it keeps, no picture of the model can show."""
+    return pipe.vae.decode(pipe.vae.encode(images).latent_dist.mean).sample.clamp(-1, 1)
 
 
 def requests(repeats: int) -> list[tuple[str, str, bool, dict[str, str]]]:
@@ -131,6 +147,8 @@ def main() -> None:
     judge = load_judge(options.weights)
     results = {"judge, unseen drawings": judge_accuracy(judge, options.drawings)}
     pipe = pipeline(options.weights)
+    through = partial(through_autoencoder, pipe)
+    results["judge, the same through the autoencoder"] = judge_accuracy(judge, options.drawings, seen_through=through)
     for kind, counts in model_accuracy(pipe, judge, options.repeats, options.share).items():
         results[f"model, {kind}"] = counts
     results["model, by an invented name"] = names_accuracy(pipe, judge, options.share)

@@ -119,19 +119,25 @@ def _redraw(
 
 
 def train_decoder(
-    folder: Path, vae: AutoencoderKL, text: CLIPTextModel, unet: UNet2DConditionModel, latents: torch.Tensor, scale: float,
+    folder: Path, vae: AutoencoderKL, text: CLIPTextModel, unet: UNet2DConditionModel, latents: torch.Tensor, basis: Basis,
     steps: int, batch: int, seed: int, device: str,
 ) -> AutoencoderKL:  # fmt: skip
-    """The decoder once more, now from latents whose details the diffusion model drew: it learns to correct them."""
+    """The decoder once more, half from latents whose details the diffusion model drew, which it learns to correct, half from
+    drawings of anything in any way: small, dark and rare things are few among those it began with.
+    """
     torch.manual_seed(seed)
     vae = copy.deepcopy(vae).train().requires_grad_(True).to(device, memory_format=torch.channels_last)
-    redrawn = _redraw(folder, text.to(device), unet.to(device), latents, seed, device)
+    redrawn = _redraw(folder, text.to(device), unet.to(device), latents, seed, device) / basis.scale
     run = Run(folder, "decoder", {"vae": vae}, steps, rate=5e-4, average=0.99)
 
     def loss_of(step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        numbers = torch.randint(len(redrawn), (batch,)).tolist()
-        images = pictures(f"model {seed}", numbers)[0].to(device, memory_format=torch.channels_last)
-        given = (redrawn[numbers] / scale).to(device).contiguous(memory_format=torch.channels_last)
+        chance = random.Random(f"decoder {seed} {step}")
+        numbers = chance.sample(range(len(redrawn)), batch // 2)
+        fresh = draw(any_scenes(chance, batch - batch // 2), chance)
+        noisy = basis.latents(fresh)
+        noisy = noisy + _LATENT_NOISE / basis.scale * torch.randn_like(noisy)
+        images = torch.cat([pictures(f"model {seed}", numbers)[0], fresh]).to(device, memory_format=torch.channels_last)
+        given = torch.cat([redrawn[numbers], noisy]).to(device).contiguous(memory_format=torch.channels_last)
         loss, error = _picture_loss(vae.decode(given).sample, images)
         return loss, {"error": float(error.detach())}
 

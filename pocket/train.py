@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40000, help="that the diffusion model learns from")
     parser.add_argument("--steps", type=int, default=19500)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--decoder-steps", type=int, default=800)
+    parser.add_argument("--decoder-steps", type=int, default=4000)
     parser.add_argument("--decoder-batch", type=int, default=10)
     parser.add_argument("--judge-steps", type=int, default=7000)
     parser.add_argument("--judge-batch", type=int, default=64)
@@ -54,7 +54,7 @@ def main() -> None:
         unet = stages.train_unet(folder, text, latents, options.steps, options.batch, seed, device)
     if "decoder" in wanted:
         steps, batch = options.decoder_steps, options.decoder_batch
-        vae = stages.train_decoder(folder, vae, text, unet, latents, basis.scale, steps, batch, seed, device)
+        vae = stages.train_decoder(folder, vae, text, unet, latents, basis, steps, batch, seed, device)
         stages.export(options.out, vae, basis.scale, text, unet)
     if "judge" in wanted:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from edit_assumption.cli import main
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.moments import caption_moment
 from edit_assumption.editing.recipe import PromptPair, Recipe
-from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy
+from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, through_autoencoder
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket import WEIGHTS
@@ -53,8 +53,7 @@ def test_it_is_an_ordinary_pipeline():
 
 def test_the_autoencoder_gives_drawings_back(pipe):
     images, _ = pictures("unseen", range(16))
-    with torch.inference_mode():
-        again = pipe.vae.decode(pipe.vae.encode(images).latent_dist.mean).sample
+    again = through_autoencoder(pipe, images)
     blank = images.mean(dim=(2, 3), keepdim=True)
     assert (again - images).abs().mean() < 0.4 * (images - blank).abs().mean()
 
