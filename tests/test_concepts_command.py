@@ -26,7 +26,7 @@ from edit_assumption.pipelines.concepts import edited_text
 from edit_assumption.pipelines.destination_latents import destination_latents
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pocket.model import pipeline
-from edit_assumption.pocket.words import THINGS
+from edit_assumption.pocket.words import ALL
 
 LINES = "rose -> tulip\ncat -> dog\nstar ->\napple ~ balloon"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -135,7 +135,7 @@ def test_processes_tell_each_other_without_a_folder(tmp_path):
 
 
 def test_a_stop_keeps_what_was_found_and_the_command_goes_on(tmp_path):
-    things = [thing.name for thing in THINGS if thing.name != "umbrella"][:20]
+    things = [name for name in ALL if name != "umbrella"][:33]  # so many that the stop comes before the end
     lines = "\n".join(f"{source} -> umbrella" for source in things)
     out, values = tmp_path / "edit.safetensors", tmp_path / "cache/concepts/values"
     command = [sys.executable, "-m", "edit_assumption.cli", "concepts", "--lines", lines, "--cache", str(tmp_path / "cache")]
