@@ -63,7 +63,7 @@ class SuiteEdit:
     Args:
         source, destination: the edit.
         attribute: what kind of assumption it changes.
-        split: "validation" or "test".
+        split: "validation" or "test"; "all" for what only fills groups up.
         efficacy, generality, specificity: the source itself, related prompts, unrelated prompts.
     """
 

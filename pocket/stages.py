@@ -57,6 +57,10 @@ def _picture_loss(found: torch.Tensor, images: torch.Tensor) -> tuple[torch.Tens
     return error + 2 * functional.mse_loss(found, images) + (_edges(found) - _edges(images)).abs().mean(), error
 
 
+def _with_noise(latents: torch.Tensor, basis: Basis) -> torch.Tensor:
+    return latents + _LATENT_NOISE / basis.scale * torch.randn_like(latents)
+
+
 def make_basis(folder: Path, seed: int) -> Basis:
     """The latents' basis, from the first pictures; kept in the folder."""
     path = folder / "basis.safetensors"
@@ -80,8 +84,7 @@ def train_vae(folder: Path, basis: Basis, steps: int, batch: int, seed: int, dev
         images, _ = pictures(f"vae {seed}", range(step * batch, (step + 1) * batch))
         images = images.to(device, memory_format=torch.channels_last)
         latents = basis.latents(images)
-        noise = _LATENT_NOISE / basis.scale * torch.randn_like(latents)
-        found = vae.decode((latents + noise).contiguous(memory_format=torch.channels_last)).sample
+        found = vae.decode(_with_noise(latents, basis).contiguous(memory_format=torch.channels_last)).sample
         loss, error = _picture_loss(found, images)
         if step % 4 == 0:
             guess = vae.encode(images).latent_dist
@@ -134,8 +137,7 @@ def train_decoder(
         chance = random.Random(f"decoder {seed} {step}")
         numbers = chance.sample(range(len(redrawn)), batch // 2)
         fresh = draw(any_scenes(chance, batch - batch // 2), chance)
-        noisy = basis.latents(fresh)
-        noisy = noisy + _LATENT_NOISE / basis.scale * torch.randn_like(noisy)
+        noisy = _with_noise(basis.latents(fresh), basis)
         images = torch.cat([pictures(f"model {seed}", numbers)[0], fresh]).to(device, memory_format=torch.channels_last)
         given = torch.cat([redrawn[numbers], noisy]).to(device).contiguous(memory_format=torch.channels_last)
         loss, error = _picture_loss(vae.decode(given).sample, images)

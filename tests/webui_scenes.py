@@ -62,14 +62,18 @@ def save_lora(webui, name, tensors):
     webui.post("/sdapi/v1/refresh-loras").raise_for_status()
 
 
-def skip_where_loras_do_nothing(webui):
-    """Whether the WebUI applies LoRA files at all is not for this project to test: one that is not ours is tried, once."""
+def applies_loras(webui):
+    """Whether the WebUI itself does, which is not for this project to test: one that is not ours is tried, once, on SD 1.x."""
     if webui.applies_loras is None:
         layer = "lora_te_text_model_encoder_layers_5_mlp_fc2"
         tensors = {"lora_up.weight": torch.ones(768, 1), "lora_down.weight": torch.ones(1, 3072), "alpha": torch.tensor(1.0)}
         save_lora(webui, "tried", {f"{layer}.{name}": tensor for name, tensor in tensors.items()})
         webui.applies_loras = webui.draw("a field of roses <lora:tried:1>").away(webui.draw()) > 0
-    if not webui.applies_loras:
+    return webui.applies_loras
+
+
+def skip_where_loras_do_nothing(webui):
+    if not applies_loras(webui):
         said = [line for line in webui.log.read_text(errors="replace").splitlines() if "Network tried" in line]
         pytest.skip(f"this {webui.kind} applies no LoRA, not even a plain one; it says: {said[:1]}")
 
