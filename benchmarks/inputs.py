@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from edit_assumption.editing.captions import ordinary_captions
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.moments import second_moment
 from edit_assumption.editing.recipe import PromptPair, Recipe
 
 WIDTH = 768
 LENGTH = 77
 _LEVELS = (320,) * 5 + (640,) * 5 + (1280,) * 6
 _START, _END = 49406, 49407
+_CAPTIONS = 64
+"""Of the ordinary captions: the time that a solve takes does not depend on what is in the moment."""
 
 
-def recipe() -> Recipe:
-    """One pair in four sentences: itself and the three default augmentations; the paper's problem."""
-    return Recipe(pairs=(PromptPair("a pack of roses", "a pack of blue roses"),), regularizer="identity")
+def recipe(regularizer: str) -> Recipe:
+    """One pair in four sentences: itself and the three default augmentations; on the identity it is the paper's problem."""
+    return Recipe(pairs=(PromptPair("a pack of roses", "a pack of blue roses"),), regularizer=regularizer)
+
+
+def moment() -> torch.Tensor:
+    """The second moment of captions in the random text encoder, (768, 768)."""
+    return second_moment(encode(ordinary_captions()[:_CAPTIONS]))
 
 
 def projections() -> list[torch.Tensor]:
@@ -55,9 +64,9 @@ def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
 
 
 def synthetic_recipe(pairs: int) -> Recipe:
-    """So many different pairs, each in four sentences."""
+    """So many different pairs, each in four sentences, with the default settings."""
     lines = tuple(PromptPair(f"a thing number {n}", f"a blue thing number {n}") for n in range(pairs))
-    return Recipe(pairs=lines, regularizer="identity")
+    return Recipe(pairs=lines)
 
 
 def synthetic_encode(prompts: Sequence[str]) -> list[EncodedPrompt]:

@@ -14,8 +14,9 @@ import torch
 from . import find_host, library
 from .rows import Row, markdown
 
-_HOST_ROWS = (
+HOST_ROWS = (
     "encoding the prompts one by one, against in one batch",
+    "the captions' second moment, once for each text encoder, against encoding the edit's prompts",
     "the whole node, against its text encoding alone",
     "sampling with the edit, against without",
 )
@@ -31,7 +32,7 @@ def host_rows(comfyui: str | None, checkpoint: str | None, quick: bool) -> tuple
         folder = find_host.comfyui_folder(comfyui)
         measured = find_host.run_host(folder, find_host.checkpoint_file(checkpoint, folder), quick)
     except find_host.NoHostError as reason:
-        return [Row(what, None, "×", str(reason)) for what in _HOST_ROWS], f"ComfyUI: skipped, {reason}."
+        return [Row(what, None, "×", str(reason)) for what in HOST_ROWS], f"ComfyUI: skipped, {reason}."
     return [Row(**row) for row in measured["rows"]], f"ComfyUI: torch {measured['torch']}, {measured['threads']} threads."
 
 

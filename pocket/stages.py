@@ -27,9 +27,9 @@ _DROPPED = 0.1
 _PRACTICE_FROM = 14_750
 """Step of the diffusion model from which on captions are not taken in turn: what it was found weak in comes more often."""
 _PRACTISED: dict[str, float] = {
-    "cat": 5, "bird": 3, "daisy": 2.5, "poppy": 2.5, "apple": 2, "chair": 2, "chef": 2, "knight": 2, "sailor": 2, "star": 2,
-    "tulip": 2, "doctor": 1.5, "painter": 1.5, "rabbit": 1.5, "snail": 1.5,
-    "striped": 3, "dotted": 3, "plain": 2, "orange": 2.5, "black": 1.5, "pink": 1.5,
+    "cat": 6, "bird": 3, "chef": 3, "daisy": 3, "knight": 3, "painter": 3, "poppy": 2.5, "apple": 2, "chair": 2, "doctor": 2,
+    "sailor": 2, "star": 2, "tulip": 2, "rabbit": 1.5, "snail": 1.5,
+    "dotted": 4, "striped": 4, "orange": 3, "plain": 2.5, "black": 1.5, "pink": 1.5,
 }  # fmt: skip
 """Things that it drew wrongly most often, patterns and colours that it missed most often where it was told them, and how many
 times as often they come."""
