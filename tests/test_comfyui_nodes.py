@@ -262,11 +262,11 @@ def shares(told, line):
 
 def test_debiasing_brings_the_shares_nearer(comfy):
     graph = PocketGraph()
-    node = debias(graph, pictures=48)
+    node = debias(graph, pictures=48, rounds=6)  # a wizard without a hat is rare: the weights have far to go
     told = text(comfy.run(graph), node)
-    assert "after 4 rounds" in told
+    assert "after 6 rounds" in told
     found, wanted = shares(told, "a wizard with a hat")
-    assert wanted == 50 and abs(found - 50) <= 25  # without the edit it is about 90
+    assert wanted == 50 and abs(found - 50) <= 25  # without the edit it is 90 to 100
 
 
 def test_debiasing_goes_on_from_its_result(comfy):
