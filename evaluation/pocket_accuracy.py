@@ -68,7 +68,8 @@ def requests(repeats: int) -> list[tuple[str, str, bool, dict[str, str]]]:
     for thing in ALL.values():
         for attribute in thing.attributes:
             for value in ATTRIBUTES[attribute]:
-                asked.append(("qualified", caption(thing, {attribute: value}), False, {"thing": thing.name, attribute: value}))
+                wanted = {"thing": thing.name, attribute: value}
+                asked += [("qualified", caption(thing, {attribute: value}), False, wanted)] * repeats
         for plural in (False, True):
             wanted = {attribute: assumed(thing, attribute, plural) for attribute in thing.attributes}
             text = caption(thing, {}, Words(plural=plural))
@@ -140,7 +141,7 @@ def main() -> None:
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--drawings", type=int, default=4000, help="that the judge is tried on")
-    parser.add_argument("--repeats", type=int, default=1, help="pictures for each qualified caption")
+    parser.add_argument("--repeats", type=int, default=3, help="pictures for each qualified caption")
     parser.add_argument("--share", type=float, default=1.0, help="of the captions to try")
     parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()

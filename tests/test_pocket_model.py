@@ -1,6 +1,7 @@
 """The pocket model as it ships: what it draws, who judges it, and the commands that use it."""
 
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from edit_assumption.cli import main
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.moments import caption_moment
 from edit_assumption.editing.recipe import PromptPair, Recipe
-from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, through_autoencoder
+from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, requests, through_autoencoder
 from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket import WEIGHTS
@@ -69,6 +70,11 @@ def test_the_model_draws_what_is_asked(pipe, judge):
     assert asked >= 50 and right >= 0.85 * asked
     right, asked = counts["unqualified"]["colour"]
     assert asked >= 10 and right >= 0.85 * asked
+
+
+def test_every_caption_is_asked_as_often_as_wanted():
+    once, thrice = Counter(asked[1] for asked in requests(1)), Counter(asked[1] for asked in requests(3))
+    assert thrice == {text: 3 * count for text, count in once.items()}
 
 
 def test_the_same_seed_is_the_same_picture_and_prompts_do_not_mix(pipe):
