@@ -264,7 +264,7 @@ def test_debiasing_brings_the_shares_nearer(comfy):
     graph = PocketGraph()
     node = debias(graph, pictures=48, rounds=6)  # a wizard without a hat is rare: the weights have far to go
     told = text(comfy.run(graph), node)
-    assert "after 6 rounds" in told
+    assert re.search(r"after [2-6] rounds", told)  # it stops before the last where the shares are right to the picture
     found, wanted = shares(told, "a wizard with a hat")
     assert wanted == 50 and abs(found - 50) <= 25  # without the edit it is 90 to 100
 
