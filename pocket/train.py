@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--text-batch", type=int, default=128)
     parser.add_argument("--pictures", type=int, default=40000, help="that the diffusion model learns from")
-    parser.add_argument("--steps", type=int, default=26500)
+    parser.add_argument("--steps", type=int, default=30500)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--decoder-steps", type=int, default=8000)
     parser.add_argument("--decoder-batch", type=int, default=10)
