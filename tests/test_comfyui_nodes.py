@@ -271,12 +271,12 @@ def test_debiasing_brings_the_shares_nearer(comfy):
 
 def test_debiasing_goes_on_from_its_result(comfy):
     whole, first = PocketGraph(), PocketGraph()
-    all_rounds = debias(whole, rounds=3)
+    all_rounds = debias(whole, pictures=15, rounds=3)  # fifteen pictures are never shared in halves, so no round is left out
     expected = text(comfy.run(whole), all_rounds)
     plain = first.model
-    half = debias(first, rounds=2)
+    half = debias(first, pictures=15, rounds=2)
     first.model = plain
-    node = debias(first, rounds=3, resume=half[3])
+    node = debias(first, pictures=15, rounds=3, resume=half[3])
     told = text(comfy.run(first), node)
     assert "after 3 rounds" in told
     assert told.splitlines()[:3] == expected.splitlines()[:3]
@@ -314,7 +314,7 @@ def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
 
 def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
     graph = PocketGraph()
-    node = debias(graph, pictures=15, rounds=50)  # of fifteen pictures never are a half
+    node = debias(graph, pictures=15, rounds=50)  # fifteen pictures are never shared in halves
     waiting = comfy.queue(graph)
     while not comfy.get("/queue")["queue_running"]:
         time.sleep(0.05)

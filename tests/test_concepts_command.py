@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,8 @@ def test_a_stop_keeps_what_was_found_and_the_command_goes_on(tmp_path):
     out, values = tmp_path / "edit.safetensors", tmp_path / "cache/concepts/values"
     command = [sys.executable, "-m", "edit_assumption.cli", "concepts", "--lines", lines, "--cache", str(tmp_path / "cache")]
     command += ["--out", str(out)]
-    run = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
+    run = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     while run.poll() is None and not list(values.glob("*.safetensors")):
         time.sleep(0.01)
     run.send_signal(signal.SIGINT)
