@@ -10,9 +10,6 @@ from .context_map import ContextMap
 from .edit import Edit
 from .projections import Projection
 
-COLLAPSE = 0.5
-"""Relative change of keys or values above which a warning is due: half of what the layers say is then new."""
-
 
 def relative_change(
     context_map: ContextMap, projections: Iterable[Projection], weights: Mapping[str, torch.Tensor]

@@ -16,6 +16,7 @@ from .errors import EditError
 from .moments import caption_moment
 from .pooled import pooled_map
 from .projections import POOLED, Projection, select
+from .reach import ordinary_reach
 from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
@@ -58,6 +59,7 @@ class Edit:
         context_map: the solution M.
         encoder: the text encoder that it was solved for.
         tokens, edited, residual: see :class:`~.closed_form.Solution`.
+        ordinary_reach: how far ordinary captions move (:func:`~.reach.ordinary_reach`); None where they were not read.
         pooled_map: M of the pooled embedding, for recipes that edit it, too.
     """
 
@@ -67,12 +69,14 @@ class Edit:
     tokens: int
     edited: int
     residual: float
+    ordinary_reach: float | None = None
     pooled_map: ContextMap | None = None
 
     def scale(self, strength: float) -> Edit:
         """The edit with I + strength (M - I) for M."""
         pooled = self.pooled_map.scale(strength) if self.pooled_map else None
-        return replace(self, context_map=self.context_map.scale(strength), pooled_map=pooled)
+        ordinary = None if self.ordinary_reach is None else abs(strength) * self.ordinary_reach
+        return replace(self, context_map=self.context_map.scale(strength), ordinary_reach=ordinary, pooled_map=pooled)
 
     def chosen(self, projections: Iterable[Projection]) -> list[Projection]:
         """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~.projections.select`."""
@@ -174,5 +178,6 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
         tokens=solution.tokens,
         edited=solution.edited,
         residual=solution.residual,
+        ordinary_reach=None if moment is None else ordinary_reach(solution.context_map, moment),
         pooled_map=pooled_map(recipe, encoded, scaled) if recipe.pooled else None,
     )

@@ -23,6 +23,7 @@ VERSION = 2
 """Of concept edits; an edit of the projections is written as version 1, which the first release reads, too."""
 _TENSORS = ("left", "right", "encoder")
 _POOLED = ("pooled_left", "pooled_right")
+_ORDINARY = "ordinary_reach"
 
 
 def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -48,6 +49,7 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         "tokens": str(edit.tokens),
         "edited": str(edit.edited),
         "residual": repr(edit.residual),
+        **({} if edit.ordinary_reach is None else {_ORDINARY: repr(edit.ordinary_reach)}),
     }
     tensors = dict(zip(_TENSORS, (edit.context_map.left, edit.context_map.right, edit.encoder.embeddings), strict=True))
     if edit.pooled_map:
@@ -84,6 +86,7 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
             tokens=int(header["tokens"]),
             edited=int(header["edited"]),
             residual=float(header["residual"]),
+            ordinary_reach=float(header[_ORDINARY]) if _ORDINARY in header else None,
             pooled_map=pooled,
         )
     except FileNotFoundError:

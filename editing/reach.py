@@ -19,6 +19,18 @@ def token_reach(context_map: ContextMap, prompt: EncodedPrompt) -> torch.Tensor:
     return _relative(context_map, prompt.embeddings, dim=1)
 
 
+def ordinary_reach(context_map: ContextMap, moment: torch.Tensor) -> float:
+    """||(M - I) C|| / ||C|| (Frobenius), C being the tokens of all ordinary captions, from their second moment.
+
+    Args:
+        context_map: M.
+        moment: S, (width, width) (:func:`~.moments.second_moment`).
+    """
+    left, right, moment = context_map.left.double(), context_map.right.double(), moment.double()
+    squared = ((left.T @ left) * (right @ moment @ right.T)).sum().clamp(min=0)
+    return float((squared / moment.trace()).sqrt())
+
+
 def _relative(context_map: ContextMap, embeddings: torch.Tensor, dim: int | None) -> torch.Tensor:
     embeddings = embeddings.to(context_map.left)
     moved = (embeddings @ context_map.right.T) @ context_map.left.T

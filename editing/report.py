@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from .change import COLLAPSE
 from .edit import Edit
 from .projections import Projection
 
+COLLAPSE = 0.5
+"""Relative change above which a warning is due: of ordinary captions, else of the keys or values.
+
+On the pocket model unrelated prompts keep their thing in 97 % of the pictures where ordinary captions move by 0.16, in 94 % at
+0.3, in 70 to 87 % at 0.6 and in 27 % at 1.2. How far the weights move says less: it was 0.8 where 97 % kept it, and where 70 %
+did.
+"""
 _UNREAD = "the weights are packed, so how far they move is not known"
 
 
@@ -19,6 +25,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         edit: what was applied.
         projections: what it was applied to.
         change: relative change of "keys" and "values" (:func:`~.change.relative_change`); empty where it cannot be read.
+            They warn only of an edit that was made without a look at ordinary captions.
         remarks: more lines, such as times.
     """
     kinds = Counter(projection.kind for projection in projections)
@@ -30,13 +37,16 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     elif len(pairs) > 1:
         names.append("solved together")
     warnings = []
-    if any(amount > COLLAPSE for amount in change.values()):
+    if any(amount > COLLAPSE for amount in (change.values() if edit.ordinary_reach is None else [edit.ordinary_reach])):
         warnings.append("Warning: a large change, pictures may collapse; lower the strength or raise the regularization.")
+    moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD]
+    if edit.ordinary_reach is not None:
+        moved.append(f"ordinary captions by {percent(edit.ordinary_reach)}")
     lines = [
         *names,
         *warnings,
         f"{count} projection{'s' if count != 1 else ''} patched ({patched}), rank {edit.context_map.rank}",
-        ", ".join(f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())) or _UNREAD,
+        ", ".join(moved),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
     ]

@@ -15,9 +15,9 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.moments import caption_moment, second_moment
 from edit_assumption.editing.projections import Projection
-from edit_assumption.editing.reach import reach, token_reach
+from edit_assumption.editing.reach import ordinary_reach, reach, token_reach
 from edit_assumption.editing.recipe import PromptPair, Recipe, parse_recipe
 
 WIDTH = 128  # more than one prompt has tokens, so that one pair can be met exactly
@@ -283,10 +283,34 @@ def test_report_warns_of_large_changes(edit, change, warned):
     assert [line.startswith("Warning: a large change") for line in lines].count(True) == warned
 
 
+@pytest.mark.parametrize(("ordinary", "warned"), [(0.08, False), (0.5, False), (0.51, True)])
+def test_where_ordinary_captions_were_read_they_decide(edit, ordinary, warned):
+    edit = replace(edit, ordinary_reach=ordinary)
+    described = report.describe(edit, PROJECTIONS, {"keys": 0.9})
+    assert ("Warning: a large change" in described) == warned
+    assert f"keys changed by 90 %, ordinary captions by {100 * ordinary:.0f} %" in described
+    assert "is not known, ordinary captions by" in report.describe(edit, PROJECTIONS, {})
+
+
+def test_how_far_ordinary_captions_move(text_model, encode):
+    texts = ["a cat", "two red cars in a city"]
+    edit = make_edit(recipe_of("a rose -> a red rose"), encode)
+    tokens = torch.cat([prompt.embeddings for prompt in encode(texts)]).double()
+    moved = torch.cat([edit.context_map.apply(prompt.embeddings) for prompt in encode(texts)]).double() - tokens
+    moment = second_moment(encode(texts), shrinkage=0)
+    assert ordinary_reach(edit.context_map, moment) == pytest.approx(float(moved.norm() / tokens.norm()), rel=1e-4)
+    assert edit.ordinary_reach is None  # "identity" reads none
+    moment = caption_moment(encode, texts)
+    edit = make_edit(recipe_of("a rose -> a red rose", regularizer="captions"), encode, moment=moment)
+    assert edit.ordinary_reach == pytest.approx(ordinary_reach(edit.context_map, moment), rel=1e-6) and edit.ordinary_reach > 0
+    half = edit.scale(-0.5)
+    assert half.ordinary_reach == pytest.approx(ordinary_reach(half.context_map, moment), rel=1e-6)
+
+
 @pytest.mark.parametrize("strength", [0.1, 2.0])
 def test_warning_follows_from_the_weights(encode, strength):
     """Weights that read along what the edit moves: a weak edit passes, an exaggerated one is warned of."""
-    edit = make_edit(Recipe((PromptPair("a red rose", "tulips", strength),)), encode)
+    edit = make_edit(Recipe((PromptPair("a red rose", "tulips", strength),), regularizer="identity"), encode)
     weights = {p.key: encode(["a red rose"])[0].embeddings[1:9] for p in PROJECTIONS}
     change = relative_change(edit.context_map, PROJECTIONS, weights)
     assert ("Warning" in report.describe(edit, PROJECTIONS, change)) == (strength == 2.0)

@@ -71,7 +71,9 @@ def test_edit_comes_back_bit_for_bit(saved):
     assert torch.equal(after.context_map.right, before.context_map.right)
     assert after.encoder.prompt == before.encoder.prompt
     assert torch.equal(after.encoder.embeddings, before.encoder.embeddings)
-    assert (after.tokens, after.edited, after.residual) == (308, 231, 0.1 + 0.2)
+    assert (after.tokens, after.edited, after.residual, after.ordinary_reach) == (308, 231, 0.1 + 0.2, None)
+    save_edit(replace(before, ordinary_reach=0.1 + 0.6), saved)
+    assert load_edit(saved).ordinary_reach == 0.1 + 0.6
 
 
 def test_saving_takes_a_text_path_and_overwrites(tmp_path):
