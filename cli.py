@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
+    if options.command in ("demo", "evaluate"):
+        _quiet_libraries()
     if options.command == "demo":
         from .pipelines.demo import run_demo
 
@@ -79,6 +82,12 @@ def _run(options: argparse.Namespace) -> str:
         options.ablation,
         options.jobs,
     )
+
+
+def _quiet_libraries() -> None:
+    """No remarks of the libraries on the pocket model, which is known to be as it should; set before they are imported."""
+    for library in ("DIFFUSERS", "TRANSFORMERS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
 
 
 def _kept(options: argparse.Namespace) -> str:
