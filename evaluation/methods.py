@@ -96,6 +96,8 @@ class Variant:
         captions: what the second moment is taken over; empty for the identity.
         preserve: prompts to keep, beside the edited ones.
         augmentations: sentences in which an edit is repeated.
+        null_space: confine the edit to the captions' weakest directions, which together hold this share of their energy (one at
+            least), as AlphaEdit does (Fang et al., ICLR 2025); 0 confines it nowhere.
     """
 
     regularization: float = DEFAULT_REGULARIZATION
@@ -103,6 +105,7 @@ class Variant:
     captions: tuple[str, ...] = field(default_factory=ordinary_captions)
     preserve: tuple[str, ...] = ()
     augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
+    null_space: float = 0.0
 
     def __call__(self, encode: Encode, edits: Sequence[SuiteEdit]) -> ContextMap:
         """The map."""
@@ -112,7 +115,14 @@ class Variant:
         prompts = recipe.prompts()
         columns = columns_of(recipe, dict(zip(prompts, encode(prompts), strict=True)), self.positions)
         moment = _moment(encode, self.captions, self.positions) if self.captions else None
-        return solve_regularized(columns, self.regularization, moment=moment).context_map
+        protected = self._strong_directions(encode) if self.null_space else None
+        return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map
+
+    def _strong_directions(self, encode: Encode) -> torch.Tensor:
+        energy, directions = torch.linalg.eigh(_moment(encode, ordinary_captions(), self.positions))
+        strong = energy.cumsum(0) > self.null_space * energy.sum()
+        strong[0] = False
+        return directions[:, strong].T
 
 
 def methods() -> dict[str, Method]:
@@ -138,6 +148,8 @@ def ablation() -> dict[str, Method]:
         "identity, words only": Variant(positions="words", captions=()),
         "bare captions": Variant(captions=bare),
         "preserve": Variant(preserve=bare),
+        "null space": Variant(null_space=0.03),
+        "identity, null space": Variant(null_space=0.03, captions=()),
         "no augmentations": Variant(augmentations=()),
         "regularization 0.01": Variant(0.01),
         "regularization 1": Variant(1.0),

@@ -9,12 +9,15 @@ import torch
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import caption_moment
 from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
 from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score_group
-from edit_assumption.evaluation.methods import Method, ablation, methods, unchanged
+from edit_assumption.evaluation.methods import Method, Variant, ablation, methods, unchanged
 from edit_assumption.evaluation.suite import named_edits, pocket_suite
+from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.tokenizer import unknown_words
 
 
@@ -129,25 +132,29 @@ def test_means_and_intervals():
     assert low < 0.75 < high <= 1
 
 
+def random_tokens(prompts):
+    encoded = []
+    for prompt in prompts:
+        words = prompt.split()
+        generator = torch.Generator().manual_seed(sum(map(ord, prompt)))
+        rows = torch.randn(32, 16, generator=generator)
+        tokens = ("<start>", *words, *["<end>"] * (31 - len(words)))
+        encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), 32),), rows))
+    return encoded
+
+
 def test_every_method_gives_a_map_of_the_whole_group():
-    class Encoder:
-        def __call__(self, prompts):
-            from edit_assumption.editing.encoding import Chunk, EncodedPrompt
-
-            encoded = []
-            for prompt in prompts:
-                words = prompt.split()
-                generator = torch.Generator().manual_seed(sum(map(ord, prompt)))
-                rows = torch.randn(32, 16, generator=generator)
-                tokens = ("<start>", *words, *["<end>"] * (31 - len(words)))
-                encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), 32),), rows))
-            return encoded
-
-    encode = Encoder()
     for name, method in {**ablation(), **methods()}.items():
-        context_map = method.solve(encode, EDITS)
+        context_map = method.solve(random_tokens, EDITS)
         assert (context_map is None) == (name in ("unedited", "oracle"))
         assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
+
+
+def test_in_the_null_space_what_captions_say_most_strongly_does_not_move():
+    _, directions = torch.linalg.eigh(caption_moment(random_tokens, ordinary_captions()))
+    moved = Variant(null_space=0.5)(random_tokens, EDITS).apply(directions.T) - directions.T
+    still = moved.norm(dim=1) < 1e-6
+    assert still[8:].all() and not still[:4].any()
 
 
 def test_the_report_has_numbers_and_pictures(tmp_path):
