@@ -16,7 +16,7 @@ _OTHERS = ("#3b6fb5", "#7b5aa6", "#2b8c8c", "#a0527a", "#6b6f2a", "#9aa3ad", "#b
 
 
 def _colours(results: Sequence[Scores]) -> dict[str, str]:
-    """Method to colour: the same in every picture for the ones that are compared everywhere."""
+    """Method to colour for lines: the same in every picture for the ones that are compared everywhere."""
     others = [name for name in dict.fromkeys(scores.method for scores in results) if name not in _KNOWN]
     return {**_KNOWN, **{name: _OTHERS[number % len(_OTHERS)] for number, name in enumerate(others)}}
 
@@ -37,26 +37,23 @@ def table(results: Sequence[Scores]) -> str:
 
 
 def bars(results: Sequence[Scores]) -> Figure:
-    """The three measures side by side for every method, one edit at a time."""
+    """A panel for each of the three measures, a bar for every method, one edit at a time."""
     single = [scores for scores in results if scores.together == 1]
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots()
-    width = 0.8 / max(1, len(single))
-    colours = _colours(single)
-    for number, scores in enumerate(single):
-        places = [group + (number - (len(single) - 1) / 2) * width for group in range(len(MEASURES))]
-        means = [100 * scores.mean(measure) for measure in MEASURES]
-        ends = [scores.interval(measure) for measure in MEASURES]
+    figure = Figure(figsize=(11, 0.9 + 0.32 * len(single)), layout="constrained")
+    names = [scores.method for scores in single]
+    colours = [_KNOWN.get(name, _OTHERS[0]) for name in names]
+    for axes, measure in zip(figure.subplots(1, len(MEASURES), sharey=True), MEASURES, strict=True):
+        means = [100 * scores.mean(measure) for scores in single]
+        ends = [scores.interval(measure) for scores in single]
         errors = [
             [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
             [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
         ]
-        colour = colours[scores.method]
-        axes.bar(places, means, width * 0.92, yerr=errors, color=colour, label=scores.method, error_kw={"lw": 0.8})
-    axes.set_xticks(range(len(MEASURES)), MEASURES)
-    axes.set(ylim=(0, 105), ylabel="pictures that show what they ought to, %")
-    axes.legend(frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.08))
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.barh(names, means, xerr=errors, color=colours, error_kw={"lw": 0.8})
+        axes.set(title=measure, xlim=(0, 103))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].invert_yaxis()
+    figure.supxlabel("pictures that show what they ought to, %", fontsize="medium")
     return figure
 
 
