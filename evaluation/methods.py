@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -15,6 +16,7 @@ from ..editing.context_map import ContextMap
 from ..editing.edit import make_edit, solve_regularized
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.moments import caption_moment
+from ..editing.null_space import complement
 from ..editing.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
 from ..pocket.captions import bare_captions, ordinary_captions
 from .suite import SuiteEdit
@@ -96,8 +98,8 @@ class Variant:
         captions: what the second moment is taken over; empty for the identity.
         preserve: prompts to keep, beside the edited ones.
         augmentations: sentences in which an edit is repeated.
-        null_space: confine the edit to the captions' weakest directions, which together hold this share of their energy (one at
-            least), as AlphaEdit does (Fang et al., ICLR 2025); 0 confines it nowhere.
+        null_space: confine the edit to the captions' weakest directions, which together hold this share of their energy, as
+            AlphaEdit does (Fang et al., ICLR 2025); 0 confines it nowhere.
     """
 
     regularization: float = DEFAULT_REGULARIZATION
@@ -119,10 +121,9 @@ class Variant:
         return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map
 
     def _strong_directions(self, encode: Encode) -> torch.Tensor:
-        energy, directions = torch.linalg.eigh(_moment(encode, ordinary_captions(), self.positions))
-        strong = energy.cumsum(0) > self.null_space * energy.sum()
-        strong[0] = False
-        return directions[:, strong].T
+        root = torch.linalg.cholesky(_moment(encode, ordinary_captions(), self.positions))
+        weak = complement(root.T, math.sqrt(self.null_space))
+        return complement(weak.T).T
 
 
 def methods() -> dict[str, Method]:

@@ -133,11 +133,12 @@ def test_means_and_intervals():
 
 
 def random_tokens(prompts):
+    """An encoder of 16 directions, each with more energy than the one before."""
     encoded = []
     for prompt in prompts:
         words = prompt.split()
         generator = torch.Generator().manual_seed(sum(map(ord, prompt)))
-        rows = torch.randn(32, 16, generator=generator)
+        rows = torch.randn(32, 16, generator=generator) * torch.arange(1, 17).sqrt()
         tokens = ("<start>", *words, *["<end>"] * (31 - len(words)))
         encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), 32),), rows))
     return encoded
@@ -152,7 +153,7 @@ def test_every_method_gives_a_map_of_the_whole_group():
 
 def test_in_the_null_space_what_captions_say_most_strongly_does_not_move():
     _, directions = torch.linalg.eigh(caption_moment(random_tokens, ordinary_captions()))
-    moved = Variant(null_space=0.5)(random_tokens, EDITS).apply(directions.T) - directions.T
+    moved = Variant(null_space=0.25)(random_tokens, EDITS).apply(directions.T) - directions.T
     still = moved.norm(dim=1) < 1e-6
     assert still[8:].all() and not still[:4].any()
 
