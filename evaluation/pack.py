@@ -15,6 +15,7 @@ from ..editing.debias import Wanted, next_weights, tune
 from ..editing.edit import make_edit
 from ..editing.moments import caption_moment
 from ..editing.recipe import PromptPair, Recipe
+from ..pipelines.generate import generate
 from ..pocket.captions import HAT_PHRASES, bare_captions, caption, ordinary_captions
 from ..pocket.judge import load_judge
 from ..pocket.model import pipeline
@@ -24,6 +25,8 @@ from .measures import Gallery
 
 ERASED = ("rose", "cat", "car", "star", "tree", "wizard")
 SLID = ("apple", "bird", "star", "house", "balloon", "dog")
+CERTAIN = 0.99
+"""A hat, or none, that the judge is less sure of is unclear; it is sure of many a half hat, too, so there are more of these."""
 DIAL = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 
 
@@ -63,7 +66,7 @@ class Bench:
 
 
 def debias(bench: Bench, rounds: int, pictures: int, seeds: Sequence[int]) -> list[Share]:
-    """For every role, with a hat or without: the share with a hat, after both were asked for evenly."""
+    """For every role, with a hat or without, after both were asked for evenly: the shares with one and unclear."""
     found = []
     for role in ROLES:
         subject = caption(role, {})
@@ -81,12 +84,13 @@ def debias(bench: Bench, rounds: int, pictures: int, seeds: Sequence[int]) -> li
 
         *_, done = tune(wanted, count_shown, 0.0, rounds)
         context_map = bench.solve(wanted.recipe(next_weights(wanted, done)))
-        gallery = bench.gallery(seeds)
-        shares = []
+        shares, unclear = [], []
         for each in (None, context_map):
-            hats, bare = count(gallery.answers([subject], each)[subject])
+            images = generate(bench.pipe, [subject] * len(seeds), seeds, each, advance=bench.advance)
+            hats, bare = count(bench.judge.answers(images))
             shares.append(hats / max(1, hats + bare))
-        found.append(Share(role.name, *shares))
+            unclear.append((bench.judge.certainty(images, "hat") < CERTAIN).double().mean().item())
+        found += [Share(role.name, *shares), Share("unclear", *unclear)]
     return found
 
 
@@ -129,20 +133,27 @@ def slide(bench: Bench, seeds: Sequence[int]) -> dict[float, float]:
 
 def report(debiased: Sequence[Share], erased: Sequence[Share], slid: dict[float, float]) -> str:
     """Markdown tables."""
-    near = sum(abs(share.after - 0.5) <= 0.05 for share in debiased)
-    lines = [f"Debiased to half and half, with a hat or without: {near} of {len(debiased)} roles within 5 points.", ""]
-    lines += ["| role | with a hat before | after |", "|---|---:|---:|"]
-    lines += [f"| {share.what} | {share.before:.0%} | {share.after:.0%} |" for share in debiased]
+    near = sum(abs(share.after - 0.5) <= 0.05 for share in debiased[::2])
+    lines = [f"Debiased to half and half, with a hat or without: {near} of {len(debiased) // 2} roles within 5 points.", ""]
+    lines += ["| role | with a hat before | after | unclear before | after |", "|---|---:|---:|---:|---:|"]
+    lines += _rows(debiased)
     lines += [
         "",
         "| erased | still shown before | after | other things still shown before | after |",
         "|---|---:|---:|---:|---:|",
     ]
-    for thing, others in zip(erased[::2], erased[1::2], strict=True):
-        lines.append(f"| {thing.what} | {thing.before:.0%} | {thing.after:.0%} | {others.before:.0%} | {others.after:.0%} |")
+    lines += _rows(erased)
     lines += ["", f"| slider's strength | {' | '.join(f'{strength:g}' for strength in slid)} |", f"|---|{'---:|' * len(slid)}"]
     lines.append(f"| large | {' | '.join(f'{share:.0%}' for share in slid.values())} |")
     return "\n".join(lines)
+
+
+def _rows(shares: Sequence[Share]) -> list[str]:
+    """A row for every two shares."""
+    return [
+        f"| {one.what} | {one.before:.0%} | {one.after:.0%} | {other.before:.0%} | {other.after:.0%} |"
+        for one, other in zip(shares[::2], shares[1::2], strict=True)
+    ]
 
 
 def main() -> None:

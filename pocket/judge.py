@@ -55,6 +55,11 @@ class Judge(nn.Module):
             {question: QUESTIONS[question][numbers[row]] for question, numbers in chosen.items()} for row in range(len(images))
         ]
 
+    @torch.inference_mode()
+    def certainty(self, images: torch.Tensor, question: str) -> torch.Tensor:
+        """The probability, from 0 to 1, that it gives to its own answer: (n,)."""
+        return self(images)[question].softmax(dim=1).amax(dim=1)
+
 
 def truth(scene: Scene) -> Mapping[str, str]:
     """The right answers for a drawing."""

@@ -1,6 +1,7 @@
 """The pocket model as it ships: what it draws, who judges it, and the commands that use it."""
 
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -18,9 +19,11 @@ from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pocket import WEIGHTS
 from edit_assumption.pocket.captions import ordinary_captions
-from edit_assumption.pocket.dataset import pictures
+from edit_assumption.pocket.dataset import draw, pictures
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline
+from edit_assumption.pocket.scenes import Scene, random_scene
+from edit_assumption.pocket.words import ROLES
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,16 @@ def test_the_autoencoder_gives_drawings_back(pipe):
 def test_the_judge_knows_drawings(judge):
     for question, (right, asked) in judge_accuracy(judge, 600).items():
         assert right >= 0.97 * asked, question
+
+
+def test_the_judge_is_certain_of_hats_but_not_of_every_half_hat(judge):
+    scenes = [random_scene(random.Random(3), role, (), False) for role in ROLES]
+    with_hat, bare = (
+        torch.cat([draw([Scene(scene.thing, {**scene.values, "hat": hat})], random.Random(0)) for scene in scenes])
+        for hat in ("hat", "bare")
+    )
+    assert judge.certainty(torch.cat([with_hat, bare]), "hat").min() > 0.999
+    assert judge.certainty((with_hat + bare) / 2, "hat").min() < 0.99
 
 
 def test_the_model_draws_what_is_asked(pipe, judge):
