@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from .any_edit import AnyEdit
 from .concepts import concept_file
@@ -16,7 +15,8 @@ from .edit import Edit, EncoderIdentity
 from .errors import EditError
 from .projections import families_of
 from .recipe import recipe_from_json
-from .whole_file import save_whole
+from .tensor_file import open_tensors
+from .whole_file import save_whole, why
 
 FORMAT = "edit_assumption"
 VERSION = 2
@@ -33,11 +33,14 @@ def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str
         edit: what to write.
         path: where, overwritten if it exists.
         metadata: more texts for the file's header, such as a host's workflow.
+
+    Raises:
+        OSError: it cannot be written; a file that was there before is still there.
     """
     tensors, header = concept_file.contents(edit) if isinstance(edit, ConceptEdit) else _contents(edit)
     version = VERSION if isinstance(edit, ConceptEdit) else 1
     header = {**(metadata or {}), "format": FORMAT, "format_version": str(version), **header}
-    save_whole({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path, header)
+    save_whole(tensors, path, header)
 
 
 def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -58,15 +61,15 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
-    """Read and validate an edit file.
+    """Read and validate an edit file. The edit is in memory: the file may be changed or removed afterwards.
 
     Raises:
-        EditError: the file is no edit, is damaged, or was written by a newer version.
+        EditError: the file cannot be read, is no edit, is damaged, or was written by a newer version.
     """
     name = os.path.basename(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+        with open_tensors(path) as file:
+            header = file.metadata()
             if header.get("format") != FORMAT:
                 raise EditError(f"“{name}” is not an edit; choose a file that Save Edit wrote.")
             version = header.get("format_version", "")
@@ -93,5 +96,7 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
         raise EditError(f"The edit “{name}” is no longer there; choose another one.") from None
     except EditError as error:
         raise EditError(f"“{name}” cannot be used: {error}" if name not in str(error) else str(error)) from None
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise EditError(f"The edit “{name}” cannot be read: {why(error)}.") from error
+    except (ValueError, KeyError) as error:
         raise EditError(f"“{name}” is damaged or is not an edit ({error}); save the edit again.") from error

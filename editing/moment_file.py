@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from .edit import EncoderIdentity
 from .encoding import Encode
-from .whole_file import save_whole
+from .kept_file import keep, read_kept
+from .tensor_file import TensorFile
 
 FORMAT = "edit_assumption_moment"
 _SAME = 1e-3
@@ -32,21 +32,22 @@ def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity)
         encoder: what the encoder makes of the first of them.
     """
     digest, ours = _digest(captions), encoder.embeddings
+
+    def read(file: TensorFile) -> torch.Tensor | None:
+        header = file.metadata()
+        if header.get("format") != FORMAT or header.get("captions") != digest:
+            return None
+        theirs = file.get_tensor("encoder")
+        if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(ours.norm()):
+            return None
+        moment = file.get_tensor("moment").double()
+        return moment if moment.shape == (ours.shape[1],) * 2 and moment.isfinite().all() else None
+
     for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                if header.get("format") != FORMAT or header.get("captions") != digest:
-                    continue
-                theirs = file.get_tensor("encoder")
-                if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(ours.norm()):
-                    continue
-                moment = file.get_tensor("moment").double()
-            if moment.shape == (ours.shape[1],) * 2 and moment.isfinite().all():
+        if (moment := read_kept(path, read)) is not None:
+            with suppress(OSError):  # the folder may be somebody else's
                 path.touch()
-                return moment
-        except (SafetensorError, OSError):
-            continue  # a damaged file is as good as none
+            return moment
     return None
 
 
@@ -62,28 +63,22 @@ def kept_moment(folder: Path, captions: Sequence[str], encode: Encode, compute: 
     moment = load_moment(folder, captions, identity)
     if moment is None:
         moment = compute()
-        try:
-            keep_moment(folder, captions, identity, moment)
-        except OSError as error:
-            logging.warning("Edit Assumption could not keep the captions' moment (%s).", error)
+        keep_moment(folder, captions, identity, moment)
     return moment
 
 
 def keep_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity, moment: torch.Tensor) -> None:
-    """Write a moment into a folder that is made if need be; the files used longest ago give way.
+    """Write a moment into a folder that is made if need be, or warn; the files used longest ago give way.
 
     Args:
         folder, captions, encoder: as for :func:`load_moment`.
         moment: (width, width); kept in float32.
-
-    Raises:
-        OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     digest, embeddings = _digest(captions), encoder.embeddings.contiguous()
     name = hashlib.sha256(embeddings.numpy().tobytes() + digest.encode()).hexdigest()[:24]
-    tensors = {"moment": moment.float().contiguous(), "encoder": embeddings}
-    save_whole(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": digest})
-    by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-    for path in by_age[:-_KEPT]:
-        path.unlink(missing_ok=True)
+    tensors = {"moment": moment.float(), "encoder": embeddings}
+    keep(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": digest})
+    with suppress(OSError):  # another process may be at it, too
+        by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+        for path in by_age[:-_KEPT]:
+            path.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from modules import extra_networks, shared, ui_extra_networks
 from modules.ui_extra_networks import quote_js
-from safetensors import SafetensorError, safe_open
 
+from ..editing.tensor_file import open_tensors
 from . import store
 from .script import ASKED
 
@@ -87,7 +87,7 @@ class EditsPage(ui_extra_networks.ExtraNetworksPage):
 
 def _header(path: str) -> dict[str, str]:
     try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError):
+        with open_tensors(path) as file:
+            return file.metadata()
+    except (OSError, ValueError):
         return {}

@@ -18,6 +18,7 @@ import torch
 from comfy_api.latest import io
 
 from ..editing.errors import EditError
+from ..editing.tensor_file import load_tensors
 from ..pocket import WEIGHTS
 from .host import schema
 
@@ -30,7 +31,7 @@ def _part(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         raise EditError("The pocket model's files are missing; install Edit Assumption again.")
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")), comfy.utils.load_torch_file(str(found[0]))
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")), load_tensors(found[0])
 
 
 def _latent_format(vae: dict[str, Any]) -> type[comfy.latent_formats.LatentFormat]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
+
+from ..editing.tensor_file import load_tensors
+from ..editing.whole_file import save_whole
 
 _PATCH = 8
 _EVENNESS = 0.5
@@ -46,10 +48,10 @@ class Basis:
 
     def save(self, path: Path) -> None:
         """Write a file."""
-        save_file({"mean": self.mean, "components": self.components.contiguous(), "scale": torch.tensor(self.scale)}, path)
+        save_whole({"mean": self.mean, "components": self.components, "scale": torch.tensor(self.scale)}, path, {})
 
     @classmethod
     def load(cls, path: Path) -> Basis:
         """Read a file that :meth:`save` wrote."""
-        tensors = load_file(path)
+        tensors = load_tensors(path)
         return cls(tensors["mean"], tensors["components"], float(tensors["scale"]))

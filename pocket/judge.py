@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ..editing.tensor_file import load_tensors
+from ..editing.whole_file import save_whole
 from . import WEIGHTS
 from .scenes import SIDE, Scene
 from .words import ALL, ATTRIBUTES
@@ -78,11 +79,11 @@ def targets(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
 def save_judge(judge: Judge, folder: Path = WEIGHTS) -> None:
     """In half precision."""
     tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in judge.state_dict().items()}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / _FILE)
+    save_whole(tensors, folder / _FILE, {})
 
 
 def load_judge(folder: Path = WEIGHTS) -> Judge:
     """The trained judge."""
     judge = Judge()
-    judge.load_state_dict(load_file(folder / _FILE))
+    judge.load_state_dict(load_tensors(folder / _FILE))
     return judge.float().eval()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from ..editing.tensor_file import load_tensors
+from ..editing.whole_file import save_whole
 from . import WEIGHTS
 from .scenes import SIDE
 from .tokenizer import LENGTH, plain_tokens
@@ -67,8 +68,9 @@ def save_text(folder: Path, text: CLIPTextModel) -> None:
     """Write the text encoder of a model in half precision, by Stable Diffusion's names, not the newest transformers'."""
     copy.deepcopy(text).half().save_pretrained(folder / "text_encoder")
     path = folder / "text_encoder" / "model.safetensors"
-    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(path).items()}
-    save_file(tensors, path, {"format": "pt"})
+    tensors = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_tensors(path).items()}
+    path.unlink()  # which may have been written for its owner alone
+    save_whole(tensors, path, {"format": "pt"})
 
 
 def new_unet() -> UNet2DConditionModel:

@@ -113,7 +113,7 @@ def test_other_files_are_refused(tmp_path, content):
 def test_missing_file_and_folder_are_refused(tmp_path):
     refused(tmp_path / "gone.safetensors", "no longer there; choose another one")
     (tmp_path / "folder").mkdir()
-    refused(tmp_path / "folder", "is damaged or is not an edit")
+    refused(tmp_path / "folder", "cannot be read: it is a folder")
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"modelspec.architecture": "stable-diffusion-v1/lora"}])
@@ -207,11 +207,11 @@ def test_pickles_are_never_opened(tmp_path):
 def test_failure_while_writing_leaves_the_old_file_and_nothing_else(saved, monkeypatch):
     before = saved.read_bytes()
 
-    def fail(tensors, path, header):
-        Path(path).write_bytes(b"half a file")
+    def fail(file):
+        assert file.tell() > 0
         raise OSError("no space left")
 
-    monkeypatch.setattr(whole_file, "save_file", fail)
+    monkeypatch.setattr(whole_file, "_onto_disk", fail)
     for write in (lambda: save_edit(example_edit(rank=2), saved), lambda: save_lora(saved, {}, {})):
         with pytest.raises(OSError, match="no space left"):
             write()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ..errors import EditError
-from ..whole_file import save_whole
+from ..kept_file import keep, read_kept
+from ..tensor_file import TensorFile
 from .keys import device_of
 from .sentences import Tokenize, Tokens
 from .subjects import normal
@@ -184,19 +184,16 @@ def _name(tower: Tower, captions: Sequence[str], layers: Sequence[int]) -> str:
 
 
 def _save(statistics: Statistics, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {str(layer): total.contiguous() for layer, total in statistics.sums.items()}
+    tensors = {str(layer): total for layer, total in statistics.sums.items()}
     header = {"format": FORMAT, "captions": str(statistics.captions), "tokens": repr(statistics.tokens)}
-    save_whole(tensors, path, header)
+    keep(tensors, path, header)
 
 
 def _load(path: Path, layers: Sequence[int], width: int) -> Statistics | None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            sums = {layer: file.get_tensor(str(layer)) for layer in layers}
+    def read(file: TensorFile) -> Statistics | None:
+        header, sums = file.metadata(), {layer: file.get_tensor(str(layer)) for layer in layers}
         if header.get("format") != FORMAT or any(total.shape != (width, width) for total in sums.values()):
             return None
         return Statistics(sums, int(header["captions"]), float(header["tokens"]))
-    except (SafetensorError, OSError, KeyError, ValueError):
-        return None  # there is none yet, or a damaged one, which is as good as none
+
+    return read_kept(path, read)

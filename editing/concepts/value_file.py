@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from ..whole_file import save_whole
+from ..kept_file import keep, read_kept
+from ..tensor_file import TensorFile
 from .concepts import Concept
 from .tower import Tower
 
@@ -47,27 +47,24 @@ class ValueStore:
         self.known = {number: value for number in range(len(names)) if (value := self._load(number)) is not None}
 
     def put(self, number: int, value: Value) -> None:
-        """Keep one."""
+        """Keep one, in memory where the folder cannot be written."""
         self.known[number] = value
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             header = {"format": FORMAT, "before": repr(value.before), "after": repr(value.after), "steps": str(value.steps)}
-            save_whole({"shift": value.shift.contiguous()}, self._path(number), header)
+            keep({"shift": value.shift}, self._path(number), header)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.names[number]}.safetensors"
 
     def _load(self, number: int) -> Value | None:
-        if self.folder is None:
-            return None
-        try:
-            with safe_open(self._path(number), framework="pt") as file:
-                header, shift = file.metadata() or {}, file.get_tensor("shift")
-            if header.get("format") != FORMAT or not shift.isfinite().all():
-                return None
-            return Value(shift, float(header["before"]), float(header["after"]), int(header["steps"]))
-        except (SafetensorError, OSError, KeyError, ValueError):
-            return None  # there is none yet, or a damaged one, which is as good as none
+        return read_kept(self._path(number), _value) if self.folder is not None else None
+
+
+def _value(file: TensorFile) -> Value | None:
+    header, shift = file.metadata(), file.get_tensor("shift")
+    if header.get("format") != FORMAT or not shift.isfinite().all():
+        return None
+    return Value(shift, float(header["before"]), float(header["after"]), int(header["steps"]))
 
 
 def value_names(
