@@ -8,13 +8,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .editing.errors import EditError
+from .console import plain_output, run
 from .evaluation.arguments import add_iceb
 from .pipelines.arguments import add_concepts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when it worked, 2 after a sentence on what to do instead, 130 when it was stopped."""
+    """Run the command; its exit code (:func:`.console.run`)."""
+    plain_output()
+    options = _parser().parse_args(arguments)
+    return run(lambda: _run(options), lambda: _kept(options))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edit-assumption", description="Edits what a text-to-image model takes for granted.")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="one edit on the model that comes along, with a picture; downloads nothing")
@@ -38,20 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
     add_concepts(commands)
     add_iceb(commands)
-    options = parser.parse_args(arguments)
-    try:
-        if said := _run(options):
-            print(said)
-    except KeyboardInterrupt:
-        print("Stopped.", _kept(options), file=sys.stderr)
-        return 130
-    except EditError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        print(f'The package “{error.name}” is missing; run: pip install -e ".[demo]"', file=sys.stderr)
-        return 2
-    return 0
+    return parser
 
 
 def _run(options: argparse.Namespace) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from edit_assumption.console import plain_output, run
 from edit_assumption.editing.concepts.concepts import Concept
 from edit_assumption.editing.concepts.edit import ConceptEdit, write_concept_values
 from edit_assumption.editing.concepts.recipe import MODES, ConceptRecipe
@@ -118,14 +120,15 @@ def stage_two(quick: bool) -> list[Row]:
     return [Row("stage two, one layer of CLIP-L, against the square system", theirs / ours, "×", details)]
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, measure, print."""
+    plain_output()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.concepts", description="Times concept edits.")
     parser.add_argument("--concepts", type=int, default=12, metavar="N", help="for stage one")
     parser.add_argument("--quick", action="store_true", help="a third of the concepts in stage two")
     options = parser.parse_args()
-    print(markdown([*stage_one(options.concepts), *stage_two(options.quick)]))
+    return run(lambda: markdown([*stage_one(options.concepts), *stage_two(options.quick)]))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

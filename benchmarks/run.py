@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from edit_assumption.console import plain_output, run
+from edit_assumption.editing.whole_file import check_place, save_somewhere, save_whole_text
 
 from . import find_host, library
 from .rows import Row, markdown
@@ -36,26 +38,34 @@ def host_rows(comfyui: str | None, checkpoint: str | None, quick: bool) -> tuple
     return [Row(**row) for row in measured["rows"]], f"ComfyUI: torch {measured['torch']}, {measured['threads']} threads."
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, measure, print, save."""
+    plain_output()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measures edits at the size of SD 1.5.")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, and at most 100 pairs together")
     parser.add_argument("--json", metavar="OUT", help="also write the results to this file")
     parser.add_argument("--comfyui", metavar="PATH", help="ComfyUI's folder; else COMFYUI_PATH, else ~/comfy/ComfyUI")
     parser.add_argument("--checkpoint", metavar="PATH", help="an SD 1.x checkpoint; else the first one that ComfyUI has")
     options = parser.parse_args()
+    return run(lambda: _measured(options))
 
+
+def _measured(options: argparse.Namespace) -> str:
+    if options.json:
+        check_place(options.json)
     _say("measuring the library …")
     before, after = library.measure(options.quick)
     _say("measuring in ComfyUI …")
     hosted, host_line = host_rows(options.comfyui, options.checkpoint, options.quick)
     rows = [*before, *hosted, *after]
     machine = f"Library: torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}."
-    print(f"{markdown(rows)}\n\n{machine} {host_line}")
+    text = f"{markdown(rows)}\n\n{machine} {host_line}"
     if options.json:
         answer = {"library": machine, "host": host_line, "quick": options.quick, "rows": [asdict(row) for row in rows]}
-        Path(options.json).write_text(json.dumps(answer, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        content = json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
+        save_somewhere(lambda path: save_whole_text(path, content), Path(options.json), "What was measured", text)
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

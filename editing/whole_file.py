@@ -141,7 +141,7 @@ def save_whole(tensors: Mapping[str, torch.Tensor], path: str | os.PathLike[str]
         file.write(content)
 
 
-def save_text(path: str | os.PathLike[str], text: str) -> None:
+def save_whole_text(path: str | os.PathLike[str], text: str) -> None:
     """Write text in UTF-8 as :func:`whole_file` does."""
     with whole_file(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
@@ -173,13 +173,14 @@ def _probe(folder: Path) -> None:
             fresh.unlink(missing_ok=True)
 
 
-def save_somewhere(write: Callable[[Path], object], path: Path, what: str) -> None:
+def save_somewhere(write: Callable[[Path], object], path: Path, what: str, report: str = "") -> None:
     """At the end of what took long: write to a place or, where that fails, to another one, which the error names.
 
     Args:
         write: writes to the place that it is given; raises :class:`OSError`.
         path: where it ought to go.
         what: a name for people, as in "The edit".
+        report: what there is to say apart from that, so that it is not lost either.
 
     Raises:
         EditError: it is not where it ought to be.
@@ -187,7 +188,7 @@ def save_somewhere(write: Callable[[Path], object], path: Path, what: str) -> No
     try:
         write(path)
     except OSError as error:
-        sentence = f"“{path}” cannot be written: {why(error)}."
+        sentence = f"{report}\n“{path}” cannot be written: {why(error)}.".lstrip("\n")
         try:
             elsewhere = Path(tempfile.mkdtemp(prefix="edit-assumption-"), path.name)
             write(elsewhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from tqdm import tqdm
 
@@ -13,7 +14,8 @@ from .classifier import ImageClassifier
 from .iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
 from .joint import Studio, run_jointly
 from .joint_methods import joint_methods, search_shown
-from .joint_report import read_joint, table, write_joint
+from .joint_report import FILES, read_joint, table, write_joint
+from .results_folder import Write, results_folder
 
 _COUNTS = (1, 10, 50, 100, 300)
 _PRESERVED = 200
@@ -30,6 +32,11 @@ def run_iceb(options: argparse.Namespace) -> str:
         EditError: something that was asked cannot be done.
         KeyboardInterrupt: it was stopped; the same command goes on after the last method and count.
     """
+    with results_folder(options.out, FILES) as put:
+        return _measured(options, put)
+
+
+def _measured(options: argparse.Namespace, put: Callable[[Write, str], None]) -> str:
     requests = read_requests(options.csv)
     validation = read_requests(options.val) if options.val else []
     settings = settings_of(options, shared_sentences(requests))
@@ -58,6 +65,6 @@ def run_iceb(options: argparse.Namespace) -> str:
         studio = Studio(pipe, judge, None, options.steps, options.guidance, options.at_once, bar.update)
         results = run_jointly(
             studio, chosen, cases, held, counts, options.measured, read_joint(options.out, about),
-            lambda so_far: write_joint(so_far, options.out, about),
+            lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip
     return table(results)

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..editing.errors import EditError
+from ..editing.whole_file import save_whole_text, why
+from ..pictures.save import save_picture
 from .joint import MEASURES, JointScores
 
 _COLOURS = {"EMCID": "#3b6fb5", "TIME": "#b5523b", "UCE": "#c9952c", "K/V": "#4f8f5b"}
 _OTHERS = ("#7b5aa6", "#2b8c8c", "#a0527a", "#6b6f2a", "#30343a")
 _RESULTS = "results.json"
+FILES = (_RESULTS, "table.md", "curves.png")
 
 
 def taken(results: Sequence[JointScores]) -> list[str]:
@@ -70,22 +74,29 @@ def curves(results: Sequence[JointScores]) -> Figure:
 
 
 def write_joint(results: Sequence[JointScores], folder: Path, about: Mapping[str, object]) -> str:
-    """Write results.json, table.md and curves.png into a folder; the table."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write results.json, table.md and curves.png into a folder; the table. Raises :class:`OSError`."""
     answer = {"about": about, "results": [asdict(entry) for entry in results]}
-    (folder / _RESULTS).write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+    save_whole_text(folder / _RESULTS, json.dumps(answer, indent=1) + "\n")
     text = table(results)
-    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
-    curves(results).savefig(folder / "curves.png", dpi=120)
+    save_whole_text(folder / "table.md", text + "\n")
+    save_picture(curves(results), folder / "curves.png", 120)
     return text
 
 
 def read_joint(folder: Path, about: Mapping[str, object]) -> list[JointScores]:
-    """What an earlier run about the same wrote there; nothing where there is none, or it was about something else."""
+    """What an earlier run about the same wrote there; nothing where there is none, or it was about something else.
+
+    Raises:
+        EditError: it may not be read.
+    """
     try:
         answer = json.loads((folder / _RESULTS).read_text(encoding="utf-8"))
         if answer["about"] != json.loads(json.dumps(about)):
             return []
         return [JointScores(**entry) for entry in answer["results"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EditError(f"“{folder / _RESULTS}” cannot be read: {why(error)}; give another folder.") from error
+    except (ValueError, KeyError, TypeError):
         return []

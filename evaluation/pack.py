@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from ..console import plain_output, run
 from ..editing.context_map import ContextMap
 from ..editing.debias import Wanted, next_weights, tune
 from ..editing.edit import make_edit
 from ..editing.moments import caption_moment
 from ..editing.recipe import PromptPair, Recipe
+from ..editing.whole_file import check_place, save_somewhere, save_whole_text
 from ..pipelines.generate import generate
 from ..pocket.captions import HAT_PHRASES, bare_captions, caption, ordinary_captions
 from ..pocket.judge import load_judge
@@ -156,8 +159,9 @@ def _rows(shares: Sequence[Share]) -> list[str]:
     ]
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, measure, print."""
+    plain_output()
     parser = argparse.ArgumentParser(
         prog="python -m edit_assumption.evaluation.pack",
         description="Measures debiasing, erasing and sliding on the pocket model.",
@@ -169,21 +173,29 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=2, help="of each erasing")
     parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()
+    return run(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> str:
+    if options.json:
+        check_place(options.json)
     with tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
         bench = Bench(bar.update)
         few = range(1, options.few_seeds + 1)
         debiased = debias(bench, options.rounds, options.pictures, range(1, options.seeds + 1))
         erased = erase(bench, options.passes, few)
         slid = slide(bench, few)
-    print(report(debiased, erased, slid))
+    text = report(debiased, erased, slid)
     if options.json:
         found = {
             "debiased": [asdict(share) for share in debiased],
             "erased": [asdict(share) for share in erased],
             "slider": slid,
         }
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        content = json.dumps(found, indent=1) + "\n"
+        save_somewhere(lambda path: save_whole_text(path, content), options.json, "What was measured", text)
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

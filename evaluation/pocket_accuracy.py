@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +15,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from tqdm import tqdm
 
+from ..console import plain_output, run
+from ..editing.whole_file import check_place, save_somewhere, save_whole_text
 from ..pipelines.generate import generate
 from ..pocket import WEIGHTS
 from ..pocket.captions import Words, caption, ordinary_captions, random_sample, random_words
@@ -134,8 +137,9 @@ def markdown(title: str, counts: Counts) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, measure, print."""
+    plain_output()
     parser = argparse.ArgumentParser(
         prog="python -m edit_assumption.evaluation.pocket_accuracy", description="Measures the pocket model and its judge."
     )
@@ -145,6 +149,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the captions to try")
     parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()
+    return run(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> str:
+    if options.json:
+        check_place(options.json)
     judge = load_judge(options.weights)
     results = {"judge, unseen drawings": judge_accuracy(judge, options.drawings)}
     pipe = pipeline(options.weights)
@@ -153,15 +163,17 @@ def main() -> None:
     for kind, counts in model_accuracy(pipe, judge, options.repeats, options.share).items():
         results[f"model, {kind}"] = counts
     results["model, by an invented name"] = names_accuracy(pipe, judge, options.share)
-    print("\n\n".join(markdown(title, counts) for title, counts in results.items()))
     changes = changed_by_names(pipe, options.drawings)
-    print(
-        f"\nSince the encoder knows names, its numbers for {len(changes)} captions without any change by at most "
+    text = (
+        "\n\n".join(markdown(title, counts) for title, counts in results.items())
+        + f"\n\nSince the encoder knows names, its numbers for {len(changes)} captions without any change by at most "
         f"{float(changes[int(0.999 * len(changes))]):.0e} in 99.9 % of them, by at most {float(changes[-1]):.0e} in all."
     )
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        content = json.dumps(results, indent=2) + "\n"
+        save_somewhere(lambda path: save_whole_text(path, content), options.json, "What was measured", text)
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

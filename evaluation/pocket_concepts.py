@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from ..console import plain_output, run
 from ..editing.concepts.concepts import Concept
 from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe
 from ..pipelines.asked import POCKET_TEMPLATES
@@ -27,7 +29,8 @@ from ..pocket.names import NAMES, captions_with_names
 from ..pocket.words import ALL
 from .joint import Case, Held, Shot, Studio, run_jointly, shots
 from .joint_methods import joint_methods, search_shown
-from .joint_report import read_joint, write_joint
+from .joint_report import FILES, read_joint, table, write_joint
+from .results_folder import results_folder
 
 COUNTS = (1, 10, 50, 100, 300)
 _OTHER_SENTENCES = ("there is a {} in a field", "look at a {}", "a drawing of a {} on a beach", "a small {} by day")
@@ -62,8 +65,9 @@ def shown(judge: Judge, pictures: torch.Tensor, names: Sequence[str]) -> Iterato
         yield answer["thing"] == (meant.thing if meant else name) and (meant is None or answer["colour"] == meant.colour)
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line, draw, write after each method and count into ``--out``, print the table."""
+    plain_output()
     parser = argparse.ArgumentParser(
         prog="python -m edit_assumption.evaluation.pocket_concepts",
         description="Edits hundreds of the pocket model's names together, as ICEB's protocol does, with each method.",
@@ -77,6 +81,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--out", type=Path, default=Path("edit-assumption-names"), help="the folder for the results")
     options = parser.parse_args()
+    return run(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> str:
     largest = max(options.together)
     captions = (*ordinary_captions(), *captions_with_names())
 
@@ -87,17 +95,18 @@ def main() -> None:
     held = held_out(largest)
     about = {name: getattr(options, name) for name in ("measured", "mode", "layers", "regularization")}
     about |= {"weights": str(options.weights.resolve()), "held out": len(held)}
-    with tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
+    with results_folder(options.out, FILES) as put, tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
         methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=search_shown(bar))
         judge = partial(shown, load_judge(options.weights))
         studio = Studio(pipeline(options.weights), judge, generate, at_once=_AT_ONCE, advance=bar.update)
         results = run_jointly(
             studio, [methods[name] for name in options.method or methods], cases(largest), held,
             options.together, options.measured, read_joint(options.out, about),
-            lambda so_far: write_joint(so_far, options.out, about),
+            lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip
-    print(write_joint(results, options.out, about))
+        put(lambda folder: write_joint(results, folder, about), table(results))
+    return table(results)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..editing.whole_file import save_whole_text
+from ..pictures.save import save_picture
 from .measures import MEASURES, Scores
 
+FILES = ("results.json", "table.md", "methods.png", "together.png")
 _KNOWN = {"unedited": "#9aa3ad", "oracle": "#30343a", "TIME": "#b5523b", "UCE": "#c9952c", "ours": "#4f8f5b"}
 _OTHERS = ("#3b6fb5", "#7b5aa6", "#2b8c8c", "#a0527a", "#6b6f2a", "#9aa3ad", "#b5523b", "#c9952c", "#30343a")
 
@@ -76,14 +79,13 @@ def curves(results: Sequence[Scores]) -> Figure:
 
 
 def write(results: Sequence[Scores], folder: Path, about: dict[str, object]) -> str:
-    """Write results.json, table.md and the plots into a folder; the table."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write results.json, table.md and the plots into a folder; the table. Raises :class:`OSError`."""
     answer = {**about, "results": [asdict(scores) for scores in results]}
-    (folder / "results.json").write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+    save_whole_text(folder / "results.json", json.dumps(answer, indent=1) + "\n")
     text = table(results)
-    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    save_whole_text(folder / "table.md", text + "\n")
     if any(scores.together == 1 for scores in results):
-        bars(results).savefig(folder / "methods.png", dpi=120)
+        save_picture(bars(results), folder / "methods.png", 120)
     if any(scores.together > 1 for scores in results):
-        curves(results).savefig(folder / "together.png", dpi=120)
+        save_picture(curves(results), folder / "together.png", 120)
     return text

@@ -18,7 +18,8 @@ from ..pocket.model import pipeline
 from .groups import groups
 from .measures import Gallery, Scores, score_group
 from .methods import ablation, methods
-from .report import write
+from .report import FILES, table, write
+from .results_folder import results_folder
 from .suite import SuiteEdit, named_edits, pocket_suite
 
 Group = tuple[list[SuiteEdit], list[SuiteEdit]]
@@ -84,7 +85,7 @@ def evaluate(
         jobs: processes; 0 is one for each core.
 
     Raises:
-        EditError: a method is unknown, or there are not so many edits to solve together.
+        EditError: a method is unknown, or there are not so many edits to solve together, or ``out`` cannot be written.
     """
     known = ablation() if variants else methods()
     for name in names:
@@ -102,8 +103,8 @@ def evaluate(
     begin = (seeds, steps, variants, max(1, cores // jobs), drawn)
     about = {"split": split, "edits": len(edits), "seeds": seeds, "steps": steps}
     results: list[Scores] = []
-    text = ""
     with (
+        results_folder(out, FILES) as put,
         ProcessPoolExecutor(jobs, context, _Worker.begin, begin) as pool,
         tqdm(desc="pictures", unit="picture", mininterval=2) as bar,
     ):
@@ -119,11 +120,11 @@ def evaluate(
                 for shares in (shares for future in waiting for shares in future.result()):
                     scores.add(shares)
                 results.append(scores)
-                text = write(results, out, about)
+                put(lambda folder: write(results, folder, about), table(results))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return text
+    return table(results)
 
 
 def _watch(waiting: Sequence[Future], bar: tqdm, drawn: Any) -> None:

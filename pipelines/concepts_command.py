@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..editing.concepts.report import describe_concepts
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, save_lora
+from ..editing.whole_file import check_place, save_somewhere
 from .asked import check_pocket_words, concepts_of, load_pipeline, settings_of, user_pictures
 from .concepts import concept_values, statistics_of, text_encoders
 from .processes import launched
@@ -37,6 +39,8 @@ def run_concepts(options: argparse.Namespace) -> str:
     if options.pictures and recipe.mode != "full":
         raise EditError("Pictures are for the mode full; add --mode full, or leave --pictures out.")
     processes = launched()
+    if processes.main:
+        _check_places(options.out, options.lora)
     pipe = load_pipeline(options.model, recipe.mode != "text", processes.device)
     pictures = {}
     if options.pictures:
@@ -53,7 +57,7 @@ def run_concepts(options: argparse.Namespace) -> str:
         statistics = statistics_of(recipe, encoders, settings.captions, folder / "statistics", _rising(bar))
     edit = write_concept_values(recipe, encoders, statistics, values)
     shared = [f"searched by {processes.count} processes"] if processes.count > 1 else []
-    return describe_concepts(edit, [*shared, *_write(edit, options.out, options.lora)])
+    return _written(edit, describe_concepts(edit, shared), options.out, options.lora)
 
 
 def _progress(bar: tqdm) -> Callable[[int, int], None]:
@@ -78,16 +82,31 @@ def _rising(bar: tqdm) -> Callable[[int], None]:
     return advance
 
 
-def _write(edit: ConceptEdit, out: Path, lora: Path | None) -> list[str]:
+def _check_places(out: Path, lora: Path | None) -> None:
+    for path in filter(None, (out, lora)):
+        if path.suffix.lower() != ".safetensors":
+            raise EditError(f"“{path}” cannot be an edit or a LoRA; give a name that ends in .safetensors.")
+        check_place(path)
+    if lora and os.path.realpath(lora) == os.path.realpath(out):
+        raise EditError(f"The edit and the LoRA cannot both be “{out}”; give them different names.")
+
+
+def _written(edit: ConceptEdit, report: str, out: Path, lora: Path | None) -> str:
+    """The report with the files' places."""
+    wrong = [_wrong(lambda path: save_edit(edit, path), out, "The edit")]
+    if lora:
+        tensors = concept_lora_tensors(edit)
+        metadata = lora_metadata(edit, concept_family(edit), tensors, lora.stem)
+        wrong.append(_wrong(lambda path: save_lora(path, tensors, metadata), lora, "The LoRA"))
+    if any(wrong):
+        raise EditError("\n".join([report, *filter(None, wrong)]))
+    return "\n".join([report, f"edit: {out}", *([f"LoRA: {lora}"] if lora else [])])
+
+
+def _wrong(write: Callable[[Path], object], path: Path, what: str) -> str:
+    """Write; where else it went if it could not be written there, "" if it could."""
     try:
-        for path in filter(None, (out, lora)):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        save_edit(edit, out)
-        if lora:
-            tensors = concept_lora_tensors(edit)
-            save_lora(lora, tensors, lora_metadata(edit, concept_family(edit), tensors, lora.stem))
-    except OSError as error:
-        raise EditError(
-            f"The edit cannot be written ({error}); give another place, nothing has to be searched again."
-        ) from error
-    return [f"edit: {out}", *([f"LoRA: {lora}"] if lora else [])]
+        save_somewhere(write, path, what)
+    except EditError as error:
+        return str(error)
+    return ""

@@ -13,7 +13,9 @@ from ..editing.moments import caption_moment
 from ..editing.reach import reach
 from ..editing.recipe import PromptPair, Recipe
 from ..editing.report import percent
+from ..editing.whole_file import save_somewhere
 from ..pictures.grid import Row, before_after_grid
+from ..pictures.save import check_picture, save_picture
 from ..pocket.captions import ordinary_captions
 from ..pocket.model import pipeline
 from ..pocket.tokenizer import LENGTH, unknown_words
@@ -55,13 +57,15 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
     Args:
         source, destination, preserve, strength: the recipe.
         seed: of the first picture in each row; the others follow.
-        out: the PNG to write.
+        out: the picture to write, in the format of its name.
 
     Raises:
-        EditError: the recipe cannot be solved, or has a word that the pocket model does not know.
+        EditError: the recipe cannot be solved, or has a word that the pocket model does not know, or the picture cannot be
+            written.
     """
     recipe = Recipe((PromptPair(source, destination, strength),), tuple(preserve))
     check_words([source, destination, *preserve])
+    check_picture(out)
     begin = time.perf_counter()
     pipe = pipeline()
     encode = PipelineEncoder(pipe)
@@ -82,12 +86,10 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
     ]
     drawn = time.perf_counter()
     title = f"{source} → {destination or '(forgotten)'}" + (f" at strength {strength:g}" if strength != 1 else "")
-    out.parent.mkdir(parents=True, exist_ok=True)
     note = f"pocket model, the same seeds ({seeds[0]} to {seeds[-1]}) in both"
-    before_after_grid(rows, seeds, title, note).savefig(out, dpi=110)
     encoded = encode([row.prompt for row in rows])
     moved = [(row, reach(edit.context_map, prompt)) for row, prompt in zip(rows, encoded, strict=True)]
-    return "\n".join(
+    report = "\n".join(
         [
             f"{source} -> {destination}",
             f"rank {edit.context_map.rank}, left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
@@ -95,6 +97,8 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
             f"model loaded in {loaded - begin:.1f} s, ordinary captions read in {read - loaded:.1f} s, "
             f"edit encoded and solved in {solved - read:.2f} s, "
             f"{2 * len(prompts)} pictures in {drawn - solved:.1f} s",
-            f"picture: {out}",
         ]
     )
+    figure = before_after_grid(rows, seeds, title, note)
+    save_somewhere(lambda path: save_picture(figure, path, 110), out, "The picture", report)
+    return f"{report}\npicture: {out}"

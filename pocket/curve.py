@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..console import plain_output, run
+from ..editing.errors import EditError
+from ..editing.whole_file import why
+from ..pictures.save import check_picture, save_picture
 from . import WEIGHTS
 from .training import LOGS
 
@@ -34,15 +39,24 @@ def curves(folder: Path) -> Figure:
     return figure
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line and draw."""
+    plain_output()
     parser = argparse.ArgumentParser(prog="python -m edit_assumption.pocket.curve", description="Draws the training's losses.")
     parser.add_argument("--logs", type=Path, default=WEIGHTS / LOGS, help="the folder with the logs")
     parser.add_argument("--out", type=Path, default=Path("pocket-training.png"))
     options = parser.parse_args()
-    curves(options.logs).savefig(options.out, dpi=120)
-    print(f"picture: {options.out}")
+    return run(lambda: _drawn(options))
+
+
+def _drawn(options: argparse.Namespace) -> str:
+    check_picture(options.out)
+    try:
+        save_picture(curves(options.logs), options.out, 120)
+    except OSError as error:
+        raise EditError(f"“{options.out}” cannot be written: {why(error)}; give another place.") from error
+    return f"picture: {options.out}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

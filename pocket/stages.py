@@ -13,6 +13,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
+from ..editing.whole_file import whole_file
 from .basis import Basis
 from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
@@ -65,7 +66,6 @@ def make_basis(folder: Path, seed: int) -> Basis:
     """The latents' basis, from the first pictures; kept in the folder."""
     path = folder / "basis.safetensors"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         Basis.of(pictures(f"basis {seed}", range(_BASIS_PICTURES))[0], LATENT_CHANNELS).save(path)
     return Basis.load(path)
 
@@ -154,7 +154,8 @@ def make_latents(basis: Basis, path: Path, count: int, seed: int) -> torch.Tenso
         for start in tqdm(range(0, count, 500), desc="latents", unit="batch", mininterval=5):
             images, _ = pictures(f"model {seed}", range(start, min(count, start + 500)))
             parts.append((basis.latents(images) * basis.scale).half())
-        torch.save(torch.cat(parts), path)
+        with whole_file(path) as file:
+            torch.save(torch.cat(parts), file)
     return torch.load(path, weights_only=True)
 
 

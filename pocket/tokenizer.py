@@ -14,6 +14,7 @@ from pathlib import Path
 from tokenizers import pre_tokenizers
 from transformers import CLIPTokenizer
 
+from ..editing.whole_file import save_whole_text
 from .captions import FRAMES, HAT_PHRASES, PLACE_PHRASES, SEVERAL, TIME_PHRASES
 from .names import NAMES
 from .words import ALL, ATTRIBUTES
@@ -85,11 +86,10 @@ def plain_tokens() -> int:
 def write_tokenizer(folder: Path) -> CLIPTokenizer:
     """Make the vocabulary, write it as CLIP's files into ``folder``, and load it. The same words give the same files."""
     merges, pieces, _ = _vocabulary()
-    folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    save_whole_text(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False))
     lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_whole_text(folder / "merges.txt", "\n".join(lines) + "\n")
     settings = {
         "tokenizer_class": "CLIPTokenizer",
         "model_max_length": LENGTH,
@@ -98,7 +98,7 @@ def write_tokenizer(folder: Path) -> CLIPTokenizer:
         "unk_token": END,
         "pad_token": END,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    save_whole_text(folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n")
     return CLIPTokenizer.from_pretrained(folder)
 
 

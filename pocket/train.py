@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
+from ..console import plain_output, run
+from ..editing.whole_file import check_place
 from . import WEIGHTS
 from .training import fast_allocator, keep_logs
 
 STAGES = ("vae", "text", "unet", "decoder", "judge", "names")
 
 
-def main() -> None:
+def main() -> int:
     """Parse the command line and train what is not trained yet."""
     fast_allocator()
+    plain_output()
     parser = argparse.ArgumentParser(prog="python -m edit_assumption.pocket.train", description="Trains the pocket model.")
     parser.add_argument("--folder", type=Path, default=Path("pocket-training"), help="where checkpoints, logs and results go")
     parser.add_argument("--seed", type=int, default=0)
@@ -36,6 +40,12 @@ def main() -> None:
     parser.add_argument("--names-batch", type=int, default=24)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
     options = parser.parse_args()
+    return run(lambda: _trained(options))
+
+
+def _trained(options: argparse.Namespace) -> str:
+    check_place(options.folder / "basis.safetensors")
+    check_place(options.out / "model_index.json")
 
     from . import stages
     from .judge import save_judge
@@ -57,12 +67,12 @@ def main() -> None:
         vae = stages.train_decoder(folder, vae, text, unet, latents, basis, steps, batch, seed, device)
         stages.export(options.out, vae, basis.scale, text, unet)
     if "judge" in wanted:
-        options.out.mkdir(parents=True, exist_ok=True)
         save_judge(stages.train_judge(folder, vae, basis, options.judge_steps, options.judge_batch, seed, device), options.out)
     if "names" in wanted:
         train_names(folder, options.out, options.names_steps, options.names_batch, seed, device)
     keep_logs(folder, options.out)
+    return f"weights: {options.out}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
+
+from ..editing.whole_file import save_whole_text, whole_file, why
 
 SAVE_EVERY = 250
 LOGS = "training"
@@ -34,10 +37,18 @@ def fast_allocator() -> None:
 
 def keep_logs(folder: Path, weights: Path) -> None:
     """Copy the logs of all stages beside the weights that came of them."""
-    kept = weights / LOGS
-    kept.mkdir(parents=True, exist_ok=True)
     for log in folder.glob("*.jsonl"):
-        shutil.copyfile(log, kept / log.name)
+        with _going_on(weights / LOGS / log.name):
+            save_whole_text(weights / LOGS / log.name, log.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _going_on(path: Path) -> Iterator[None]:
+    """A file that cannot be written now stops no training; the next time may do better."""
+    try:
+        yield
+    except OSError as error:
+        logging.warning("“%s” cannot be written (%s); the training goes on.", path, why(error))
 
 
 class Run:
@@ -59,7 +70,7 @@ class Run:
         self.averaged = {key: copy.deepcopy(module).eval().requires_grad_(False) for key, module in self.modules.items()}
         self.parameters = [parameter for module in self.modules.values() for parameter in module.parameters()]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # for the log
         self.checkpoint, self.log = folder / f"{name}.pt", folder / f"{name}.jsonl"
         self.name, self.step, self.begun = name, 0, 0
         if self.checkpoint.exists():
@@ -80,9 +91,8 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
         }
-        fresh = self.checkpoint.with_suffix(".new")
-        torch.save(state, fresh)
-        fresh.replace(self.checkpoint)
+        with _going_on(self.checkpoint), whole_file(self.checkpoint) as file:
+            torch.save(state, file)
 
     def _rate(self) -> float:
         warm = min(1.0, (self.step + 1) / 200)
@@ -117,7 +127,7 @@ class Run:
             if self.step % 50 == 0 or self.step == self.steps:
                 mean_loss = sum(recent) / len(recent)
                 line = {"step": self.step, "loss": mean_loss, **numbers, "rate": self._rate(), "seconds": time.time() - begin}
-                with self.log.open("a", encoding="utf-8") as log:
+                with _going_on(self.log), self.log.open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
                 bar.set_postfix(loss=f"{mean_loss:.4f}")
                 recent = []
