@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modules import paths, shared
@@ -11,6 +14,7 @@ from modules import paths, shared
 from ..editing.any_edit import AnyEdit
 from ..editing.edit_file import load_edit, save_edit
 from ..editing.errors import EditError
+from ..editing.whole_file import check_place, why
 
 _ENDING = ".safetensors"
 _NAME = re.compile(r"\w[\w .()+-]{0,99}")
@@ -20,7 +24,8 @@ def folder() -> Path:
     """Where edits are, made if need be: from the settings, else EditAssumption among the models."""
     named = shared.opts.data.get("edit_assumption_folder", "").strip()
     found = Path(named) if named else Path(paths.models_path, "EditAssumption")
-    found.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # whoever saves there is told; who reads finds no edits
+        found.mkdir(parents=True, exist_ok=True)
     return found
 
 
@@ -52,43 +57,69 @@ def names() -> list[str]:
 
 
 def load(name: str) -> AnyEdit:
-    """A saved edit. Raises :class:`EditError` where there is none of this name, or it is damaged."""
+    """A saved edit. Raises :class:`EditError` where there is none of this name, or it cannot be read or is damaged."""
     path = path_of(name)
-    if not path.is_file():
+    if not _is_there(path):
         known = ", ".join(names()) or "none yet"
         raise EditError(f"There is no edit “{name}”; saved edits are: {known}.")
     return load_edit(path)
 
 
+def free_edit(name: str, overwrite: bool) -> Path:
+    """A place in the folder. Raises :class:`EditError` where the name is bad or taken, or nothing can be written there."""
+    return _free(path_of(name), "an edit", overwrite)
+
+
 def save(edit: AnyEdit, name: str, overwrite: bool = False, header: dict[str, str] | None = None) -> Path:
-    """Write an edit. Raises :class:`EditError` where the name is bad or taken."""
-    path = path_of(name)
-    _refuse_taken(path, "an edit", overwrite)
-    save_edit(edit, path, header)
+    """Write an edit. Raises :class:`EditError` as :func:`free_edit` does."""
+    path = free_edit(name, overwrite)
+    with file_errors(path):
+        save_edit(edit, path, header)
     return path
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Whatever keeps the block from writing or removing a file becomes an :class:`EditError`."""
+    try:
+        yield
+    except OSError as error:
+        raise EditError(f"“{path}” cannot be written: {why(error)}; mend that and try again.") from error
 
 
 def delete(name: str) -> None:
     """Remove an edit's file. Raises :class:`EditError` where there is none."""
     path = path_of(name)
-    if not path.is_file():
+    if not _is_there(path):
         raise EditError(f"There is no edit “{name}” to delete.")
-    path.unlink()
+    with file_errors(path):
+        path.unlink()
 
 
 def short_hash(name: str) -> str:
-    """Ten digits that change with the file."""
-    return hashlib.sha256(path_of(name).read_bytes()).hexdigest()[:10]
+    """Ten digits that change with the file; none where it cannot be read."""
+    try:
+        return hashlib.sha256(path_of(name).read_bytes()).hexdigest()[:10]
+    except OSError:
+        return ""
 
 
 def free_lora(name: str, overwrite: bool) -> Path:
-    """A place in the WebUI's own Lora folder. Raises :class:`EditError` where the name is bad or taken."""
-    place = Path(shared.cmd_opts.lora_dir) / f"{checked_name(name)}{_ENDING}"
-    _refuse_taken(place, "a LoRA", overwrite)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+    """A place in the WebUI's own Lora folder. Raises :class:`EditError` as :func:`free_edit` does."""
+    return _free(Path(shared.cmd_opts.lora_dir) / f"{checked_name(name)}{_ENDING}", "a LoRA", overwrite)
 
 
-def _refuse_taken(path: Path, what: str, overwrite: bool) -> None:
+def _is_there(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise EditError(f"“{path}” cannot be read: {why(error)}.") from error
+
+
+def _free(path: Path, what: str, overwrite: bool) -> Path:
+    check_place(path)
     if path.exists() and not overwrite:
         raise EditError(f"There is {what} “{path.stem}” already; choose another name, or allow overwriting.")
+    return path

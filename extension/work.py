@@ -39,7 +39,7 @@ def look(recipe: Recipe, related: list[str], unrelated: list[str]) -> Preview:
 
 def save(recipe: Recipe, name: str, overwrite: bool, picture: Image.Image | None = None) -> Path:
     """Solve and write an edit file, with a picture for its card."""
-    store.checked_name(name)
+    store.free_edit(name, overwrite)
     _, edit = solved(recipe)
     return store.save(edit, name, overwrite, cover_entry(picture) if picture is not None else None)
 
@@ -55,7 +55,8 @@ def export(recipe: Recipe, name: str, overwrite: bool, tolerance: float = 0.0, p
     chosen = edit.chosen(inputs.projections)
     weights = {projection.key: host().weight(inputs.model, projection.key) for projection in chosen}
     tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_interrupted)
-    save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))
+    with store.file_errors(place):
+        save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))
     networks = sys.modules.get("networks")  # the built-in Lora extension's own module, where it is switched on
     if hasattr(networks, "list_available_networks"):
         networks.list_available_networks()

@@ -21,7 +21,7 @@ from ..editing.report import describe, percent
 from ..pictures.cover import cover_entry
 from .applied import TextInputs, edits_on, put_on
 from .encoder import ComfyEncoder
-from .folders import EDITS, edit_path, new_file, saved_edits
+from .folders import EDITS, check_prefix, edit_path, new_file, saved_edits
 from .host import EditType, required_edit, schema, strength_input
 from .solving import Bench
 from .text_encoders import text_encoders, with_edit
@@ -59,13 +59,19 @@ class SaveEdit(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        """Refuse a place that cannot be written before the graph runs."""
+        return check_prefix(filename_prefix)
+
+    @classmethod
     def execute(cls, edit: AnyEdit | None, filename_prefix: str, cover: torch.Tensor | None = None) -> io.NodeOutput:
         """Write the file."""
-        path, name = new_file(filename_prefix)
         texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         header = {key: json.dumps(value) for key, value in texts.items() if value is not None}
-        save_edit(required_edit(edit), path, {**header, **(_cover_of(cover) if cover is not None else {})})
-        size = Path(path).stat().st_size / 2**20
+        header |= _cover_of(cover) if cover is not None else {}
+        with new_file(filename_prefix) as (path, name):
+            save_edit(required_edit(edit), path, header)
+            size = Path(path).stat().st_size / 2**20
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB)"))
 
 
@@ -106,8 +112,11 @@ class LoadEdit(io.ComfyNode):
     def fingerprint_inputs(cls, edit_name: str = "", clip: Any = None) -> str:
         """Run again when the file changed."""
         path = edit_path(edit_name)
-        stat = Path(path).stat() if path else None
-        return f"{edit_name} {stat.st_mtime_ns} {stat.st_size}" if stat else edit_name
+        try:
+            stat = Path(path or edit_name).stat()
+        except OSError:  # it is gone, or just being replaced
+            return edit_name
+        return f"{edit_name} {stat.st_mtime_ns} {stat.st_size}"
 
     @classmethod
     def execute(cls, edit_name: str, clip: Any) -> io.NodeOutput:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
+
+from ..editing.errors import EditError
+from ..editing.whole_file import check_place, why
 
 EDITS = "assumption_edits"
 _ENDING = ".safetensors"
@@ -18,7 +24,10 @@ def register_folders() -> None:
     # Added to a folder that extra_model_paths.yaml may have made before, so the set is replaced, not the entry.
     paths, endings = folder_paths.folder_names_and_paths[EDITS]
     folder_paths.folder_names_and_paths[EDITS] = (paths, {_ENDING, *endings})
-    Path(folder_paths.models_dir, EDITS).mkdir(parents=True, exist_ok=True)
+    try:
+        Path(folder_paths.models_dir, EDITS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logging.warning("Edit Assumption: “%s” cannot be made in “%s” (%s).", EDITS, folder_paths.models_dir, why(error))
 
 
 def saved_edits() -> list[str]:
@@ -31,15 +40,38 @@ def edit_path(name: str) -> str | None:
     return folder_paths.get_full_path(EDITS, name)
 
 
-def new_file(prefix: str) -> tuple[str, str]:
-    """A free place below ComfyUI's output folder, numbered as its own save nodes number theirs.
+def check_prefix(prefix: str | None) -> bool | str:
+    """Before a graph runs: True, or a sentence where :func:`new_file` could not write."""
+    output = os.path.join(folder_paths.get_output_directory(), "")
+    path = os.path.normpath(os.path.join(output, f"{os.path.normpath(prefix or EDITS)}_{_ENDING}"))
+    if not os.path.normcase(path).startswith(os.path.normcase(output)):
+        return f"“{prefix}” leads out of ComfyUI's output folder; give a name within it."
+    try:
+        check_place(path)
+    except EditError as error:
+        return str(error)
+    return True
+
+
+@contextmanager
+def new_file(prefix: str) -> Iterator[tuple[str, str]]:
+    """A free place below ComfyUI's output folder, numbered as its own save nodes number theirs, to be written to in the block.
 
     Returns:
         The full path, and the name for people.
+
+    Raises:
+        EditError: it cannot be written.
     """
-    folder, filename, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
-    name = f"{filename}_{counter:05}_{_ENDING}"
-    return os.path.join(folder, name), os.path.relpath(os.path.join(folder, name), folder_paths.get_output_directory())
+    output = folder_paths.get_output_directory()
+    try:
+        folder, filename, counter, _, _ = folder_paths.get_save_image_path(prefix, output)
+        path = os.path.join(folder, f"{filename}_{counter:05}_{_ENDING}")
+        yield path, os.path.relpath(path, output)
+    except OSError as error:
+        raise EditError(
+            f"“{prefix}” cannot be written in “{output}”: {why(error)}. Mend that and queue again; ComfyUI keeps the edit."
+        ) from error
 
 
 def kept_folder(what: str) -> Path:

@@ -16,7 +16,7 @@ from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, lora_tensors, save_lora
 from ..editing.projections import Family
 from .applied import TextInputs
-from .folders import new_file
+from .folders import check_prefix, new_file
 from .host import EditType, progress, required_edit, schema
 
 _PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -67,6 +67,11 @@ class SaveEditAsLora(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        """Refuse a place that cannot be written before the graph runs."""
+        return check_prefix(filename_prefix)
+
+    @classmethod
     def execute(
         cls, edit: AnyEdit | None, filename_prefix: str, tolerance: float, precision: str, model: Any = None
     ) -> io.NodeOutput:
@@ -76,10 +81,10 @@ class SaveEditAsLora(io.ComfyNode):
             family, tensors = concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
         else:
             family, tensors = _of_model(model, edit, tolerance, dtype)
-        path, name = new_file(filename_prefix)
-        save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+        with new_file(filename_prefix) as (path, name):
+            save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+            size = Path(path).stat().st_size / 2**20
         ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]
-        size = Path(path).stat().st_size / 2**20
         spread = f"rank {max(ranks)}" if min(ranks) == max(ranks) else f"ranks {min(ranks)} to {max(ranks)}"
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({len(ranks)} layers, {spread}, {size:.1f} MB)"))
 

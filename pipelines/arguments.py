@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES
@@ -47,10 +48,13 @@ def add_concept_settings(parser: argparse.ArgumentParser, pocket: bool = True) -
 
 def user_cache() -> Path:
     """The folder for what can be computed again."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library/Caches"
+        else:
+            base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user of a container has no home folder
+        base = tempfile.gettempdir()
     return Path(base) / "edit-assumption"
