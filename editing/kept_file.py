@@ -34,7 +34,7 @@ def read_kept(path: Path, read: Callable[[TensorFile], T | None]) -> T | None:
     try:
         with open_tensors(path) as file:
             return read(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         _warn("read from", path.parent, why(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def _check_places(out: Path, lora: Path | None) -> None:
         if path.suffix.lower() != ".safetensors":
             raise EditError(f"“{path}” cannot be an edit or a LoRA; give a name that ends in .safetensors.")
         check_place(path)
-    if lora and os.path.realpath(lora) == os.path.realpath(out):
+    if lora and lora.parent.resolve() / lora.name == out.parent.resolve() / out.name:
         raise EditError(f"The edit and the LoRA cannot both be “{out}”; give them different names.")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from barriers import POSIX, full_disk
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -19,6 +20,7 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from diffusers import UNet2DConditionModel
 from edit_assumption.cli import main
+from edit_assumption.editing import whole_file
 from edit_assumption.editing.concepts.concepts import parse_concepts
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.edit_file import load_edit
@@ -230,3 +232,25 @@ def test_help_needs_nothing_heavy():
         "import sys; from edit_assumption import cli; sys.exit(bool({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, capsys, caplog):
+    (tmp_path / "file").write_text("")
+    arguments = ["concepts", "--lines", "rose -> tulip", "--mode", "text", "--cache", str(tmp_path / "file"), "--out"]
+    assert main([*arguments, str(tmp_path / "edit.safetensors")]) == 0
+    assert "edit.safetensors" in capsys.readouterr().out and load_edit(tmp_path / "edit.safetensors")
+    assert all("cannot be written to" in record.getMessage() for record in caplog.records) and len(caplog.records) == 2
+
+
+@POSIX
+def test_an_edit_that_cannot_be_written_in_the_end_is_kept_elsewhere(alone, tmp_path, monkeypatch, capsys):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(whole_file.tempfile, "tempdir", str(tmp_path / "temporary"))
+    places = {name: full_disk(tmp_path / f"{name}.safetensors") for name in ("edit", "LoRA")}
+    arguments = ["concepts", "--lines", "cat -> dog", "--out", str(places["edit"]), "--lora", str(places["LoRA"]), "--cache"]
+    assert main([*arguments, str(alone / "cache")]) == 2
+    said = capsys.readouterr().err
+    assert "cat → dog" in said and said.count("the disk is full. The") == 2
+    kept = {name: next((tmp_path / "temporary").glob(f"*/{name}.safetensors")) for name in places}
+    assert load_edit(kept["edit"]).recipe.concepts == parse_concepts("cat -> dog") and len(load_file(kept["LoRA"])) == 3
+    assert all(f"The {name} is in “{path}” instead." in said for name, path in kept.items())

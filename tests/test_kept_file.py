@@ -1,0 +1,97 @@
+"""What can be computed again is computed where it cannot be kept, with a warning and with the same result."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from barriers import POSIX, full_disk, without_rights
+from concept_towers import new_model, tokenize, tower_of
+from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept
+from edit_assumption.editing.concepts.sentences import sentences_of
+from edit_assumption.editing.concepts.statistics import caption_statistics
+from edit_assumption.editing.concepts.value_file import ValueStore
+from edit_assumption.editing.concepts.values import ValueSettings, find_values
+from edit_assumption.editing.edit import EncoderIdentity
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.kept_file import keep, read_kept
+from edit_assumption.editing.moment_file import keep_moment, kept_moment, load_moment
+
+WIDTH = 32
+CAPTIONS = [f"a {look} {thing}" for look in ("red", "blue", "green") for thing in ("rose", "cat", "dog", "house")]
+IDENTITY = EncoderIdentity(CAPTIONS[0], torch.ones(2, 8))
+
+
+@pytest.fixture(scope="module")
+def tower():
+    return tower_of(new_model(WIDTH))
+
+
+def encode(prompts):
+    return [EncodedPrompt(("a", "b"), (Chunk(0, range(2), 2),), IDENTITY.embeddings) for _ in prompts]
+
+
+def warned(caplog, *words):
+    texts = [record.getMessage() for record in caplog.records]
+    return len(texts) == 1 and all(word in texts[0] for word in words)
+
+
+def test_moments(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    for _ in range(2):  # warned of once
+        assert kept_moment(tmp_path / "file", CAPTIONS, encode, lambda: torch.eye(8)).trace() == 8
+    assert warned(caplog, "cannot be written", str(tmp_path / "file"), "a file stands where a folder is needed")
+
+
+def test_statistics(tower, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    kept = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path / "folder")
+    found = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path / "file")
+    assert torch.equal(found.sums[2], kept.sums[2]) and warned(caplog, "cannot be")
+
+
+def test_values_of_a_folder_that_goes_away(tower, tmp_path, caplog):
+    concepts = [Concept("rose", "cat"), Concept("dog", "house"), Concept("cat", "")]
+    sentences, folder = sentences_of(concepts, tokenize, TEMPLATES[:2]), tmp_path / "values"
+    settings = ValueSettings(steps=3, at_once=1)
+    whole = find_values(tower, sentences, 3, settings)
+    store = ValueStore(folder, ["rose", "dog", "cat"])
+
+    def advance(done):
+        if done == 1 and folder.is_dir():
+            shutil.rmtree(folder)
+            folder.write_text("")
+
+    found = find_values(tower, sentences, 3, settings, advance=advance, store=store)
+    assert torch.equal(found.shifts, whole.shifts) and warned(caplog, "cannot be written to", str(folder))
+
+
+@POSIX
+def test_a_full_disk(tmp_path, caplog):
+    keep({"a": torch.ones(9)}, full_disk(tmp_path / "full.safetensors"), {})
+    assert warned(caplog, "the disk is full", str(tmp_path))
+
+
+@POSIX
+def test_a_file_that_may_not_be_read(tmp_path, caplog):
+    path = tmp_path / "a.safetensors"
+    keep({"a": torch.ones(9)}, path, {})
+    with without_rights(path):
+        assert read_kept(path, lambda file: file.get_tensor("a")) is None
+    assert warned(caplog, "cannot be read from", "permission denied")
+    assert read_kept(tmp_path / "none.safetensors", lambda file: file.get_tensor("a")) is None
+    assert read_kept(path, lambda file: file.get_tensor("b")) is None and len(caplog.records) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+def test_somebody_elses_moments_are_read(caplog):
+    folder = Path(tempfile.mkdtemp())
+    try:
+        keep_moment(folder, CAPTIONS, IDENTITY, torch.eye(8))
+        folder.chmod(0o755)
+        with without_rights(folder):
+            assert load_moment(folder, CAPTIONS, IDENTITY) is not None
+    finally:
+        shutil.rmtree(folder)
