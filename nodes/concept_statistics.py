@@ -10,9 +10,10 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..editing.captions import generated_captions
+from ..editing.captions import generated_captions, ordinary_captions
 from ..editing.concepts.encoder import TextEncoder
 from ..editing.concepts.recipe import layers_from_text
+from ..editing.concepts.report import statistics_remarks
 from ..editing.concepts.statistics import Statistics, caption_statistics
 from ..editing.concepts.tower import layers_of
 from ..editing.errors import EditError
@@ -23,7 +24,7 @@ from .text_encoders import text_encoders
 
 StatisticsType = io.Custom("ASSUMPTION_STATISTICS")
 _OWN = "captions of the pack"
-_GENERATED = 1000
+_GENERATED = len(ordinary_captions())
 _POCKET_WIDTH = 128
 
 
@@ -60,14 +61,15 @@ def statistics_of(
         captions: what is ordinary.
         edited: names that are to change; captions with them hold nothing in place.
     """
-    texts, found = captions.of(encoders), {}
+    texts, statistics = captions.of(encoders), {}
+    sizes = [len(texts) + len(encoder.words) for encoder in encoders]
     for place, encoder in enumerate(encoders):
-        advance = progress_to(len(texts) * len(encoders), place * len(texts))
+        advance = progress_to(sum(sizes), sum(sizes[:place]))
         chosen = layers_of(encoder.tower, layers)
-        found[encoder.name] = caption_statistics(
-            encoder.tower, encoder.tokenize, texts, chosen, kept_folder("statistics"), advance, edited
+        statistics[encoder.name] = caption_statistics(
+            encoder.tower, encoder.tokenize, texts, chosen, kept_folder("statistics"), advance, edited, encoder.words
         )
-    return found
+    return statistics
 
 
 def _caption_files() -> list[str]:
@@ -113,9 +115,10 @@ class ConceptStatistics(io.ComfyNode):
         chosen = Captions(None if captions == _OWN else _read(captions)[:count], count)
         found = statistics_of(text_encoders(clip), layers_from_text(layers), chosen)
         lines = [
-            f"{name}: {entry.captions} captions, layers {', '.join(map(str, entry.sums))}" for name, entry in found.items()
+            f"{name}: {entry.captions} captions and words, layers {', '.join(map(str, entry.sums))}"
+            for name, entry in found.items()
         ]
-        return io.NodeOutput(chosen, ui=ui.PreviewText("\n".join(lines)))
+        return io.NodeOutput(chosen, ui=ui.PreviewText("\n".join([*lines, *statistics_remarks(found)])))
 
 
 def layers_input() -> io.Input:

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..editing.concepts.concepts import TEMPLATES, parse_concepts
 from ..editing.concepts.edit import make_concept_edit
 from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text
-from ..editing.concepts.report import describe_concepts
+from ..editing.concepts.report import describe_concepts, statistics_remarks
 from ..editing.concepts.values import ValueSettings
 from ..editing.recipe import prompt_lines
 from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
@@ -140,7 +140,8 @@ class EditConcepts(io.ComfyNode):
             lambda done, of: advance(done),
         )  # fmt: skip
         times = f"captions in {read - begun:.1f} s, values and solve in {time.perf_counter() - read:.1f} s"
-        return io.NodeOutput(with_edit(clip, edit), edit, ui=ui.PreviewText(describe_concepts(edit, [times])))
+        report = describe_concepts(edit, [*statistics_remarks(found), times])
+        return io.NodeOutput(with_edit(clip, edit), edit, ui=ui.PreviewText(report))
 
 
 NODES = [EditConcepts]

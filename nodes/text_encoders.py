@@ -15,6 +15,7 @@ from ..editing.concepts.encoder import NAMES, TextEncoder
 from ..editing.concepts.sentences import Tokens
 from ..editing.concepts.tower import ACTIVATIONS, Tower, weight_name
 from ..editing.errors import EditError
+from ..editing.vocabulary import whole_words
 
 _OURS = "text_model."
 _UNKNOWN = (
@@ -37,7 +38,7 @@ def text_encoders(clip: Any) -> list[TextEncoder]:
     if not names or any(part not in names for part, _ in model.named_children()):
         raise EditError(_UNKNOWN)
     with torch.inference_mode(False):  # so that they can be differentiated
-        found = [TextEncoder(name, _tower(clip, name), _tokenizer(clip, name)) for name in names]
+        found = [TextEncoder(name, _tower(clip, name), _tokenizer(clip, name), _words(clip, name)) for name in names]
         _check(clip, found)
     return found
 
@@ -75,8 +76,16 @@ def _activation(function: Any) -> str:
     raise EditError(_UNKNOWN)
 
 
+def _host_tokenizer(clip: Any, name: str) -> Any:
+    return getattr(clip.tokenizer, name, None) or getattr(clip.tokenizer, name.removeprefix("clip_"))
+
+
+def _words(clip: Any, name: str) -> tuple[str, ...]:
+    return whole_words({piece: token for token, piece in _host_tokenizer(clip, name).inv_vocab.items()})
+
+
 def _tokenizer(clip: Any, name: str) -> Any:
-    short = name.removeprefix("clip_")
+    short, tokenizer = name.removeprefix("clip_"), _host_tokenizer(clip, name)
 
     def tokenize(prompts: Sequence[str]) -> list[Tokens]:
         found = []
@@ -84,7 +93,6 @@ def _tokenizer(clip: Any, name: str) -> Any:
             chunk = clip.tokenize(prompt, return_word_ids=True)[short][0]
             if any(not isinstance(token, int) for token, _, _ in chunk):
                 raise EditError(f"“{prompt}” has a textual inversion in it; concepts are written in words.")
-            tokenizer = getattr(clip.tokenizer, name, None) or getattr(clip.tokenizer, short)
             words = [place for place, (_, _, word) in enumerate(chunk) if word > 0]
             pieces = tuple(tokenizer.inv_vocab.get(token, str(token)) for token, _, _ in chunk)
             span = range(words[0], words[-1] + 1) if words else range(1, 1)

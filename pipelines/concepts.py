@@ -16,6 +16,7 @@ from ..editing.concepts.statistics import Statistics, caption_statistics
 from ..editing.concepts.tower import Tower, below_text_model, layers_of, weight_name
 from ..editing.concepts.values import Search, Values, ValueSettings, find_values
 from ..editing.errors import EditError
+from ..editing.vocabulary import whole_words
 from .encoder import PipelineEncoder
 from .teachers import teachers
 
@@ -43,7 +44,7 @@ def _text_encoder(name: str, encoder: PipelineEncoder, before_last: bool = False
         below_text_model(named), config.num_attention_heads, config.hidden_act, config.num_hidden_layers - before_last,
         final_norm=not before_last, eps=config.layer_norm_eps,
     )  # fmt: skip
-    return TextEncoder(name, tower, encoder.tokenize)
+    return TextEncoder(name, tower, encoder.tokenize, whole_words(encoder.tokenizer.get_vocab()))
 
 
 def statistics_of(
@@ -53,7 +54,7 @@ def statistics_of(
     folder: Path | None = None,
     advance: Callable[[int], None] = lambda seen: None,
 ) -> dict[str, Statistics]:
-    """Encoder to its statistics over captions, of the layers that a recipe edits; kept in ``folder``."""
+    """Encoder to its statistics over captions and its own vocabulary, of the layers that a recipe edits; kept in ``folder``."""
     return {
         encoder.name: caption_statistics(
             encoder.tower,
@@ -63,6 +64,7 @@ def statistics_of(
             folder,
             advance,
             [concept.source for concept in recipe.concepts],
+            encoder.words,
         )
         for encoder in encoders
     }

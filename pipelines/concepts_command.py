@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..editing.concepts.edit import ConceptEdit, write_concept_values
 from ..editing.concepts.lora import concept_family, concept_lora_tensors
-from ..editing.concepts.report import describe_concepts
+from ..editing.concepts.report import describe_concepts, statistics_remarks
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, save_lora
@@ -52,11 +52,12 @@ def run_concepts(options: argparse.Namespace) -> str:
         )
     if not processes.main:
         return ""
-    with tqdm(desc="captions", unit="caption", total=len(encoders) * len(settings.captions)) as bar:
+    texts = sum(len(settings.captions) + len(encoder.words) for encoder in encoders)
+    with tqdm(desc="captions and words", unit="text", total=texts) as bar:
         statistics = statistics_of(recipe, encoders, settings.captions, folder / "statistics", _rising(bar))
     edit = write_concept_values(recipe, encoders, statistics, values)
     shared = [f"searched by {processes.count} processes"] if processes.count > 1 else []
-    return _written(edit, describe_concepts(edit, shared), options.out, options.lora)
+    return _written(edit, describe_concepts(edit, [*statistics_remarks(statistics), *shared]), options.out, options.lora)
 
 
 def _progress(bar: tqdm) -> Callable[[int, int], None]:

@@ -1,6 +1,7 @@
 """Concept edits: the tower against transformers', the solve against a direct one and by hand, values, statistics, subjects."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from edit_assumption.editing.concepts import keys as keys_module
 from edit_assumption.editing.concepts import statistics as statistics_module
 from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
 from edit_assumption.editing.concepts.keys import keys_and_stream
+from edit_assumption.editing.concepts.report import statistics_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, add_captions, caption_statistics, caption_weights
 from edit_assumption.editing.concepts.subjects import last_token, token_spans
@@ -208,6 +210,41 @@ def test_statistics_are_the_second_moment_of_the_keys(tower):
     assert torch.allclose(found.sums[1], read.T @ (weights[:, None] * read), rtol=1e-4)
     with pytest.raises(EditError, match="no caption"):
         caption_statistics(tower, tokenize, [], [1])
+
+
+def test_words_are_read_without_padding_and_say_the_same(tower):
+    (entry,) = tokenize(["tulip"])
+    (long,), (short,) = (tower.run(tower.embed(torch.tensor([ids])), 0, 6) for ids in (entry.ids, entry.short().ids))
+    assert short.shape[0] == 3 and torch.allclose(long[:3], short, atol=1e-5)
+    both = caption_statistics(tower, tokenize, ["a rose"], [1], words=["tulip", "dog"])
+    tokens = [*tokenize(["a rose"]), *(entry.short() for entry in tokenize(["tulip", "dog"]))]
+    direct = Statistics({1: torch.zeros_like(both.sums[1])})
+    for entry in tokens:
+        add_captions(direct, tower, [entry], caption_weights(tokens))
+    assert (both.sums[1] - direct.sums[1]).norm() < 1e-6 * direct.sums[1].norm()
+    assert both.captions == 3 and both.tokens == pytest.approx(direct.tokens)
+    alone = caption_statistics(tower, tokenize, ["a rose"], [1], words=["tulip", "dog"], edited=["dog"])
+    assert alone.captions == 2 and alone.tokens < both.tokens
+
+
+def test_statistics_know_whether_there_are_fewer_keys_than_numbers_in_one(tower):
+    few = caption_statistics(tower, tokenize, ["a rose", "a rose", "a cat"], [1])
+    names = (len(tokenize([name])[0].words) + 1 for name in ("rose", "cat"))  # each with its end
+    assert few.distinct == 2 + sum(names) and few.thin  # behind the start token and “a”
+    (remark,) = statistics_remarks({"clip_l": few})
+    assert f"{few.distinct} different places" in remark and str(tower.key_width) in remark
+    enough = replace(few, distinct=tower.key_width)
+    assert not enough.thin and not statistics_remarks({"clip_l": enough})
+
+
+def test_statistics_of_other_words_are_made_again(tower, tmp_path):
+    caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path)
+    seen, again = [], []
+    words = ["tulip", "dog"]
+    first = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path, seen.append, words=words)
+    second = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path, again.append, words=words)
+    assert seen[0] == 0 and again == [len(CAPTIONS) + 2]
+    assert second.distinct == first.distinct and torch.equal(second.sums[2], first.sums[2])
 
 
 def test_words_count_by_the_root_of_how_many_there_are():

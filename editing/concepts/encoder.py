@@ -25,11 +25,13 @@ class TextEncoder:
         name: one of :data:`NAMES`.
         tower: its weights.
         tokenize: its own tokenizer.
+        words: what it knows, whole words of that tokenizer (:func:`~..vocabulary.whole_words`).
     """
 
     name: str
     tower: Tower
     tokenize: Tokenize
+    words: tuple[str, ...] = ()
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str], layers: int | None = None) -> list[EncodedPrompt]:

@@ -14,7 +14,7 @@ from .concepts import TEMPLATES, Concept
 DEFAULT_REGULARIZATION = 0.5
 MODES = ("attention", "text", "full")
 """Stage one by what the diffusion model's cross-attention layers make of the text, by the text alone, or by the whole model's
-predictions on pictures; the first is what hosts offer by default."""
+predictions on pictures; the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ConceptRecipe:
     regularization: float = DEFAULT_REGULARIZATION
     templates: tuple[str, ...] = TEMPLATES
     layers: tuple[int, ...] = ()
-    mode: str = "text"
+    mode: str = MODES[0]
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__

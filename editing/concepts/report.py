@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..report import percent
 from .edit import ConceptEdit
+from .statistics import Statistics
 
 _SHOWN = 3
 _DECIDES = {"attention": "the model reads", "text": "the text says", "full": "the model predicts"}
@@ -31,3 +32,13 @@ def describe_concepts(edit: ConceptEdit, remarks: Iterable[str] = ()) -> str:
             *remarks,
         ]
     )
+
+
+def statistics_remarks(statistics: Mapping[str, Statistics]) -> list[str]:
+    """A warning for each encoder whose statistics are of too little text to hold all that it knows in place."""
+    return [
+        f"Warning: {name} was read in {entry.distinct} different places, fewer than the {len(next(iter(entry.sums.values())))} "
+        "numbers of a key, so little is held in place; give more captions."
+        for name, entry in statistics.items()
+        if entry.thin
+    ]

@@ -34,6 +34,11 @@ class Tokens:
         """The position of the last token that names ``name`` in ``text``. Raises EditError where it does not."""
         return self.words.start + last_token(text, [self.pieces[place] for place in self.words], name)
 
+    def short(self) -> Tokens:
+        """Without the padding: in a causal encoder all that stands before it is the same without it."""
+        stop = min(self.words.stop + 1, len(self.ids))
+        return Tokens(self.ids[:stop], self.pieces[:stop], self.words)
+
     def as_prompt(self) -> EncodedPrompt:
         """For the alignment, which reads no embeddings."""
         return EncodedPrompt(self.pieces, (Chunk(0, self.words, len(self.ids)),), torch.zeros(len(self.ids), 0))

@@ -1,4 +1,9 @@
-"""What the MLP output matrices read in ordinary captions: the uncentred second moment of each edited layer's keys."""
+"""What the MLP output matrices read in ordinary text: the uncentred second moment of each edited layer's keys.
+
+Ordinary text is captions, each in a whole window: most of what a diffusion model reads is the text's end and padding. It is
+also the encoder's own vocabulary, one word a prompt: captions name few words, and a word that none names is not held in place.
+Words are read without padding. A causal encoder makes the same of what stands before it, in a tenth of the time.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,8 +24,9 @@ from .sentences import Tokenize, Tokens
 from .subjects import normal
 from .tower import Tower
 
-FORMAT = "edit_assumption_statistics_3"
+FORMAT = "edit_assumption_statistics_4"
 _AT_ONCE = 64
+_WORDS_AT_ONCE = 1024
 _SAVED_EVERY = 16
 _SHRINKAGE = 0.001
 _PADDING_STEP = 10
@@ -32,13 +38,20 @@ class Statistics:
 
     Args:
         sums: layer to the weighted sum of k k^T, (key width, key width), float64.
-        captions: how many captions were seen.
+        captions: how many captions, and words of the vocabulary, were seen.
         tokens: the weight of their tokens that were read.
+        distinct: how many different keys all of them have (:func:`_distinct`).
     """
 
     sums: dict[int, torch.Tensor]
     captions: int = 0
     tokens: float = 0.0
+    distinct: int = 0
+
+    @property
+    def thin(self) -> bool:
+        """Whether there are fewer keys than numbers in a key, so that some directions are held by the shrinkage alone."""
+        return any(self.distinct < len(total) for total in self.sums.values())
 
     def moments(self) -> dict[int, torch.Tensor]:
         """Layer to S = E[k k^T], drawn a little towards the identity so that it has an inverse.
@@ -58,7 +71,7 @@ class Statistics:
     def without(self, part: Statistics) -> Statistics:
         """Of the captions that are not in a part of them."""
         sums = {layer: total - part.sums[layer] for layer, total in self.sums.items()}
-        return Statistics(sums, self.captions - part.captions, self.tokens - part.tokens)
+        return replace(self, sums=sums, captions=self.captions - part.captions, tokens=self.tokens - part.tokens)
 
 
 @dataclass(frozen=True)
@@ -100,11 +113,16 @@ def _read(tokens: Tokens) -> torch.Tensor:
 
 @torch.no_grad()
 def add_captions(statistics: Statistics, tower: Tower, tokens: Sequence[Tokens], weights: Weights) -> None:
-    """Count some captions in."""
-    ids = torch.tensor([entry.ids for entry in tokens], device=device_of(tower))
-    seen = torch.stack([_read(entry) for entry in tokens]).to(ids.device)
+    """Count some captions in, of whatever lengths."""
+    longest = max(len(entry.ids) for entry in tokens)
+
+    def padded(values: Sequence[float], filling: float) -> list[float]:
+        return [*values, *[filling] * (longest - len(values))]
+
+    ids = torch.tensor([padded(entry.ids, entry.ids[-1]) for entry in tokens], device=device_of(tower))
+    seen = torch.tensor([padded(_read(entry).tolist(), False) for entry in tokens], device=ids.device)
     words = [[weights.words[token] for token in entry.ids[: entry.words.stop]] for entry in tokens]
-    weight = torch.tensor([own + [weights.end] * (ids.shape[1] - len(own)) for own in words], device=ids.device)[seen]
+    weight = torch.tensor([padded(own, weights.end) for own in words], device=ids.device)[seen]
     stream = tower.embed(ids)
     for layer in range(max(statistics.sums) + 1):
         stream, key = tower.attend(stream, layer)
@@ -124,69 +142,101 @@ def caption_statistics(
     folder: Path | None = None,
     advance: Callable[[int], None] = lambda seen: None,
     edited: Iterable[str] = (),
+    words: Sequence[str] = (),
 ) -> Statistics:
-    """The statistics over captions, continued from the folder where an earlier run was stopped.
+    """The statistics over captions and words, continued from the folder where an earlier run was stopped.
 
     Args:
         tower: the encoder.
         tokenize: its tokenizer.
         captions: what is ordinary to it.
         layers: that are to be edited.
-        folder: where they are kept, under the hash of the encoder's weights, the layers and the captions; None keeps nothing.
-        advance: told how many captions were seen so far; may raise to stop.
-        edited: names that are to change; captions with one of them hold nothing in place, unless there are no others.
+        folder: where they are kept, under the hash of the encoder's weights, the layers and the texts; None keeps nothing.
+        advance: told how many captions and words were seen so far; may raise to stop.
+        edited: names that are to change; what has one of them holds nothing in place, unless there is nothing else.
+        words: what else it knows, a prompt each (:func:`~..vocabulary.whole_words`).
 
     Raises:
         EditError: there is no caption, or an activation is not finite.
     """
     if not captions:
         raise EditError("There is no caption to compute the statistics from; give a file with one on each line.")
-    path = folder and folder / f"{_name(tower, captions, layers)}.safetensors"
-    found = (path and _load(path, layers, tower.key_width)) or _nothing(tower, layers)
-    naming = _naming(captions, edited)
-    if found.captions < len(captions) or naming:
-        weights = caption_weights(entry for part in _batches(captions) for entry in tokenize(part))
-    while found.captions < len(captions):
-        advance(found.captions)
-        add_captions(found, tower, tokenize(captions[found.captions : found.captions + _AT_ONCE]), weights)
-        if path and (found.captions >= len(captions) or found.captions // _AT_ONCE % _SAVED_EVERY == 0):
-            _save(found, path)
-    advance(found.captions)
-    if not all(total.isfinite().all() for total in found.sums.values()):
+    path = folder and folder / f"{_name(tower, captions, words, layers)}.safetensors"
+    statistics = (path and _load(path, layers, tower.key_width)) or _nothing(tower, layers)
+    texts, naming = len(captions) + len(words), [_naming(part, edited) for part in (captions, words)]
+    if statistics.captions < texts or any(naming):
+        tokens = [entry for part in _batches(captions, words) for entry in part.tokens(tokenize)]
+        weights, statistics.distinct = caption_weights(tokens), _distinct(tokens)
+    for number, part in enumerate(_batches(captions, words), start=1):
+        if part.start < statistics.captions:
+            continue
+        advance(statistics.captions)
+        add_captions(statistics, tower, tokens[part.start : part.start + len(part.texts)], weights)
+        if path and (statistics.captions >= texts or number % _SAVED_EVERY == 0):
+            _save(statistics, path)
+    advance(statistics.captions)
+    if not all(total.isfinite().all() for total in statistics.sums.values()):
         raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
-    if naming and len(naming) < len(captions):
+    if 0 < sum(map(len, naming)) < texts:
         left_out = _nothing(tower, layers)
-        for part in _batches(naming):
-            add_captions(left_out, tower, tokenize(part), weights)
-        found = found.without(left_out)
-    return found
+        for part in _batches(*naming):
+            add_captions(left_out, tower, part.tokens(tokenize), weights)
+        statistics = statistics.without(left_out)
+    return statistics
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Texts that go through the encoder together: captions, or words, which are read without padding.
+
+    ``start`` is the place of the first among all texts.
+    """
+
+    start: int
+    texts: Sequence[str]
+    short: bool
+
+    def tokens(self, tokenize: Tokenize) -> list[Tokens]:
+        return [entry.short() if self.short else entry for entry in tokenize(self.texts)]
+
+
+def _batches(captions: Sequence[str], words: Sequence[str]) -> Iterator[_Batch]:
+    """All captions, then all words."""
+    for start in range(0, len(captions), _AT_ONCE):
+        yield _Batch(start, captions[start : start + _AT_ONCE], short=False)
+    for start in range(0, len(words), _WORDS_AT_ONCE):
+        yield _Batch(len(captions) + start, words[start : start + _WORDS_AT_ONCE], short=True)
+
+
+def _distinct(tokens: Iterable[Tokens]) -> int:
+    """How many different keys there are up to the end token: in a causal encoder one for each beginning of a prompt.
+
+    Padding is left out, since it says nearly the same at every place.
+    """
+    return len({entry.ids[: place + 1] for entry in tokens for place in range(min(entry.words.stop + 1, len(entry.ids)))})
 
 
 def _nothing(tower: Tower, layers: Sequence[int]) -> Statistics:
     return Statistics({layer: torch.zeros(tower.key_width, tower.key_width, dtype=torch.float64) for layer in layers})
 
 
-def _batches(captions: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(captions), _AT_ONCE):
-        yield captions[start : start + _AT_ONCE]
-
-
 def _naming(captions: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Those that have one of the names in them."""
+    """Those of some texts that have one of the names in them."""
     known = "|".join(re.escape(normal(name)) for name in names)
     pattern = re.compile(rf"(?<!\w)(?:{known})(?!\w)")
     return [caption for caption in captions if pattern.search(normal(caption))] if known else []
 
 
-def _name(tower: Tower, captions: Sequence[str], layers: Sequence[int]) -> str:
-    digest = hashlib.sha256("\n".join([FORMAT, tower.digest, ",".join(map(str, layers)), *captions]).encode())
+def _name(tower: Tower, captions: Sequence[str], words: Sequence[str], layers: Sequence[int]) -> str:
+    texts = [FORMAT, tower.digest, ",".join(map(str, layers)), *captions, "", *words]
+    digest = hashlib.sha256("\n".join(texts).encode())
     return digest.hexdigest()[:32]
 
 
 def _save(statistics: Statistics, path: Path) -> None:
     tensors = {str(layer): total for layer, total in statistics.sums.items()}
     header = {"format": FORMAT, "captions": str(statistics.captions), "tokens": repr(statistics.tokens)}
-    keep(tensors, path, header)
+    keep(tensors, path, {**header, "distinct": str(statistics.distinct)})
 
 
 def _load(path: Path, layers: Sequence[int], width: int) -> Statistics | None:
@@ -194,6 +244,6 @@ def _load(path: Path, layers: Sequence[int], width: int) -> Statistics | None:
         header, sums = file.metadata(), {layer: file.get_tensor(str(layer)) for layer in layers}
         if header.get("format") != FORMAT or any(total.shape != (width, width) for total in sums.values()):
             return None
-        return Statistics(sums, int(header["captions"]), float(header["tokens"]))
+        return Statistics(sums, int(header["captions"]), float(header["tokens"]), int(header["distinct"]))
 
     return read_kept(path, read)

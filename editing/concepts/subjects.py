@@ -5,19 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
 
 from ..errors import EditError
+from ..vocabulary import bytes_of_characters
 
 _WORD_END = "</w>"
-
-
-@cache
-def _bytes_of_characters() -> dict[str, int]:
-    """Byte-level BPE's alphabet: printable bytes stand for themselves, the others for the letters from U+0100 on."""
-    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
 def normal(text: str) -> str:
@@ -38,7 +30,7 @@ def token_spans(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     text = normal(text)
     # The character that each byte belongs to; spaces have no token.
     owners = [place for place, character in enumerate(text) if character != " " for _ in character.encode()]
-    alphabet = _bytes_of_characters()
+    alphabet = bytes_of_characters()
     spans, start = [], 0
     for piece in pieces:
         length = len(piece.removesuffix(_WORD_END))
