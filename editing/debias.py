@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from .errors import EditError
-from .recipe import PromptPair, Recipe, prompt_lines, tidy
+from .lines import prompt_lines, tidy
+from .recipe import PromptPair, Recipe
 
 _LEAST = 1e-6
 _LARGEST = 1.9
@@ -47,7 +48,7 @@ class Wanted:
         Raises:
             EditError: fewer than two variants, a share that is no positive number, or shares for some lines only.
         """
-        lines = prompt_lines(text)
+        lines = prompt_lines(text, "variants")
         if not tidy(subject):
             raise EditError("The subject is empty; write whose pictures are lopsided, such as: a doctor")
         if len(lines) < 2:
@@ -192,7 +193,7 @@ def rounds_from_json(wanted: Wanted, text: str) -> list[Round]:
         EditError: it is something else, or was made for other variants.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text.removeprefix("\ufeff"))
         names = (data["wanted"]["subject"], tuple(data["wanted"]["variants"]))
         found = [
             Round(tuple(float(x) for x in entry["weights"]), tuple(int(x) for x in entry["counts"])) for entry in data["rounds"]

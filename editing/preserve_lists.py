@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import EditError
-from .recipe import tidy
+from .lines import tidy
 
 _LISTS = {
     "neutral prompts":

@@ -11,8 +11,7 @@ Text form, one line an edit::
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
 below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! passes: 2``, ``! projections: values``,
-``! blocks: mid, up`` and ``! pooled: yes`` hold for the whole recipe. A backslash takes the mark after it (``#``, ``@``,
-``*``, ``=``, ``!``, ``|``, ``->``, a backslash) as part of the text.
+``! blocks: mid, up`` and ``! pooled: yes`` hold for the whole recipe. Comments, marks and escapes are those of :mod:`.lines`.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import EditError
+from .lines import ARROW, NUMBER, escape, kind_of, phrase_lines, read_lines, split, text_of, tidy
 
 DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 DEFAULT_REGULARIZATION = 0.1
@@ -32,16 +32,6 @@ REGULARIZERS = ("captions", "identity")
 PROJECTION_CHOICES = ("keys and values", "values", "keys")
 STRENGTH_LIMIT = 2.0
 PASSES_LIMIT = 10
-
-
-def tidy(prompt: str) -> str:
-    """The prompt on one line: runs of white space become one space, the ends are trimmed."""
-    return " ".join(prompt.split())
-
-
-def prompt_lines(text: str) -> list[str]:
-    """The prompts of a text box, one a line, without the empty ones."""
-    return [prompt for prompt in map(tidy, text.splitlines()) if prompt]
 
 
 def augment(template: str, prompt: str) -> str:
@@ -114,11 +104,12 @@ class Recipe:
     """Everything that decides an edit, apart from the text encoder.
 
     Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
-    changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs; those in ``strict`` do
-    not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions that ordinary "captions"
-    use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times, what still evokes a source
-    is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see :func:`~.projections.select`);
-    empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has one (:mod:`.pooled`).
+    changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs;
+    those in ``strict`` do not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions
+    that ordinary "captions" use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times,
+    what still evokes a source is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see
+    :func:`~.projections.select`); empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has
+    one (:mod:`.pooled`).
     """
 
     pairs: tuple[PromptPair, ...]
@@ -195,21 +186,21 @@ class Recipe:
         if self.projections != PROJECTION_CHOICES[0]:
             lines.append(f"! projections: {self.projections}")
         if self.blocks:
-            lines.append("! blocks: " + ", ".join(_escape(block) for block in self.blocks))
+            lines.append("! blocks: " + ", ".join(escape(block) for block in self.blocks))
         if self.pooled:
             lines.append("! pooled: yes")
         augmentations = DEFAULT_AUGMENTATIONS
         for pair in self.pairs:
             if pair.augmentations != augmentations:
                 augmentations = pair.augmentations
-                written = " | ".join(map(_escape, augmentations)) or "none"
+                written = " | ".join(map(escape, augmentations)) or "none"
                 lines.append("! augmentations: " + ("none |" if augmentations == ("none",) else written))
-            line = f"{_escape(pair.source)} -> {_escape(pair.destination)}".rstrip()
+            line = f"{escape(pair.source)} -> {escape(pair.destination)}".rstrip()
             line += "" if pair.strength == 1 else f" @ {pair.strength!r}"
             line += "" if pair.weight == 1 else f" * {pair.weight!r}"
             lines.append(line)
-        lines += [f"= {_escape(prompt)}" for prompt in self.preserve]
-        lines += [f"== {_escape(prompt)}" for prompt in self.strict]
+        lines += [f"= {escape(prompt)}" for prompt in self.preserve]
+        lines += [f"== {escape(prompt)}" for prompt in self.strict]
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -234,7 +225,7 @@ def together(recipes: Iterable[Recipe]) -> list[Recipe]:
 def recipe_from_json(text: str) -> Recipe:
     """Read what :meth:`Recipe.to_json` wrote. Raises :class:`EditError` on anything else."""
     try:
-        data = json.loads(text)
+        data = json.loads(text.removeprefix("\ufeff"))
         pairs = [_from_dict(PromptPair, entry) for entry in data.pop("pairs")]
         return _from_dict(Recipe, {**data, "pairs": pairs})
     except EditError:
@@ -256,46 +247,19 @@ def _from_dict(cls: type, data: dict[str, Any]) -> Any:
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
-# A mark after a backslash stands for itself, wherever it is; a bare mark means something only in some lines.
-_TOKEN = re.compile(r"\\(?P<escaped>->|[#@*=!|\\])|(?P<mark>->|[#@*|])")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-
-
-def _escape(prompt: str) -> str:
-    doubled = re.sub(r"\\(?=->|[#@*=!|\\]|$)", r"\\\\", prompt)
-    return re.sub(r"->|[#@*=!|]", lambda match: "\\" + match[0], doubled)
-
-
-def _split(text: str, marks: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Cut a text at its unescaped ``marks``: [("", text), ("->", text), …]. Resolves escapes, cuts a comment off."""
-    parts, piece, mark, position = [], "", "", 0
-    for match in _TOKEN.finditer(text):
-        if not match["escaped"] and match["mark"] not in (*marks, "#"):
-            continue
-        piece += text[position : match.start()] + (match["escaped"] or "")
-        position = match.end()
-        if match["mark"] == "#":
-            position = len(text)
-            break
-        if match["mark"]:
-            parts.append((mark, piece))
-            mark, piece = match["mark"], ""
-    return [*parts, (mark, piece + text[position:])]
-
-
 def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair:
-    parts = _split(line, ("->", "@", "*"))
+    parts = split(line, (ARROW, "@", "*"))
     marks = [mark for mark, _ in parts]
-    if marks.count("->") == 0:
+    if marks.count(ARROW) == 0:
         raise EditError("there is no “->” between a source and a destination")
-    if marks.count("->") > 1:
+    if marks.count(ARROW) > 1:
         raise EditError("there are two “->”; write \\-> for an arrow that belongs to a prompt")
-    if marks[1] != "->":
+    if marks[1] != ARROW:
         raise EditError(f"“{marks[1]}” stands before “->”; write \\{marks[1]} if it belongs to the source")
     numbers = {}
     for mark, text in parts[2:]:
         name = {"@": "strength", "*": "weight"}[mark]
-        if name in numbers or not _NUMBER.fullmatch(text.strip()):
+        if name in numbers or not re.fullmatch(NUMBER, text.strip()):
             raise EditError(
                 f"“{mark}{text.rstrip()}” is not understood; write “@ 0.5” for a strength, “* 2” for a weight, "
                 f"or \\{mark} if it belongs to the destination"
@@ -304,10 +268,12 @@ def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair:
     return PromptPair(parts[0][1], parts[1][1], augmentations=augmentations, **numbers)
 
 
-def _parse_preserve(line: str) -> str:
-    prompt = tidy(_split(line, ())[0][1])
-    if not prompt:
-        raise EditError("there is no prompt to preserve after “=”")
+def _parse_preserve(mark: str, rest: str) -> str:
+    (_, prompt), *others = split(rest, (ARROW,))
+    if others:
+        raise EditError(f"“{mark}” preserves a prompt and “->” edits one; write \\= or \\-> for what belongs to the text")
+    if not (prompt := tidy(prompt)):
+        raise EditError(f"there is no prompt to preserve after “{mark}”")
     return prompt
 
 
@@ -320,9 +286,9 @@ def _parse_setting(line: str) -> tuple[str, Any]:
     if not colon or name not in _SETTINGS:
         raise EditError(f"a line with “!” sets {', '.join(_SETTINGS[:-1])} or {_SETTINGS[-1]}, such as: ! blocks: mid")
     if name == "augmentations":
-        lines = tuple(tidy(text) for _, text in _split(value, ("|",)))
+        lines = tuple(tidy(text) for _, text in split(value, ("|",)))
         return name, () if lines == ("none",) else lines
-    value = tidy(_split(value, ())[0][1])
+    value = tidy(split(value)[0][1])
     if name == "regularization":
         return name, _number(value, "The regularization", 0.0, math.inf, low_allowed=False)
     if name == "passes":
@@ -343,31 +309,45 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
     settings: dict[str, Any] = {"augmentations": DEFAULT_AUGMENTATIONS, **defaults}
     pairs: list[PromptPair] = []
     kept = {"=": list(settings.pop("preserve", ())), "==": list(settings.pop("strict", ()))}
-    problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        try:
-            if line.startswith("="):
-                mark = "==" if line.startswith("==") else "="
-                kept[mark].append(_parse_preserve(line[len(mark) :]))
-            elif line.startswith("!"):
-                name, value = _parse_setting(line[1:])
-                settings[name] = value
-            elif line and not line.startswith("#"):
-                pairs.append(_parse_pair(line, settings["augmentations"]))
-        except EditError as error:
-            problems.append(f"Line {number}: {str(error).rstrip('.')}.")
-    if problems:
-        raise EditError("\n".join(problems))
+
+    def read(line: str) -> None:
+        mark, rest = kind_of(line)
+        if mark == "!":
+            name, value = _parse_setting(rest)
+            settings[name] = value
+        elif mark:
+            kept[mark].append(_parse_preserve(mark, rest))
+        else:
+            pairs.append(_parse_pair(line, settings["augmentations"]))
+
+    read_lines(text, read)
     settings.pop("augmentations")
     return Recipe(pairs=tuple(pairs), preserve=tuple(kept["="]), strict=tuple(kept["=="]), **settings)
 
 
-def preserve_from_lines(text: str) -> dict[str, tuple[str, ...]]:
-    """A text box of prompts to keep, one a line, as fields of :class:`Recipe`: those behind "==" are kept strictly."""
-    lines = prompt_lines(text)
-    strict = tuple(line[2:] for line in lines if line.startswith("=="))
-    return {"preserve": tuple(line.removeprefix("=") for line in lines if not line.startswith("==")), "strict": strict}
+def preserve_from_lines(text: str, box: str = "preserve") -> dict[str, tuple[str, ...]]:
+    """A text box of prompts to keep, one a line, as fields of :class:`Recipe`: those behind "==" are kept strictly.
+
+    Raises:
+        EditError: lines that are no prompts, named by number; ``box`` is what they are called.
+    """
+    kept: dict[str, list[str]] = {"=": [], "==": []}
+
+    def read(line: str) -> None:
+        mark, rest = kind_of(line)
+        if mark in kept:
+            kept[mark].append(_parse_preserve(mark, rest))
+        else:
+            kept["="].append(text_of(line))
+
+    read_lines(text, read, box)
+    return {"preserve": tuple(kept["="]), "strict": tuple(kept["=="])}
+
+
+def augmentations_from_lines(text: str) -> tuple[str, ...]:
+    """A text box of augmentations, one a line; none for the line "none", as in a recipe. Raises :class:`EditError`."""
+    phrases = tuple(phrase_lines(text, "augmentations"))
+    return () if phrases == ("none",) else phrases
 
 
 def recipe_from_lines(
@@ -379,14 +359,19 @@ def recipe_from_lines(
 ) -> Recipe:
     """A recipe from two text boxes, one prompt per line: the first source answers to the first destination, and so on.
 
-    A destination box left empty forgets every source. Raises :class:`EditError` when the lines do not pair up.
+    An empty destination line, be it the first or the last, forgets its source; a destination box left empty forgets every
+    source. Raises :class:`EditError` when the lines do not pair up.
     """
-    left = [tidy(line) for line in sources.strip().splitlines()] or [""]
-    right = [tidy(line) for line in destinations.strip().splitlines()] or [""] * len(left)
+    left = read_lines(sources, text_of, "the source", empty=True)
+    right = read_lines(destinations, text_of, "the destination", empty=True)
+    if not any(right):
+        right = [""] * len(left)
+    _trim(right, len(left))
+    _trim(left, len(right))
     if len(left) != len(right):
         raise EditError(
             f"The source has {len(left)} line(s) and the destination has {len(right)}; "
-            "write one destination line for each source line."
+            "write one destination line for each source line, an empty one to forget it."
         )
     augmentations = tuple(augmentations)
     pairs = [
@@ -395,3 +380,10 @@ def recipe_from_lines(
         if source or destination
     ]
     return Recipe(pairs=tuple(pairs), **settings)
+
+
+def _trim(lines: list[str], count: int) -> None:
+    """Take empty lines from the end, then from the beginning, until there are ``count``."""
+    for place in (-1, 0):
+        while len(lines) > count and not lines[place]:
+            lines.pop(place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from ..editing.concepts.concepts import Concept
 from ..editing.errors import EditError
+from ..editing.text_file import read_text
 from .joint import Case, Held, Shot, shots
 
 _COLUMNS = ("source", "dest", "prompts", "seeds", "source id", "dest id")
@@ -69,11 +71,10 @@ def read_requests(path: Path) -> list[Request]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(read_text(path, "ICEB's rows"), newline=""))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(reader)
+    except csv.Error as error:
         raise EditError(f"“{path}” cannot be read ({error}); give one of ICEB's files.") from error
     if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
         raise EditError(f"“{path}” is no such file of ICEB's: it has no column “{missing[0]}”.")
@@ -183,9 +184,10 @@ def _letters(name: str) -> str:
 
 
 def _entries(path: Path) -> list[dict[str, object]]:
+    text = read_text(path, "ICEB's test prompts")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        rows = json.loads(text)
+    except ValueError as error:
         raise EditError(f"“{path}” cannot be read ({error}); give ICEB's file of test prompts.") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) and set(_HELD_COLUMNS) <= set(row) for row in rows):
         raise EditError(f"“{path}” is no list of {', '.join(_HELD_COLUMNS)}; give ICEB's file of test prompts.")

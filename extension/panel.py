@@ -13,6 +13,7 @@ from ..editing.recipe import (
     REGULARIZERS,
     STRENGTH_LIMIT,
     Recipe,
+    augmentations_from_lines,
     parse_recipe,
     preserve_from_lines,
 )
@@ -91,7 +92,7 @@ def recipe_of(values: dict[str, Any]) -> Recipe:
         regularizer=settings["regularizer"],
         projections=settings["projections"],
         blocks=tuple(settings["blocks"].split(",")),
-        augmentations=tuple(settings["augmentations"].splitlines()),
+        augmentations=augmentations_from_lines(settings["augmentations"]),
         pooled=bool(settings["pooled"]),
         **preserve_from_lines(settings["preserve"]),
     )

@@ -15,7 +15,8 @@ from PIL import Image
 
 from ..editing.concepts.edit import ConceptEdit
 from ..editing.errors import EditError
-from ..editing.recipe import Recipe, prompt_lines
+from ..editing.lines import prompt_lines
+from ..editing.recipe import Recipe
 from . import store, work
 from .panel import DEFAULTS, recipe_inputs, recipe_of
 from .solving import Stopped
@@ -123,7 +124,7 @@ def _look(*values: Any) -> tuple[Any, ...]:
     from ..pictures.preview import preview_picture
 
     recipe, (related, unrelated) = _read(values)
-    shown = work.look(recipe, prompt_lines(related), prompt_lines(unrelated))
+    shown = work.look(recipe, prompt_lines(related, "related prompts"), prompt_lines(unrelated, "unrelated prompts"))
     return "What the edit will do, from text alone.", _picture(preview_picture(shown)), shown.text()
 
 
@@ -133,8 +134,8 @@ def _draw(*values: Any) -> tuple[Any, ...]:
     recipe, (related, unrelated, seed, count, steps, width, height, cfg, sampler) = _read(values)
     groups = {
         "source": [pair.source for pair in recipe.active],
-        "related": prompt_lines(related),
-        "unrelated": prompt_lines(unrelated),
+        "related": prompt_lines(related, "related prompts"),
+        "unrelated": prompt_lines(unrelated, "unrelated prompts"),
     }
     prompts = {prompt: group for group, members in groups.items() for prompt in members}
     count = int(count)

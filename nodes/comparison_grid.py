@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..editing.errors import EditError
-from ..editing.recipe import prompt_lines
+from ..editing.lines import prompt_lines
 from .host import schema
 from .pictures import image_of
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.recipe import PromptPair, Recipe, tidy
+from ..editing.lines import tidy
+from ..editing.recipe import PromptPair, Recipe
 from .host import schema, strength_input
 from .settings import recipe_settings, setting_inputs
 from .solving import edited, model_and_clip, model_and_edit

@@ -16,8 +16,8 @@ from ..editing.concepts.recipe import layers_from_text
 from ..editing.concepts.report import statistics_remarks
 from ..editing.concepts.statistics import Statistics, caption_statistics
 from ..editing.concepts.tower import layers_of
-from ..editing.errors import EditError
-from ..editing.recipe import prompt_lines
+from ..editing.lines import prompt_lines
+from ..editing.text_file import read_text
 from .folders import kept_folder
 from .host import advanced, progress_to, schema
 from .text_encoders import text_encoders
@@ -133,11 +133,8 @@ def layers_input() -> io.Input:
 
 
 def _read(name: str) -> tuple[str, ...]:
-    path = Path(folder_paths.get_input_directory(), Path(name).name)
-    try:
-        return tuple(prompt_lines(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError):
-        raise EditError(f"“{name}” cannot be read; choose a text file (UTF-8) in ComfyUI's input folder.") from None
+    name = Path(name).name
+    return tuple(prompt_lines(read_text(Path(folder_paths.get_input_directory(), name), "captions"), f"“{name}”"))
 
 
 NODES = [ConceptStatistics]

@@ -6,8 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..editing.lines import prompt_lines
 from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
-from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe, prompt_lines
+from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe
 from .host import schema, strength_input
 from .settings import recipe_settings, setting_inputs
 from .solving import edited, model_and_clip, model_and_edit
@@ -72,7 +73,7 @@ class EraseConcept(io.ComfyNode):
         """Solve and patch."""
         fields = recipe_settings(**settings)
         sentences = fields.pop("augmentations")
-        sources = prompt_lines(concepts)
+        sources = prompt_lines(concepts, "concepts")
         kept = [prompt for prompt in listed(keep) if prompt not in sources]
         fields["preserve"] = (*fields["preserve"], *kept)
         pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..editing.lines import escape, tidy
 from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
-from ..editing.recipe import prompt_lines, tidy
+from ..editing.recipe import preserve_from_lines
 from .host import schema
 
 
@@ -58,7 +59,9 @@ class PreservePrompts(io.ComfyNode):
         """Put the list together."""
         left_out = {tidy(word).lower() for word in except_for.split(",")} - {""}
         shipped = [prompt for prompt in listed(list) if not left_out & set(prompt.lower().split())]
-        lines = [f"== {prompt}" if strict else prompt for prompt in dict.fromkeys([*shipped, *prompt_lines(prompts)])]
+        own = preserve_from_lines(prompts, "prompts")
+        marked = {**dict.fromkeys([*shipped, *own["preserve"]], strict), **dict.fromkeys(own["strict"], True)}
+        lines = [f"== {escape(prompt)}" if strictly else escape(prompt) for prompt, strictly in marked.items()]
         text = "\n".join([*lines, *([more] if more else [])])
         return io.NodeOutput(text, ui=ui.PreviewText(text or "Nothing is preserved; choose a list or write a prompt."))
 

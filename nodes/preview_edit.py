@@ -9,8 +9,8 @@ from comfy_api.latest import io, ui
 from ..editing.any_edit import AnyEdit
 from ..editing.concepts.edit import ConceptEdit
 from ..editing.concepts.preview import preview_concepts
+from ..editing.lines import prompt_lines
 from ..editing.preview import Preview, preview
-from ..editing.recipe import prompt_lines
 from .encoder import ComfyEncoder
 from .host import EditType, required_edit, schema
 from .pictures import image_of
@@ -57,7 +57,7 @@ class PreviewEdit(io.ComfyNode):
     @classmethod
     def execute(cls, edit: AnyEdit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
         """Look and draw."""
-        tried = prompt_lines(related), prompt_lines(unrelated)
+        tried = prompt_lines(related, "related"), prompt_lines(unrelated, "unrelated")
         if isinstance(required_edit(edit), ConceptEdit):
             shown = preview_concepts(edit, text_encoders(clip), *tried)
         else:

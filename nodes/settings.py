@@ -11,6 +11,7 @@ from ..editing.recipe import (
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
     REGULARIZERS,
+    augmentations_from_lines,
     preserve_from_lines,
 )
 from .host import advanced
@@ -90,7 +91,7 @@ def recipe_settings(
     """What the inputs say, as fields of a recipe, and ``augmentations``."""
     return {
         "regularization": regularization,
-        "augmentations": tuple(augmentations.splitlines()),
+        "augmentations": augmentations_from_lines(augmentations),
         "projections": projections,
         "blocks": tuple(blocks.split(",")),
         "regularizer": regularizer,

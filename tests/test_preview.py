@@ -6,10 +6,11 @@ import torch
 from edit_assumption.editing.debias import Round, Wanted
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.lines import tidy
 from edit_assumption.editing.preserve_lists import NO_LIST, listed, preserve_lists
 from edit_assumption.editing.preview import preview
 from edit_assumption.editing.reach import reach
-from edit_assumption.editing.recipe import parse_recipe, tidy
+from edit_assumption.editing.recipe import parse_recipe
 
 WIDTH = 128
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.lines import tidy
 from edit_assumption.editing.recipe import (
     DEFAULT_AUGMENTATIONS,
     PROJECTION_CHOICES,
@@ -17,17 +18,13 @@ from edit_assumption.editing.recipe import (
     preserve_from_lines,
     recipe_from_json,
     recipe_from_lines,
-    tidy,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from line_texts import texts
 
 HUGE = pytest.param(10**400, id="huge")
 
-PIECES = ["->", "-", ">", "#", "@", "*", "=", "!", "|", "\\", "(", ")", ":", ",", "{}", " ", "\t", "\n", "\xa0", "\u2028"]
-PIECES += ["none", "blocks:", "@ 0.5", "* 2", "1e3", "(rose:1.2)", "ü", "薔薇", "🌹", "e\u0301", "\u200b", "\0"]
-
-texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=7).map("".join)
 prompts = texts.filter(tidy)
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
 pairs = (
@@ -242,6 +239,27 @@ def test_empty_line_between_destinations_forgets_that_source():
 
 
 @pytest.mark.parametrize(
+    ("sources", "destinations", "pairs"),
+    [
+        ("a\nb", "x\n", {"a": "x", "b": ""}),
+        ("a\nb\n", "x\n", {"a": "x", "b": ""}),
+        ("a\nb\n\n", "x\n\n\n\n", {"a": "x", "b": ""}),
+        ("a\nb", "\ny", {"a": "", "b": "y"}),
+        ("a\nb\n", "\ny\n", {"a": "", "b": "y"}),
+        ("a\nb\nc", "\ny\n", {"a": "", "b": "y", "c": ""}),
+        ("a\nb\nc", "x\n\n", {"a": "x", "b": "", "c": ""}),
+        ("a\n", "x\n\n", {"a": "x"}),
+        ("\na", "x", {"a": "x"}),
+        ("a\nb", "\nx\ny", {"a": "x", "b": "y"}),
+        ("\na\n", "\nx\n", {"a": "x"}),
+    ],
+)
+def test_lines_pair_by_position(sources, destinations, pairs):
+    found = recipe_from_lines(sources, destinations).pairs
+    assert {pair.source: pair.destination for pair in found} == pairs
+
+
+@pytest.mark.parametrize(
     ("sources", "destinations", "reason"),
     [
         ("a\nb", "x", "2 line(s) and the destination has 1"),
@@ -250,6 +268,9 @@ def test_empty_line_between_destinations_forgets_that_source():
         ("a\n\nb", "x\ny\nz", "The source is empty"),
         ("", "", "no edit"),
         ("a", "a", "nothing would change"),
+        ("a\nb\nc", "x\n", "3 line(s) and the destination has 2"),
+        ("a -> b", "x", "Line 1 of the source: “->” belongs to an edit"),
+        ("a", "x @ 0.5", "Line 1 of the destination: “@ 0.5” is a strength"),
     ],
 )
 def test_boxes_that_do_not_pair_up_are_refused(sources, destinations, reason):
