@@ -7,12 +7,12 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..editing.concepts.concepts import TEMPLATES, parse_concepts
+from ..editing.concepts.concepts import TEMPLATES
 from ..editing.concepts.edit import make_concept_edit
-from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text
+from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, layers_from_text, parse_concept_recipe
 from ..editing.concepts.report import describe_concepts, statistics_remarks
 from ..editing.concepts.values import ValueSettings
-from ..editing.recipe import prompt_lines
+from ..editing.lines import phrase_lines
 from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
 from .concept_teachers import teachers
 from .folders import kept_folder
@@ -107,7 +107,7 @@ class EditConcepts(io.ComfyNode):
     def validate_inputs(cls, concepts: str | None = None) -> bool | str:
         """Refuse lines that are not understood before the graph runs."""
         if concepts is not None:
-            parse_concepts(concepts)
+            parse_concept_recipe(concepts)
         return True
 
     @classmethod
@@ -125,8 +125,12 @@ class EditConcepts(io.ComfyNode):
         pictures: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """Search, solve, patch."""
-        recipe = ConceptRecipe(
-            parse_concepts(concepts), regularization, tuple(prompt_lines(templates)), layers_from_text(layers), mode
+        recipe = parse_concept_recipe(
+            concepts,
+            regularization=regularization,
+            templates=tuple(phrase_lines(templates, "templates")),
+            layers=layers_from_text(layers),
+            mode=mode,
         )
         begun = time.perf_counter()
         encoders = text_encoders(clip)
@@ -136,7 +140,7 @@ class EditConcepts(io.ComfyNode):
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
         advance = progress_to(len(recipe.concepts) * len(encoders))
         edit = make_concept_edit(
-            recipe, encoders, found, ValueSettings.for_mode(mode), distill, teacher, kept_folder("values"),
+            recipe, encoders, found, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
             lambda done, of: advance(done),
         )  # fmt: skip
         times = f"captions in {read - begun:.1f} s, values and solve in {time.perf_counter() - read:.1f} s"

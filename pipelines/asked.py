@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from ..editing import captions as any_captions
-from ..editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
-from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, ConceptRecipe
+from ..editing.concepts.concepts import TEMPLATES, Concept
+from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, ConceptRecipe, parse_concept_recipe
 from ..editing.errors import EditError
-from ..editing.recipe import tidy
+from ..editing.lines import has_arrow, phrase_lines, prompt_lines, tidy
+from ..editing.text_file import read_text
 from ..pocket import WEIGHTS
 from ..pocket import captions as pocket_captions
 from .demo import check_words
@@ -54,28 +55,37 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def read_lines(path: Path, what: str) -> list[str]:
-    """A text file's lines that are not empty. Raises :class:`EditError` where there is no such file, or none in it."""
-    try:
-        lines = [line for line in map(tidy, path.read_text(encoding="utf-8").splitlines()) if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise EditError(f"The {what} cannot be read from “{path}”: give a text file ({_first_line(error)}).") from error
+def list_file(path: Path, what: str, read: Callable[[str, str], list[str]] = prompt_lines) -> tuple[str, ...]:
+    """The lines of a text file.
+
+    Args:
+        path: of the file.
+        what: is listed in it, in the plural.
+        read: of :mod:`..editing.lines`, for lines of this kind.
+
+    Raises:
+        EditError: it cannot be read, a line is not understood, or there is none.
+    """
+    lines = read(read_text(path, what), f"“{path}”")
     if not lines:
         raise EditError(f"“{path}” is empty; write the {what} into it, one a line.")
-    return lines
+    return tuple(lines)
 
 
-def concepts_of(given: Sequence[str]) -> tuple[Concept, ...]:
-    """Concepts from texts and files of lines."""
-    texts = []
-    for entry in given:
-        if "->" not in entry and "~" not in entry.removeprefix("~"):  # one in front is a home folder
-            texts += read_lines(Path(entry).expanduser(), "concepts")
-        elif "\n" not in entry and len(entry) < 256 and Path(entry).is_file():
-            texts += read_lines(Path(entry), "concepts")
-        else:
-            texts.append(entry)
-    return parse_concepts("\n".join(texts))
+def concept_text(given: Sequence[str]) -> str:
+    """Texts and files of concepts as one text. Raises :class:`EditError` where a file cannot be read."""
+    return "\n".join(map(_concept_text, given))
+
+
+def _concept_text(entry: str) -> str:
+    if "\n" in entry or len(entry) > 255:
+        return entry
+    try:
+        path = Path(entry).expanduser()
+    except RuntimeError:  # no home folder of that name
+        path = Path(entry)
+    is_text = has_arrow(entry) or entry.startswith("!") or "~" in entry.removeprefix("~")  # one in front is a home folder
+    return entry if is_text and not path.is_file() else read_text(path, "concepts")
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,14 @@ class Settings:
 
     def recipe(self, concepts: Sequence[Concept]) -> ConceptRecipe:
         """The recipe for some concepts."""
-        return ConceptRecipe(tuple(concepts), self.regularization, self.templates, self.layers, self.mode)
+        return ConceptRecipe(tuple(concepts), **self._fields())
+
+    def recipe_of_text(self, text: str) -> ConceptRecipe:
+        """The recipe that lines ask for; settings among them go before these. Raises :class:`EditError`."""
+        return parse_concept_recipe(text, **self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "captions"}
 
 
 def settings_of(options: argparse.Namespace, templates: Sequence[str] = ()) -> Settings:
@@ -109,8 +126,10 @@ def settings_of(options: argparse.Namespace, templates: Sequence[str] = ()) -> S
     captions = (pocket_captions if pocket else any_captions).ordinary_captions()
     usual = POCKET_TEMPLATES if pocket else TEMPLATES
     return Settings(
-        captions=tuple(read_lines(options.captions, "captions")) if options.captions else captions,
-        templates=tuple(read_lines(options.templates, "templates") if options.templates else templates or usual),
+        captions=list_file(options.captions, "captions") if options.captions else captions,
+        templates=tuple(
+            list_file(options.templates, "templates", phrase_lines) if options.templates else templates or usual
+        ),
         regularization=DEFAULT_REGULARIZATION if options.regularization is None else options.regularization,
         layers=tuple(options.layers),
         mode=options.mode,

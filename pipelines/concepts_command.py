@@ -15,7 +15,7 @@ from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, save_lora
 from ..editing.whole_file import check_place, save_somewhere
-from .asked import check_pocket_words, concepts_of, load_pipeline, settings_of, user_pictures
+from .asked import check_pocket_words, concept_text, load_pipeline, settings_of, user_pictures
 from .concepts import concept_values, statistics_of, text_encoders
 from .processes import launched
 from .shared_values import shared_search
@@ -32,7 +32,7 @@ def run_concepts(options: argparse.Namespace) -> str:
         KeyboardInterrupt: it was stopped; what was found by then is in the cache's folder.
     """
     settings = settings_of(options)
-    recipe = settings.recipe(concepts_of(options.lines))
+    recipe = settings.recipe_of_text(concept_text(options.lines))
     if options.model is None:
         check_pocket_words(recipe)
     if options.pictures and recipe.mode != "full":

@@ -195,7 +195,7 @@ def test_a_concepts_pictures_do_not_depend_on_its_neighbours():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--lines", "nowhere.txt"], "The concepts cannot be read from “nowhere.txt”"),
+        (["--lines", "nowhere.txt"], "“nowhere.txt” cannot be read"),
         (["--lines", "rose -> tulip -> bee"], "Line 1: write one “->”"),
         (["--lines", "rose -> tulip", "--lines", "rose -> bee"], "another destination already"),
         (["--lines", "rose -> zeppelin"], "does not know the word “zeppelin”"),

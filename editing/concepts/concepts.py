@@ -5,15 +5,17 @@
     tench -> goldfish            # a tench is drawn as a goldfish
     Van Gogh ->                  # forgotten
     white shark ~ man-eater      # "man-eater" means a white shark
+
+Comments, marks and escapes are those of :mod:`..lines`; lines with ``!`` are settings, see :mod:`.recipe`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..errors import EditError
-from ..recipe import tidy
+from ..lines import ARROW, kind_of, read_lines, split, text_of, tidy
 
 TEMPLATES = ("a photo of {}", "an image of {}", "{}", "a picture of the {}")
 
@@ -38,38 +40,43 @@ class Concept:
         return [tuple(tidy(template.replace("{}", name)) for name in (self.source, self.destination)) for template in templates]
 
 
-def parse_concepts(text: str) -> tuple[Concept, ...]:
+def parse_concepts(text: str, setting: Callable[[str], object] = text_of) -> tuple[Concept, ...]:
     """Read lines of concepts, in their order and without repetitions.
+
+    Args:
+        text: the lines.
+        setting: takes the line of a setting; where there is nothing to set, such a line is refused.
 
     Raises:
         EditError: lines that are not understood, named by number, or none at all.
     """
-    found: dict[str, Concept] = {}
-    problems = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.split("#")[0].strip()
-        if not line:
-            continue
-        try:
-            concept = _parse(line)
-            known = found.setdefault(concept.source.lower(), concept)
-            if known != concept:
-                raise EditError(f"“{concept.source}” has another destination already")
-        except EditError as error:
-            problems.append(f"Line {number}: {str(error).rstrip('.')}.")
-    if problems:
-        raise EditError("\n".join(problems))
-    if not found:
+    known: dict[str, Concept] = {}
+
+    def read(line: str) -> None:
+        mark, _ = kind_of(line)
+        if mark:
+            (setting if mark == "!" else text_of)(line)
+            return
+        concept = _parse(line)
+        if known.setdefault(concept.source.lower(), concept) != concept:
+            raise EditError(f"“{concept.source}” has another destination already")
+
+    read_lines(text, read)
+    if not known:
         raise EditError("There is no concept; add a line such as: tench -> goldfish")
-    return tuple(found.values())
+    return tuple(known.values())
 
 
 def _parse(line: str) -> Concept:
-    if line.count("->") + line.count("~") != 1:
-        raise EditError("write one “->” between what is to change and what it becomes, or one “~” before an alias")
-    if "->" in line:
-        return Concept(*line.split("->"))
-    meant, alias = line.split("~")
-    if not tidy(meant):
+    parts = split(line, (ARROW, "~"))
+    if len(parts) != 2:
+        raise EditError(
+            "write one “->” between what is to change and what it becomes, or one “~” before an alias; "
+            "\\-> and \\~ belong to a name"
+        )
+    (_, first), (mark, second) = parts
+    if mark == ARROW:
+        return Concept(first, second)
+    if not tidy(first):
         raise EditError("there is nothing before “~” that the alias could mean")
-    return Concept(alias, meant)
+    return Concept(second, first)

@@ -1,4 +1,8 @@
-"""What was asked of a text encoder, and how: everything that decides a concept edit apart from the encoder itself."""
+"""What was asked of a text encoder, and how: everything that decides a concept edit apart from the encoder itself.
+
+As text, it is lines of concepts (:mod:`.concepts`), and lines of settings that hold for all of them: ``! mode: full``,
+``! regularization: 0.2``, ``! templates: a photo of {} | {}``, ``! layers: 7, 8``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import EditError
-from ..recipe import tidy
-from .concepts import TEMPLATES, Concept
+from ..lines import escape, kind_of, split, tidy
+from .concepts import TEMPLATES, Concept, parse_concepts
 
 DEFAULT_REGULARIZATION = 0.5
 MODES = ("attention", "text", "full")
@@ -53,9 +57,19 @@ class ConceptRecipe:
             raise EditError(f"The mode “{self.mode}” is not known; choose one of {', '.join(MODES)}.")
 
     def to_text(self) -> str:
-        """As lines, for people; what they were solved with goes before them."""
-        lines = [f"{concept.source} -> {concept.destination}".rstrip() for concept in self.concepts]
-        return "\n".join([f"! concepts: {self.mode}, regularization {self.regularization:g}", *lines])
+        """As lines; :func:`parse_concept_recipe` gives back an equal recipe.
+
+        The mode always stands there: it says what was asked, and that these are not the lines of a :class:`~..recipe.Recipe`.
+        """
+        lines = [f"! mode: {self.mode}"]
+        if self.regularization != DEFAULT_REGULARIZATION:
+            lines.append(f"! regularization: {self.regularization!r}")
+        if self.templates != TEMPLATES:
+            lines.append("! templates: " + " | ".join(map(escape, self.templates)))
+        if self.layers:
+            lines.append("! layers: " + ", ".join(map(str, self.layers)))
+        lines += [f"{escape(concept.source)} -> {escape(concept.destination)}".rstrip() for concept in self.concepts]
+        return "\n".join(lines)
 
     def to_json(self) -> str:
         """For the edit file."""
@@ -68,6 +82,42 @@ def layers_from_text(text: str) -> tuple[int, ...]:
         return tuple(sorted({int(part) for part in text.replace(",", " ").split()}))
     except ValueError:
         raise EditError(f"The layers “{text}” are not understood; write numbers such as: 7, 8, 9, 10") from None
+
+
+_SETTINGS = ("mode", "regularization", "templates", "layers")
+
+
+def _parse_setting(line: str) -> tuple[str, Any]:
+    name, colon, value = kind_of(line)[1].partition(":")
+    name = tidy(name)
+    if not colon or name not in _SETTINGS:
+        raise EditError(f"a line with “!” sets {', '.join(_SETTINGS[:-1])} or {_SETTINGS[-1]}, such as: ! mode: full")
+    if name == "templates":
+        return name, tuple(tidy(text) for _, text in split(value, ("|",)))
+    value = tidy(split(value)[0][1])
+    if name == "layers":
+        return name, layers_from_text(value)
+    if name == "regularization":
+        try:
+            return name, float(value)
+        except ValueError:
+            raise EditError(f"the regularization is “{value}”; give a number greater than 0") from None
+    return name, value
+
+
+def parse_concept_recipe(text: str, **defaults: Any) -> ConceptRecipe:
+    """Read the text form.
+
+    Args:
+        text: lines of concepts and settings.
+        defaults: fields of :class:`ConceptRecipe` for whatever the text itself does not set.
+
+    Raises:
+        EditError: lines that are not understood, named by number, no concept, or a setting that cannot be.
+    """
+    settings = dict(defaults)
+    concepts = parse_concepts(text, lambda line: settings.update([_parse_setting(line)]))
+    return ConceptRecipe(concepts, **settings)
 
 
 def concept_recipe_from_json(text: str) -> ConceptRecipe:
