@@ -138,7 +138,7 @@ def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: 
             parts.append(Columns.of(source.embeddings[chosen], destination.embeddings[answers], pair.strength, pair.weight))
     if not parts:
         raise EditError("Every edit of the recipe has strength 0, so nothing would change; raise a strength.")
-    for prompt in recipe.preserve:
+    for prompt in recipe.kept:
         kept = encoded[prompt].embeddings[positions_of(encoded[prompt], positions)]
         parts.append(Columns.of(kept, kept))
     columns = Columns.joined(parts)

@@ -36,7 +36,7 @@ def pooled_columns(recipe: Recipe, encoded: Mapping[str, EncodedPrompt]) -> Colu
         for pair in recipe.active
         for source, destination in pair.sentences()
     ]
-    parts += [Columns.of(row(prompt), row(prompt)) for prompt in recipe.preserve]
+    parts += [Columns.of(row(prompt), row(prompt)) for prompt in recipe.kept]
     columns = Columns.joined(parts)
     check_finite(columns.source)
     check_finite(columns.destination)

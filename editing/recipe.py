@@ -104,7 +104,7 @@ class Recipe:
     """Everything that decides an edit, apart from the text encoder.
 
     Pairs and preserve prompts are kept sorted and without repetitions, so that the order in which they were given never
-    changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs;
+    changes the result, not even in the last bit. Prompts to ``preserve`` are weighed against the pairs (see :attr:`kept`);
     those in ``strict`` do not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions
     that ordinary "captions" use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times,
     what still evokes a source is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see
@@ -149,10 +149,20 @@ class Recipe:
         """The pairs that are not switched off by a strength of 0."""
         return tuple(pair for pair in self.pairs if pair.strength != 0)
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The prompts to preserve, without those that an active pair edits, by themselves or in an augmentation.
+
+        Both at once would leave either half done. A list of neighbours may well name what another edit of a joint recipe is
+        about, so the edit is done, and :func:`~.report.describe` says which prompts were left out.
+        """
+        edited = {source.lower() for pair in self.active for source, _ in pair.sentences()}
+        return tuple(prompt for prompt in self.preserve if prompt.lower() not in edited)
+
     def prompts(self) -> list[str]:
         """Every distinct text that has to be encoded, in a fixed order."""
         texts = [text for pair in self.active for sentence in pair.sentences() for text in sentence]
-        return list(dict.fromkeys([*texts, *self.preserve, *self.strict]))
+        return list(dict.fromkeys([*texts, *self.kept, *self.strict]))
 
     def shares_settings(self, other: Recipe) -> bool:
         """Whether both can be solved together: all settings of the whole recipe are the same."""

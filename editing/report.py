@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from .edit import Edit
 from .projections import Projection
+from .recipe import Recipe
 
 COLLAPSE = 0.5
 """Relative change above which a warning is due: of ordinary captions, else of the keys or values.
@@ -15,6 +16,7 @@ On the pocket model unrelated prompts keep their thing in 97 % of the pictures w
 0.3, in 70 to 87 % at 0.6 and in 27 % at 1.2. How far the weights move says less: it was 0.8 where 97 % kept it, and where 70 %
 did.
 """
+_SHOWN = 3
 _UNREAD = "the weights are packed, so how far they move is not known"
 
 
@@ -31,9 +33,9 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     kinds = Counter(projection.kind for projection in projections)
     count, patched = kinds.total(), ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     pairs = edit.recipe.active
-    names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:3]]
-    if len(pairs) > 3:
-        names.append(f"and {len(pairs) - 3} more, solved together")
+    names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:_SHOWN]]
+    if len(pairs) > _SHOWN:
+        names.append(f"and {len(pairs) - _SHOWN} more, solved together")
     elif len(pairs) > 1:
         names.append("solved together")
     warnings = []
@@ -45,12 +47,29 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     lines = [
         *names,
         *warnings,
+        *_contested(edit.recipe),
         f"{count} projection{'s' if count != 1 else ''} patched ({patched}), rank {edit.context_map.rank}",
         ", ".join(moved),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
     ]
     return "\n".join(lines)
+
+
+def _contested(recipe: Recipe) -> list[str]:
+    """What was asked twice in different ways, and what became of it."""
+    destinations: dict[str, set[str]] = {}
+    for pair in recipe.active:
+        destinations.setdefault(pair.source.lower(), set()).add(pair.destination.lower())
+    several = [source for source, meant in destinations.items() if len(meant) > 1]
+    left_out = [prompt for prompt in recipe.preserve if prompt not in recipe.kept]
+    kinds = {"several destinations, so it comes out between them": several, "edited, so it is not preserved": left_out}
+    return [f"{kind}: {_first(prompts)}" for kind, prompts in kinds.items() if prompts]
+
+
+def _first(prompts: list[str]) -> str:
+    shown = ", ".join(f"“{prompt}”" for prompt in prompts[:_SHOWN])
+    return shown + (f" and {len(prompts) - _SHOWN} more" if len(prompts) > _SHOWN else "")
 
 
 def percent(amount: float) -> str:

@@ -269,6 +269,39 @@ def test_report_names_the_first_edits(edit, text, lines):
 
 
 @pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a -> b\n= a\n= c", ["edited, so it is not preserved: “a”"]),
+        ("a -> b\na -> c * 2\nd -> e", ["several destinations, so it comes out between them: “a”"]),
+        (
+            "a -> b\na -> c\n= a\n= A photo of a",
+            [
+                "several destinations, so it comes out between them: “a”",
+                "edited, so it is not preserved: “A photo of a”, “a”",
+            ],
+        ),
+        (
+            "a -> b\nc -> d\ne -> f\ng -> h\n= a\n= c\n= e\n= g",
+            ["edited, so it is not preserved: “a”, “c”, “e” and 1 more"],
+        ),
+        ("a -> b\na -> c @ 0\na -> b * 2\n= c", []),
+    ],
+)
+def test_report_says_what_was_asked_in_two_ways(edit, text, lines):
+    described = report.describe(replace(edit, recipe=parse_recipe(text)), PROJECTIONS[:1], {"keys": 0.1}).splitlines()
+    start = next(place for place, line in enumerate(described) if line.startswith("1 projection patched")) - len(lines)
+    assert described[start:-3] == lines and sum("destinations" in line or "preserved" in line for line in described) == len(
+        lines
+    )
+
+
+def test_an_edit_is_not_halved_by_preserving_its_source(text_model):
+    encode, text = clip_helpers.ClipEncoder(text_model), "a rose -> a red rose\n= a house"
+    alone, both = (make_edit(recipe_of(lines, regularization=0.1), encode) for lines in (text, f"{text}\n= a rose"))
+    assert torch.equal(alone.context_map.dense(), both.context_map.dense())
+
+
+@pytest.mark.parametrize(
     ("change", "warned"),
     [
         ({"keys": 0.5, "values": 0.1}, False),

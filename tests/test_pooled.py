@@ -47,6 +47,12 @@ def test_strictly_preserved_prompts_keep_it(encode):
     assert torch.allclose(found.apply(tulip.pooled), tulip.pooled, rtol=1e-4, atol=1e-5)
 
 
+def test_it_is_not_halved_by_preserving_the_source(encode):
+    text = "! pooled: yes\n! regularizer: identity\na rose -> a blue rose\n= a tulip"
+    alone, both = (make_edit(parse_recipe(lines), encode).pooled_map for lines in (text, f"{text}\n= a rose"))
+    assert torch.equal(alone.dense(), both.dense())
+
+
 def test_it_is_padded_for_a_layer_that_reads_more(encode):
     found = make_edit(RECIPE, encode).pooled_map
     weight = torch.randn(5, POOLED_WIDTH + 4)

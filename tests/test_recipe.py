@@ -393,3 +393,18 @@ def test_strictly_preserved_prompt_is_not_listed_twice():
     recipe = parse_recipe("a cat -> a dog\n= a tulip\n== a tulip")
     assert (recipe.preserve, recipe.strict) == ((), ("a tulip",))
     assert recipe.prompts()[-1] == "a tulip"
+
+
+@pytest.mark.parametrize("line", ["= a rose", "= A rose", "= a photo of a rose"])
+def test_what_is_edited_is_not_preserved(line):
+    recipe = parse_recipe(f"a rose -> a tulip\n{line}\n= a daisy\n= roses")
+    assert recipe.kept == ("a daisy", "roses") and len(recipe.preserve) == 3
+    assert recipe.prompts() == parse_recipe("a rose -> a tulip\n= a daisy\n= roses").prompts()
+    assert recipe.scale(0).kept == recipe.preserve
+    assert parse_recipe(recipe.to_text()) == recipe == recipe_from_json(recipe.to_json())
+
+
+def test_a_list_may_name_what_another_edit_is_about():
+    rose, car = parse_recipe("a rose -> a tulip\n= a car\n= a bus"), parse_recipe("a car -> a boat\n= a rose\n= a dog")
+    assert (rose.kept, car.kept) == (("a bus", "a car"), ("a dog", "a rose"))
+    assert rose.merge(car).kept == car.merge(rose).kept == ("a bus", "a dog")
