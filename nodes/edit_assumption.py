@@ -48,8 +48,8 @@ class EditAssumption(io.ComfyNode):
                     multiline=True,
                     dynamic_prompts=False,
                     default="a pack of blue roses",
-                    tooltip="What the source should mean from now on, one line for each source line. Leave it empty to forget "
-                    "the source.",
+                    tooltip="What the source should mean from now on, one line for each source line. An empty line forgets its "
+                    "source, an empty box all of them.",
                 ),
                 strength_input("0 is off, 1 is full. Negative pushes the source away from the destination."),
                 *setting_inputs(),

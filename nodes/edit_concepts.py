@@ -40,7 +40,7 @@ class EditConcepts(io.ComfyNode):
                     dynamic_prompts=False,
                     default="tench -> goldfish\nVan Gogh ->\nwhite shark ~ man-eater",
                     tooltip="One on each line. “tench -> goldfish”: a tench is drawn as a goldfish. “Van Gogh ->”: forgotten. "
-                    "“white shark ~ man-eater”: man-eater means a white shark.",
+                    "“white shark ~ man-eater”: man-eater means a white shark. # begins a comment, ! a setting.",
                 ),
                 io.Model.Input(
                     "model",

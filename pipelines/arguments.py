@@ -16,7 +16,8 @@ def add_concepts(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("concepts", help="edit many concepts at once, in the text encoder (EMCID)")
     parser.add_argument(
         "--lines", action="append", required=True, metavar="FILE_OR_TEXT",
-        help="concepts, one a line, such as: “tench -> goldfish”, “Van Gogh ->”, “white shark ~ man-eater”; may be repeated",
+        help="concepts, one a line, such as: “tench -> goldfish”, “Van Gogh ->”, “white shark ~ man-eater”, and settings, such "
+        "as: “! mode: full”, which go before the options; may be repeated",
     )  # fmt: skip
     add_concept_settings(parser)
     parser.add_argument(
