@@ -234,7 +234,7 @@ def test_statistics_are_kept_and_go_on_after_an_interrupt(comfy):
 
 
 WRONG = [
-    ({"lines": "rose => tulip"}, "Line 1: write one"),
+    ({"lines": "rose - > tulip"}, "Line 1: “- >” is nearly an arrow"),
     ({"lines": ""}, "There is no concept"),
     ({"lines": "rose -> rose"}, "is to become itself"),
     ({"templates": "a photo"}, "Every template needs {}"),

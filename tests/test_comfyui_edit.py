@@ -309,6 +309,7 @@ BAD = {
     "lines that do not pair up": (dict(source="one\ntwo", destination="three"), "one destination line for each source line"),
     "strength of 1e9": (dict(strength=1e9), "Value 1000000000.0 bigger than max of 2"),
     "strength that is no number": (dict(strength="nan"), "between -2 and 2"),
+    "edit in the preserve box": (dict(preserve="# ours\na -> b"), "Line 2 of preserve: “->” belongs to an edit"),
     "unknown block": (dict(blocks="cellar"), "choose from"),
 }
 

@@ -86,6 +86,14 @@ def test_a_list_of_prompts_to_preserve(comfy):
     assert torch.equal(found, edited(comfy, preserve="\n".join(lines)))
 
 
+def test_a_list_keeps_marks_and_escapes(comfy):
+    graph = Pipeline()
+    node = preserve_node(graph, prompts="# ours\na \\-> b\n== a dog # strictly")
+    graph.edit(preserve=node[0])
+    comfy.run(graph.sample())
+    assert text(graph.outputs, node).splitlines() == ["a \\-> b", "== a dog"]
+
+
 def test_strictly_preserved_prompts_do_not_change(comfy):
     graph, tulips = Pipeline(), "a pack of tulips"
     more = preserve_node(graph, prompts="a dog", strict=True)

@@ -21,10 +21,10 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 from diffusers import UNet2DConditionModel
 from edit_assumption.cli import main
 from edit_assumption.editing import whole_file
-from edit_assumption.editing.concepts.concepts import parse_concepts
+from edit_assumption.editing.concepts.concepts import Concept, parse_concepts
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.edit_file import load_edit
-from edit_assumption.pipelines.asked import user_pictures
+from edit_assumption.pipelines.asked import Settings, concept_text, user_pictures
 from edit_assumption.pipelines.concepts import edited_text
 from edit_assumption.pipelines.destination_latents import destination_latents
 from edit_assumption.pipelines.encoder import PipelineEncoder
@@ -192,11 +192,25 @@ def test_a_concepts_pictures_do_not_depend_on_its_neighbours():
     assert torch.equal(alone[0], beside[1]) and not torch.equal(alone[0], other[0]) and alone[0].shape == (4, 32, 6, 6)
 
 
+def test_lines_and_settings_come_from_files_and_texts(tmp_path):
+    (tmp_path / "notepad.txt").write_bytes("# mine\r\nrose → tulip\r\n! mode: text\r\n".encode("utf-16"))
+    text = concept_text([str(tmp_path / "notepad.txt"), "cat => dog", "apple ~ balloon\n! layers: 2", "! regularization: 2"])
+    recipe = Settings((), ("a {}",), 0.5, (), "full").recipe_of_text(text)
+    concepts = (Concept("rose", "tulip"), Concept("cat", "dog"), Concept("balloon", "apple"))
+    assert recipe == ConceptRecipe(concepts, 2.0, ("a {}",), (2,), "text")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--lines", "nowhere.txt"], "“nowhere.txt” cannot be read"),
+        (["--lines", "~ rose"], "“~ rose” cannot be read"),
         (["--lines", "rose -> tulip -> bee"], "Line 1: write one “->”"),
+        (["--lines", "rose - > tulip"], "Line 1: “- >” is nearly an arrow"),
+        (["--lines", "latin.txt"], "“latin.txt” is not encoded in UTF-8"),
+        (["--lines", "rose -> tulip", "--captions", "latin.txt"], "“latin.txt” is not encoded in UTF-8"),
+        (["--lines", "rose -> tulip", "--captions", "lines.txt"], "Line 2 of “lines.txt”: “->” belongs to an edit"),
+        (["--lines", "! mode: half", "--lines", "rose -> tulip"], "The mode “half” is not known"),
         (["--lines", "rose -> tulip", "--lines", "rose -> bee"], "another destination already"),
         (["--lines", "rose -> zeppelin"], "does not know the word “zeppelin”"),
         (["--lines", "rose -> tulip", "--captions", "empty.txt"], "“empty.txt” is empty"),
@@ -217,6 +231,8 @@ def test_wrong_input_is_one_sentence(arguments, sentence, tmp_path, monkeypatch,
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     Path("empty.txt").write_text("\n \n")
     Path("plain.txt").write_text("a thing\n")
+    Path("latin.txt").write_text("rosé -> tulip\n", encoding="cp1252")
+    Path("lines.txt").write_text("# lines\nrose -> tulip\n")
     picture(Path("wrong/bee/one.png"), "red")
     Path("blank/rose").mkdir(parents=True)
     Path("broken/rose").mkdir(parents=True)

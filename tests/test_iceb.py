@@ -51,6 +51,12 @@ def test_rows_are_read(tmp_path):
     assert shared_sentences(requests) == ("An image of {}", "A photo of {}", "{}")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
+    path = write(tmp_path / "train.csv", ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_requests(path) == read_requests(write(tmp_path / "plain.csv", ROWS))
+
+
 def test_cases_have_other_sentences_and_other_names(tmp_path):
     requests = read_requests(write(tmp_path / "train.csv", ROWS[:2]))
     rows = [["Rose", "tulip", "['A {} in the field.', \"A doctor's {}\"]", "['5', 6, 7]", 0, 1]]

@@ -81,6 +81,7 @@ def test_nothing_outside_the_folder_is_deleted(webui):
         ({"blocks": "roof"}, "no text projections in a block “roof”"),
         ({"strength": 3}, "The strength is 3"),
         ({"pooled": True}, "switch “pooled” off"),
+        ({"preserve": "# ours\na -> b"}, "Line 2 of preserve: “->” belongs to an edit"),
     ],
 )
 def test_bad_input_is_one_sentence_and_changes_nothing(webui, change, sentence):
