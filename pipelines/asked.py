@@ -19,6 +19,7 @@ from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, ConceptRecipe, par
 from ..editing.errors import EditError
 from ..editing.lines import has_arrow, phrase_lines, prompt_lines, tidy
 from ..editing.text_file import read_text
+from ..editing.whole_file import why
 from ..pocket import WEIGHTS
 from ..pocket import captions as pocket_captions
 from .demo import check_words
@@ -155,16 +156,14 @@ def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[
     Raises:
         EditError: a folder is of no concept, or has no pictures.
     """
-    if not folder.is_dir():
-        raise EditError(f"There is no folder “{folder}”; make it, with a folder of pictures for each source in it.")
     sources = {concept.source.lower(): concept.source for concept in concepts}
     found = {}
-    for own in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for own in _inside(folder, Path.is_dir):
         source = sources.get(tidy(own.name).lower())
         if source is None:
             raise EditError(f"The folder “{own}” is of no concept; name it after what stands before an arrow.")
         pictures = [
-            _picture(path, side) for path in sorted(own.iterdir()) if path.suffix.lower() in Image.registered_extensions()
+            _picture(path, side) for path in _inside(own, lambda path: path.suffix.lower() in Image.registered_extensions())
         ]
         if not pictures:
             raise EditError(f"There is no picture in “{own}”.")
@@ -174,11 +173,22 @@ def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[
     return found
 
 
+def _inside(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    try:
+        return sorted(filter(wanted, folder.iterdir()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise EditError(f"There is no folder “{folder}”; make it, with a folder of pictures for each source in it.") from None
+    except OSError as error:
+        raise EditError(f"The folder “{folder}” cannot be read: {why(error)}.") from error
+
+
 def _picture(path: Path, side: int) -> torch.Tensor:
     try:
-        image = Image.open(path).convert("RGB")
+        with Image.open(path) as file:
+            image = file.convert("RGB")
     except OSError as error:
-        raise EditError(f"The picture “{path}” cannot be read; take it out of the folder.") from error
+        reason = f" ({why(error)})" if error.errno else ""
+        raise EditError(f"The picture “{path}” cannot be read{reason}; take it out of the folder.") from error
     short = min(image.size)
     left, top = ((length - short) // 2 for length in image.size)
     image = image.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)

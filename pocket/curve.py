@@ -51,8 +51,9 @@ def main() -> int:
 
 def _drawn(options: argparse.Namespace) -> str:
     check_picture(options.out)
+    figure = curves(options.logs)
     try:
-        save_picture(curves(options.logs), options.out, 120)
+        save_picture(figure, options.out, 120)
     except OSError as error:
         raise EditError(f"“{options.out}” cannot be written: {why(error)}; give another place.") from error
     return f"picture: {options.out}"

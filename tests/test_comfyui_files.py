@@ -1,10 +1,12 @@
 """Saving and sharing edits in a real ComfyUI."""
 
+import stat
 from io import BytesIO
 
 import pytest
 import requests
 import torch
+from barriers import POSIX
 from comfy_graphs import Pipeline, latent, latent_of, loaded_weights, text
 from comfy_server import RunError
 from formulas import distance
@@ -100,6 +102,25 @@ def test_the_file_holds_recipe_and_workflow(comfy):
         header = file.metadata()
     assert header["recipe_text"] == "! regularizer: identity\na pack of roses -> a pack of blue roses\n= a pack of tulips"
     assert "EditAssumption" in header["prompt"]
+
+
+@POSIX
+def test_saved_files_are_for_whoever_the_umask_lets_read_them(comfy):
+    _, name = saved_edit(comfy)
+    own = comfy.base / "output/own"
+    own.write_text("")
+    assert stat.S_IMODE((comfy.base / "output/assumption_edits" / name).stat().st_mode) == stat.S_IMODE(own.stat().st_mode)
+
+
+@pytest.mark.parametrize("kind", ["Edit", "Lora"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_graph_runs(comfy, kind):
+    (comfy.base / "output/blocked").write_text("")
+    for prefix, sentence in (("blocked/edit", "a file stands where a folder is needed"), ("../edit", "leads out of ComfyUI")):
+        graph = Pipeline()
+        more = {} if kind == "Edit" else {"tolerance": 0.0, "precision": "float32"}
+        graph.add(f"EditAssumptionSave{kind}", edit=graph.edit(strength=0.0)[1], filename_prefix=prefix, **more)
+        with pytest.raises(RunError, match=sentence):  # not "switched off by a strength of 0", as the node itself would say
+            comfy.run(graph)
 
 
 @pytest.mark.parametrize(

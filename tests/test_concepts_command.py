@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from barriers import POSIX, full_disk
+from barriers import POSIX, full_disk, without_rights
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -24,6 +24,7 @@ from edit_assumption.editing import whole_file
 from edit_assumption.editing.concepts.concepts import Concept, parse_concepts
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.edit_file import load_edit
+from edit_assumption.editing.errors import EditError
 from edit_assumption.pipelines.asked import Settings, concept_text, user_pictures
 from edit_assumption.pipelines.concepts import edited_text
 from edit_assumption.pipelines.destination_latents import destination_latents
@@ -169,6 +170,14 @@ def test_the_users_pictures_are_cut_to_squares(tmp_path):
     (tmp_path / "Rose/note.txt").write_text("no picture")
     found = user_pictures(tmp_path, parse_concepts(LINES), 8)
     assert list(found) == ["rose"] and found["rose"].shape == (1, 3, 8, 8) and (found["rose"] == 1).all()
+
+
+@POSIX
+def test_pictures_that_may_not_be_read_are_called_that(tmp_path):
+    picture(tmp_path / "rose/one.png", "blue")
+    for path in ("rose/one.png", "rose", "."):
+        with without_rights(tmp_path / path), pytest.raises(EditError, match="permission denied"):
+            user_pictures(tmp_path, parse_concepts(LINES), 8)
 
 
 def test_the_full_mode_listens_to_the_users_pictures(tmp_path):

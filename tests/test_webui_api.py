@@ -1,7 +1,10 @@
 """The extension's HTTP API, the X/Y/Z plot, and bad input, in a real A1111 and a real Forge."""
 
+import stat
+
 import pytest
 import requests
+from barriers import POSIX
 from safetensors.torch import load_file
 from webui_scenes import plotted, shows, skip_where_loras_do_nothing
 from webui_server import Refused, WebuiServer
@@ -30,6 +33,30 @@ def test_save_list_and_delete(webui):
     ask(webui, "save", **PLAIN, name="an edit (1)", overwrite=True)
     assert webui.delete("/edit-assumption/edits/an edit (1)").status_code == 200
     assert webui.delete("/edit-assumption/edits/an edit (1)").status_code == 422
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_keeps_nobody_from_drawing(webui):
+    blocked = webui.base / "blocked"
+    blocked.write_text("")
+    plain = webui.draw()
+    webui.post("/sdapi/v1/options", {"edit_assumption_folder": str(blocked)}).raise_for_status()
+    try:
+        answer = webui.post("/edit-assumption/save", {**PLAIN, "name": "an edit"})
+        assert answer.status_code == 422 and "a file stands where a folder is needed" in answer.json()["detail"]
+        assert webui.get("/edit-assumption/edits").json() == [] and webui.draw().away(plain) == 0
+    finally:
+        webui.post("/sdapi/v1/options", {"edit_assumption_folder": ""}).raise_for_status()
+
+
+@POSIX
+def test_saved_files_are_for_whoever_the_umask_lets_read_them(webui):
+    ask(webui, "save", **PLAIN, name="for others")
+    ask(webui, "export", **PLAIN, name="for others")
+    own = webui.base / "own"
+    own.write_text("")
+    for folder in ("EditAssumption", "Lora"):
+        path = webui.base / "models" / folder / "for others.safetensors"
+        assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(own.stat().st_mode)
 
 
 def test_an_export_draws_what_the_edit_draws(webui):
