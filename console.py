@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TextIO
 
 from .editing.errors import EditError
 
@@ -28,11 +29,36 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_PLAINER, _plainer)
 
 
+class _Remarks:
+    """A stream for progress bars and remarks: where it cannot be written, as on a full disk, the work goes on without.
+
+    Args:
+        stream: the real one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def plain_output() -> None:
-    """From now on nothing is refused that the terminal's encoding, or a redirected file's, lacks."""
+    """From now on the output's encoding refuses no character, and a remark that cannot be written stops no work."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_PLAINER)
+    if sys.stderr is not None and not isinstance(sys.stderr, _Remarks):
+        sys.stderr = _Remarks(sys.stderr)
 
 
 def run(command: Callable[[], str], kept: Callable[[], str] = str) -> int:

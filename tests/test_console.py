@@ -89,6 +89,14 @@ def test_a_reader_that_is_gone_is_no_error():
 
 
 @POSIX
+def test_progress_and_remarks_on_a_full_disk_stop_no_work():
+    code = "from edit_assumption.console import run; from tqdm import tqdm; run(lambda: str(sum(tqdm(range(9)))))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stderr=full, stdout=subprocess.PIPE, text=True)
+    assert done.stdout == "36\n" and done.returncode == 0
+
+
+@POSIX
 def test_a_full_disk_is_named():
     with open("/dev/full", "w") as full:
         process = run(PRINTING, stdout=full)
