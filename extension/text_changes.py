@@ -10,9 +10,10 @@ from functools import partial, wraps
 from typing import Any
 
 import torch
-from modules import devices, shared
+from modules import shared
 
 from ..editing.concepts.edit import ConceptEdit
+from ..editing.concepts.hooks import AddedProduct
 from ..editing.concepts.report import describe_concepts
 from ..editing.edit import RELATED_ENCODER, EncoderIdentity
 from ..editing.errors import EditError
@@ -80,19 +81,8 @@ def changed_text(model: Any, edits: Iterable[ConceptEdit]) -> Iterator[None]:
                 for layer, (up, down) in changes.items():
                     mlp = layers[encoder][layer].mlp
                     output = mlp.fc2 if hasattr(mlp, "fc2") else mlp.c_proj  # transformers' name, OpenCLIP's
-                    stack.callback(output.register_forward_hook(_addition(up, down)).remove)
+                    stack.callback(output.register_forward_hook(AddedProduct(up, down)).remove)
         yield
-
-
-def _addition(up: torch.Tensor, down: torch.Tensor) -> Callable[..., torch.Tensor]:
-    """A forward hook that adds up down x to what a layer makes of x (…, key width), computed in float32."""
-
-    def add(module: torch.nn.Module, given: tuple[torch.Tensor, ...], found: torch.Tensor) -> torch.Tensor:
-        with devices.without_autocast():
-            key = given[0].float()
-            return (found.float() + (key @ down.to(key).T) @ up.to(key).T).to(found.dtype)
-
-    return add
 
 
 def _fits(model: Any, edit: ConceptEdit) -> bool:
