@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from .alignment import align
-from .encoding import EncodedPrompt
+from .encoding import EncodedPrompt, check_read
 from .errors import EditError
 from .recipe import Recipe
 
@@ -126,10 +126,13 @@ def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: 
         positions: see :func:`positions_of`.
 
     Raises:
-        EditError: an embedding is not finite, or no pair is switched on.
+        EditError: an embedding is not finite, no pair is switched on, or one differs only in what its encoder does not read.
     """
     parts = []
     for pair in recipe.active:
+        source, destination = encoded[pair.source], encoded[pair.destination]
+        if source.tokens == destination.tokens:
+            check_read(pair.source, pair.destination, destination.cut or source.cut, len(source.tokens))
         for source_text, destination_text in pair.sentences():
             source, destination = encoded[source_text], encoded[destination_text]
             chosen = positions_of(source, positions)

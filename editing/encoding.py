@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .errors import EditError
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -32,12 +34,14 @@ class EncodedPrompt:
         chunks: the windows of the encoder, in order; together they cover every position once.
         embeddings: (tokens, width), float32 or better.
         pooled: (width of it,), the prompt as one vector, where it was asked for and the encoder has one.
+        cut: the prompt's end, where it is longer than the encoder's windows and the host leaves the end out.
     """
 
     tokens: tuple[str, ...]
     chunks: tuple[Chunk, ...]
     embeddings: torch.Tensor
     pooled: torch.Tensor | None = None
+    cut: str = ""
 
     def __post_init__(self) -> None:
         if self.embeddings.shape[0] != len(self.tokens) or not self.chunks or self.chunks[-1].stop != len(self.tokens):
@@ -51,3 +55,17 @@ class EncodedPrompt:
 
 Encode = Callable[[Sequence[str]], Sequence[EncodedPrompt]]
 """A host's encoder: all prompts in one call, the answers in the same order."""
+
+
+def shortened(text: str) -> str:
+    """A long text's beginning and end, for messages."""
+    return text if len(text) <= 80 else f"{text[:40]}…{text[-40:]}"
+
+
+def check_read(source: str, destination: str, cut: str, limit: int) -> None:
+    """Raise :class:`EditError` where two texts that read the same differ in what was ``cut``, behind ``limit`` tokens."""
+    if cut:
+        raise EditError(
+            f"“{shortened(source)}” and “{shortened(destination)}” differ only behind the {limit} tokens that the text encoder "
+            f"reads; write both shorter. It does not see “{shortened(cut)}”."
+        )

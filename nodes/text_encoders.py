@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,13 +91,18 @@ def _tokenizer(clip: Any, name: str) -> Any:
     def tokenize(prompts: Sequence[str]) -> list[Tokens]:
         found = []
         for prompt in prompts:
-            chunk = clip.tokenize(prompt, return_word_ids=True)[short][0]
-            if any(not isinstance(token, int) for token, _, _ in chunk):
+            chunk, *more = clip.tokenize(prompt, return_word_ids=True)[short]
+            if any(not isinstance(token, int) for part in (chunk, *more) for token, _, _ in part):
                 raise EditError(f"“{prompt}” has a textual inversion in it; concepts are written in words.")
             words = [place for place, (_, _, word) in enumerate(chunk) if word > 0]
             pieces = tuple(tokenizer.inv_vocab.get(token, str(token)) for token, _, _ in chunk)
             span = range(words[0], words[-1] + 1) if words else range(1, 1)
-            found.append(Tokens(tuple(token for token, _, _ in chunk), pieces, span))
+            cut = "".join(tokenizer.inv_vocab.get(token, str(token)) for part in more for token, _, word in part if word > 0)
+            found.append(Tokens(tuple(token for token, _, _ in chunk), pieces, span, cut=cut.replace("</w>", " ").strip()))
+            if found[-1].cut:
+                logging.warning(
+                    f"“{prompt}” is longer than the {len(chunk)} tokens that concepts are read in; left out: “{found[-1].cut}”."
+                )
         return found
 
     return tokenize

@@ -242,6 +242,7 @@ WRONG = [
     ({"layers": "40"}, "cannot be edited"),
     ({"mode": "attention"}, "connect the MODEL"),
     ({"mode": "full"}, "or choose the mode “text”"),
+    ({"lines": "rose -> rose house", "templates": f"{'a ' * 29}{{}}"}, "differ only behind the 32 tokens"),
 ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..alignment import align
-from ..encoding import Chunk, EncodedPrompt
+from ..encoding import Chunk, EncodedPrompt, check_read
 from .concepts import TEMPLATES, Concept
 from .subjects import last_token
 
@@ -24,15 +24,19 @@ class Tokens:
         ids: of every position.
         pieces: the text of every position.
         words: the positions of the prompt's own tokens.
+        spelling: what each of these stands for in the prompt, where that is not its piece (:func:`~.subjects.token_spans`).
+        cut: the prompt's end, where it is longer than the window and the host leaves the end out.
     """
 
     ids: tuple[int, ...]
     pieces: tuple[str, ...]
     words: range
+    spelling: tuple[str, ...] = ()
+    cut: str = ""
 
     def subject(self, text: str, name: str) -> int:
         """The position of the last token that names ``name`` in ``text``. Raises EditError where it does not."""
-        return self.words.start + last_token(text, [self.pieces[place] for place in self.words], name)
+        return self.words.start + last_token(text, self.spelling or [self.pieces[place] for place in self.words], name)
 
     def short(self) -> Tokens:
         """Without the padding: in a causal encoder all that stands before it is the same without it."""
@@ -117,7 +121,7 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
     """Tokenize and align every concept in every template.
 
     Raises:
-        EditError: a sentence does not name its subject, or is too long for one window.
+        EditError: a sentence does not name its subject, or what it is to become differs only behind the window.
     """
     texts = [pair for concept in concepts for pair in concept.sentences(templates)]
     numbers = [number for number, concept in enumerate(concepts) for _ in templates]
@@ -126,6 +130,8 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
     found = []
     for number, (source, destination) in zip(numbers, texts, strict=True):
         ours, theirs = known[source], known[destination]
+        if ours.ids == theirs.ids:
+            check_read(source, destination, theirs.cut or ours.cut, len(ours.ids))
         subject = ours.subject(source, concepts[number].source)
         partner = align(ours.as_prompt(), theirs.as_prompt())
         found.append((ours.ids, theirs.ids, subject, partner, _compared(subject, ours)))

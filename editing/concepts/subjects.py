@@ -22,7 +22,8 @@ def token_spans(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
 
     Args:
         text: the prompt.
-        pieces: of its own tokens alone, as the tokenizer spells them (``"ros"``, ``"es</w>"``).
+        pieces: of its own tokens alone, as the tokenizer spells them (``"ros"``, ``"es</w>"``). An empty one covers what
+            the piece before it covers, as the further vectors of a textual inversion do.
 
     Raises:
         EditError: the pieces do not spell the text.
@@ -33,6 +34,9 @@ def token_spans(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     alphabet = bytes_of_characters()
     spans, start = [], 0
     for piece in pieces:
+        if not piece and spans:
+            spans.append(spans[-1])
+            continue
         length = len(piece.removesuffix(_WORD_END))
         stop = start + length
         expected = text[owners[start] : owners[stop - 1] + 1].replace(" ", "") if length > 0 and stop <= len(owners) else None
