@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,7 @@ def joint_methods(
 
     @lru_cache(maxsize=1)  # the same for all groups, so that captions are encoded once
     def encoder(pipe: Any) -> Encode:
-        encode = PipelineEncoder(pipe)
-        return lambda prompts: [replace(entry, embeddings=entry.embeddings.float().cpu()) for entry in encode(prompts)]
+        return PipelineEncoder(pipe)
 
     def projections(
         solve: Callable[[Encode, Sequence[Concept]], ContextMap], pipe: Any, concepts: Sequence[Concept]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,7 +25,12 @@ from ..editing.whole_file import why
 from ..pocket import WEIGHTS
 from ..pocket import captions as pocket_captions
 from .demo import check_words
+from .known import check_index
 
+_VARIANTS = (None, "fp16", "bf16")
+"""Which weights are looked for on the hub, in turn."""
+_WEIGHTS = re.compile(r"(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)$")
+"""A file of weights, such as ``model.fp16.safetensors``."""
 POCKET_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 
 
@@ -36,20 +43,45 @@ def load_pipeline(name: str | None, whole: bool, device: torch.device) -> Any:
         device: where it goes.
 
     Raises:
-        EditError: there is none.
+        EditError: there is none, it is of a family that is not known, or its weights cannot be loaded.
     """
-    left_out = {} if whole else {"unet": None, "vae": None}
     try:
-        pipe = DiffusionPipeline.from_pretrained(name or WEIGHTS, safety_checker=None, **left_out)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # diffusers asks the hub in a way that the hub's library finds old
+            parts = DiffusionPipeline.load_config(name or WEIGHTS)
     except (OSError, ValueError) as error:
         raise EditError(
             f"“{name}” cannot be loaded ({_first_line(error)}); give the folder of a diffusers pipeline, which has a "
             "model_index.json, or its name on the Hugging Face Hub."
         ) from error
-    if not hasattr(pipe, "text_encoder"):
-        raise EditError(f"“{name}” is no pipeline with a text encoder; give one of SD 1.x, SD 2.x or SDXL.")
+    check_index(parts)
+    left_out = {"safety_checker"} | (set() if whole else {"unet", "vae"})
+    pipe = _load_weights(name or WEIGHTS, dict.fromkeys(left_out & set(parts)))
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device, torch.float32)
+
+
+def _load_weights(name: str | Path, left_out: dict[str, None]) -> Any:
+    """The pipeline, by whichever weight files there are. Raises :class:`EditError` where none are complete."""
+    folder, problems = Path(name), []
+    for variant in [_variant(folder)] if folder.is_dir() else _VARIANTS:
+        try:
+            return DiffusionPipeline.from_pretrained(name, variant=variant, **left_out)
+        except (OSError, ValueError) as error:
+            problems.append(error)
+    raise EditError(
+        f"The weights of “{name}” cannot be loaded ({_first_line(problems[0])}); "
+        "download the pipeline again, with all of its files."
+    ) from problems[0]
+
+
+def _variant(folder: Path) -> str | None:
+    """The variant that some part's weights are there in alone; diffusers takes it only where it is told so."""
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+        variants = {match["variant"] for path in part.iterdir() if (match := _WEIGHTS.search(path.name))}
+        if variants and None not in variants:
+            return min(variants)
+    return None
 
 
 def _first_line(error: Exception) -> str:

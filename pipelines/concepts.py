@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +13,71 @@ import torch
 
 from ..editing.concepts.edit import ConceptEdit, find_concept_values, write_concept_values
 from ..editing.concepts.encoder import TextEncoder
+from ..editing.concepts.hooks import AddedProduct
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.concepts.statistics import Statistics, caption_statistics
-from ..editing.concepts.tower import Tower, below_text_model, layers_of, weight_name
+from ..editing.concepts.tower import Tower, below_text_model, layers_of
 from ..editing.concepts.values import Search, Values, ValueSettings, find_values
 from ..editing.errors import EditError
 from ..editing.vocabulary import whole_words
-from .encoder import PipelineEncoder
+from .compiled import original, uncompiled
+from .encoder import PipelineEncoder, encode_prompts
+from .known import check_text, execution_device
 from .teachers import teachers
+from .weights import weights_in_use
 
 _WIDTHS = {768: "clip_l", 1024: "clip_h", 128: "clip_l"}
+_MLP_OUTPUT = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)\.mlp\.fc2$")
+_TRIED, _SAME = "a photo of a house", 0.05
+"""A prompt, and how far from the pipeline's own embeddings of it those of its weights may be, relatively; half precision is."""
 
 
 def text_encoders(pipe: Any) -> list[TextEncoder]:
-    """The pipeline's text encoders, their weights copied, in float32. SDXL's are read before their last layer, as it does."""
+    """The pipeline's text encoders as they are now, adapters and open edits included; their weights are copied, in float32.
+
+    SDXL's are read before their last layer, as it does.
+
+    Raises:
+        EditError: they are not known, or do not compute what CLIP's do.
+    """
+    check_text(pipe)
     if getattr(pipe, "text_encoder_2", None) is not None:
-        return [
+        encoders = [
             _text_encoder("clip_l", PipelineEncoder(pipe), before_last=True),
             _text_encoder("clip_g", PipelineEncoder(pipe, second=True), before_last=True),
         ]
-    width = pipe.text_encoder.config.hidden_size
-    if width not in _WIDTHS:
-        raise EditError("This pipeline's text encoder is not known; load an SD 1.x, SD 2.x or SDXL pipeline.")
-    return [_text_encoder(_WIDTHS[width], PipelineEncoder(pipe))]
+    else:
+        width = pipe.text_encoder.config.hidden_size
+        if width not in _WIDTHS:
+            raise EditError("This pipeline's text encoder is not known; load an SD 1.x, SD 2.x or SDXL pipeline.")
+        encoders = [_text_encoder(_WIDTHS[width], PipelineEncoder(pipe))]
+    ours = torch.cat([encoder.encode([_TRIED])[0].embeddings for encoder in encoders], dim=1)
+    (theirs,) = encode_prompts(pipe, [_TRIED])
+    if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(theirs.norm()):
+        raise EditError("This pipeline's text encoder does not compute what its weights say; take off whatever was put on it.")
+    return encoders
 
 
 def _text_encoder(name: str, encoder: PipelineEncoder, before_last: bool = False) -> TextEncoder:
-    config, state = encoder.text.config, encoder.text.state_dict()
+    config, device = encoder.text.config, execution_device(encoder.pipe)
     # transformers' newer versions leave the prefix out.
-    named = {key if "text_model." in key else f"text_model.{key}": tensor.clone() for key, tensor in state.items()}
+    named = {key if "text_model." in key else f"text_model.{key}": own for key, own in weights_in_use(encoder.text).items()}
     tower = Tower(
-        below_text_model(named), config.num_attention_heads, config.hidden_act, config.num_hidden_layers - before_last,
+        {key: weight.to(device) for key, weight in below_text_model(named).items()},
+        config.num_attention_heads, config.hidden_act, config.num_hidden_layers - before_last,
         final_norm=not before_last, eps=config.layer_norm_eps,
     )  # fmt: skip
+    for layer, output in _mlp_outputs(encoder.text).items():
+        for hook in output._forward_hooks.values():
+            if isinstance(hook, AddedProduct):
+                tower = tower.changed(layer, hook.up, hook.down)
     return TextEncoder(name, tower, encoder.tokenize, whole_words(encoder.tokenizer.get_vocab()))
+
+
+def _mlp_outputs(text: torch.nn.Module) -> dict[int, torch.nn.Module]:
+    """Each layer's MLP output, by its number."""
+    named = ((_MLP_OUTPUT.search(name), module) for name, module in text.named_modules())
+    return {int(match[1]): module for match, module in named if match}
 
 
 def statistics_of(
@@ -123,24 +156,38 @@ def edit_concepts(
 
 @contextmanager
 def edited_text(pipe: Any, edit: ConceptEdit) -> Iterator[None]:
-    """While it is open, the pipeline's text encoders have the edit; then their weights are what they were before.
+    """While it is open, the pipeline's text encoders have the edit, by hooks; nothing is written into them.
+
+    A compiled text encoder runs uncompiled for so long. Of a related encoder, on which the edit is weaker, there is a warning.
 
     Raises:
-        EditError: the edit is for other encoders.
+        EditError: the edit is for other encoders, or does not reach these.
     """
-    edit.check_encoders(text_encoders(pipe))
-    modules = {"clip_g": getattr(pipe, "text_encoder_2", None)}
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
-    try:
-        with torch.no_grad():
-            for encoder, layers in edit.changes.items():
-                weights = dict((modules.get(encoder) or pipe.text_encoder).named_parameters())
-                for layer, (up, down) in layers.items():
-                    weight = next(entry for name, entry in weights.items() if name.endswith(weight_name(layer)))
-                    kept.append((weight, weight.detach().clone()))
-                    weight.copy_(weight.float() + (up @ down).to(weight.device))
+    if remark := edit.check_encoders(text_encoders(pipe)):
+        warnings.warn(f"The edit was {remark}.", stacklevel=3)
+    modules, device = {"clip_g": getattr(pipe, "text_encoder_2", None)}, execution_device(pipe)
+    with ExitStack() as stack:
+        layers = []
+        for encoder, changes in edit.changes.items():
+            module = modules.get(encoder) or pipe.text_encoder
+            stack.enter_context(uncompiled(module))
+            outputs = _mlp_outputs(original(module))
+            for layer, (up, down) in changes.items():
+                hook = AddedProduct(up.to(device), down.to(device))
+                stack.callback(outputs[layer].register_forward_hook(hook).remove)
+                layers.append(outputs[layer])
+        _check_called(pipe, layers)
         yield
+
+
+def _check_called(pipe: Any, layers: Sequence[torch.nn.Module]) -> None:
+    """Encode a prompt. Raises :class:`EditError` where hooks of one of the layers are not called."""
+    called = set()
+    handles = [layer.register_forward_hook(lambda layer, *_: called.add(layer)) for layer in layers]
+    try:
+        encode_prompts(pipe, [_TRIED])
     finally:
-        with torch.no_grad():
-            for weight, before in kept:
-                weight.copy_(before)
+        for handle in handles:
+            handle.remove()
+    if not called.issuperset(layers):
+        raise EditError("The edit does not reach this pipeline's text encoder; load the text encoder anew.")

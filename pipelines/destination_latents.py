@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from ..editing.concepts.concepts import Concept
-from ..editing.concepts.destinations import Destinations, sample_digest
+from ..editing.concepts.destinations import Destinations
 from ..editing.concepts.recipe import ConceptRecipe
+from .known import execution_device
+from .weights import weights_digest
 
 PICTURES, STEPS = 4, 12
 
@@ -26,7 +28,7 @@ def destination_latents(pipe: Any, recipe: ConceptRecipe, pictures: Mapping[str,
     """
     return Destinations(
         recipe,
-        sample_digest(pipe.unet.parameters()),
+        weights_digest(pipe.unet),
         seed,
         [pictures.get(concept.source) for concept in recipe.concepts],
         partial(_drawn, pipe, recipe),
@@ -53,7 +55,7 @@ def _encoded(pipe: Any, pictures: torch.Tensor) -> torch.Tensor:
     try:
         if vae.config.force_upcast:  # in half precision it overflows
             vae.to(torch.float32)
-        latents = vae.encode(pictures.to(vae.device, vae.dtype)).latent_dist.mean
+        latents = vae.encode(pictures.to(execution_device(pipe), vae.dtype)).latent_dist.mean
     finally:
         vae.to(kept)
     return (latents * vae.config.scaling_factor).float().cpu()

@@ -10,12 +10,16 @@ import torch
 
 from ..editing.concepts.attention import AttentionTeacher, queries_of, read_by
 from ..editing.concepts.beside import each_beside
-from ..editing.concepts.destinations import Destinations, sample_digest
+from ..editing.concepts.destinations import Destinations
 from ..editing.concepts.encoder import TextEncoder
 from ..editing.concepts.noise import NoiseTeacher
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.concepts.values import Distill
+from ..editing.errors import EditError
+from .compiled import uncompiled
 from .destination_latents import destination_latents
+from .known import execution_device, text_unet
+from .weights import weights_digest
 
 
 def teachers(
@@ -29,14 +33,38 @@ def teachers(
         encoders: the pipeline's.
         pictures: the user's, for the mode "full"; source to (n, 3, height, width) from -1 to 1.
         seed: of noise and of pictures that are drawn.
+
+    Raises:
+        EditError: the diffusion model cannot be asked in this mode.
     """
+    if recipe.mode != "text":
+        _check_model(pipe, recipe.mode)
     if recipe.mode == "attention":
-        name = f"attention {seed} {sample_digest(pipe.unet.parameters())}"
+        name = f"attention {seed} {weights_digest(pipe.unet)}"
         return each_beside(attention_teacher(pipe, recipe, seed), encoders, recipe), name
     if recipe.mode == "text":
         return None, ""
     drawn = destination_latents(pipe, recipe, pictures, seed)
     return each_beside(noise_teacher(pipe, recipe, drawn), encoders, recipe), drawn.names
+
+
+def _check_model(pipe: Any, mode: str) -> None:
+    config, vae = text_unet(pipe).config, getattr(pipe, "vae", None)
+    if config.encoder_hid_dim_type is not None:
+        raise EditError(
+            f"The mode “{mode}” asks the UNet about text alone; unload the IP-Adapter with pipe.unload_ip_adapter()."
+        )
+    if config.class_embed_type is not None or config.num_class_embeds is not None:
+        raise EditError(f"This UNet has to be told more than text, so the mode “{mode}” cannot ask it; choose the mode “text”.")
+    if mode != "full":
+        return
+    if not hasattr(pipe.scheduler, "alphas_cumprod"):
+        raise EditError(
+            f"The mode “full” needs a scheduler with a noise schedule, which {type(pipe.scheduler).__name__} has not; "
+            "use another, such as DDIMScheduler, or choose the mode “attention”."
+        )
+    if vae is None or config.in_channels != vae.config.latent_channels:
+        raise EditError("This UNet reads more than a picture's latents, or there is no VAE; choose the mode “attention”.")
 
 
 @torch.no_grad()
@@ -47,27 +75,28 @@ def _empty_prompt(pipe: Any, height: int, width: int) -> tuple[torch.Tensor, dic
         pipe: the pipeline.
         height, width: of its latents.
     """
-    unet = pipe.unet
-    text = pipe.encode_prompt(prompt="", device=unet.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+    unet, device = pipe.unet, execution_device(pipe)
+    text = pipe.encode_prompt(prompt="", device=device, num_images_per_prompt=1, do_classifier_free_guidance=False)
     more = {}
     if getattr(pipe, "text_encoder_2", None) is not None:  # SDXL is told the pooled text and the sizes, too
         pixels = [side * pipe.vae_scale_factor for side in (height, width)]
-        sizes = torch.tensor([[*pixels, 0, 0, *pixels]], device=unet.device, dtype=unet.dtype)
+        sizes = torch.tensor([[*pixels, 0, 0, *pixels]], device=device, dtype=unet.dtype)
         more["added_cond_kwargs"] = {"text_embeds": text[2].to(unet.dtype), "time_ids": sizes}
     return text[0].to(unet.dtype), more
 
 
 def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> Callable[[], AttentionTeacher]:
     """Makes teachers by the cross-attention layers of the pipeline's own diffusion model."""
-    unet = pipe.unet
-    side, device = unet.config.sample_size, unet.device
+    unet = text_unet(pipe)
+    side, device = unet.config.sample_size, execution_device(pipe)
     noise = torch.randn(1, unet.config.in_channels, side, side, generator=torch.Generator().manual_seed(seed))
-    point = len(pipe.scheduler.alphas_cumprod) - 1
+    point = pipe.scheduler.config.num_train_timesteps - 1
 
     @torch.no_grad()
     def run() -> None:
         text, more = _empty_prompt(pipe, side, side)
-        unet(noise.to(device, unet.dtype), point, text, **more)
+        with uncompiled(unet):  # compiled code calls no hook, by which the queries are found
+            unet(noise.to(device, unet.dtype), point, text, **more)
 
     queries = cache(lambda: queries_of(unet, run, seed))  # not asked for where every value is known
     return lambda: AttentionTeacher(lambda contexts: read_by(queries(), contexts), len(recipe.templates))
