@@ -6,7 +6,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 
-def write_pipeline(folder):
+def new_pipeline():
     """(3, 16, 16) pictures; its text encoder, of width 128, knows the words of clip_helpers."""
     tokenizer = clip_helpers.clip_tokenizer()
     torch.manual_seed(0)
@@ -32,10 +32,15 @@ def write_pipeline(folder):
                 weight.mul_(8)
             if "attn2" in name:
                 weight.mul_(6)
-    StableDiffusionPipeline(
+    return StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder)  # fmt: skip
+    )  # fmt: skip
+
+
+def write_pipeline(folder):
+    """The same in files."""
+    new_pipeline().save_pretrained(folder)
 
 
 def write_classifier(folder, labels):
