@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..editing.encoding import Encode
 from ..editing.errors import EditError
 from ..editing.projections import Family, Projection
 from .adapter import ContextMapAdapter
+from .stored_weights import StoredWeight, shapes_of, stored_weight
 
 _ATTACHMENT = "edit_assumption"
 
@@ -36,33 +37,24 @@ class TextInputs:
     Args:
         family: what kind of model it is.
         projections: all of its text projections.
-        stored: for each key, the model's own weight without any patch, and the host's function that unpacks it.
+        stored: for each key, the model's own weight without any patch.
     """
 
     family: Family
     projections: list[Projection]
-    stored: dict[str, tuple[torch.Tensor, Callable[..., torch.Tensor]]]
+    stored: dict[str, StoredWeight]
 
     @classmethod
     def of(cls, model: Any) -> TextInputs:
         """Those of a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
-        try:
-            known = model.get_key_patches("diffusion_model.")
-            shapes = {key: entries[0][0].shape for key, entries in known.items()}
-        except AttributeError:  # GGUF's patcher lists a weight that it does not have; each by itself can be asked for
-            known = {}
-            shapes = {
-                f"diffusion_model.{name}": weight.shape for name, weight in model.model.diffusion_model.named_parameters()
-            }
+        shapes = shapes_of(model, "diffusion_model.")
         family, projections = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
-        # The first entry of a key is its own weight, also while patches are loaded.
-        stored = {key: (known or model.get_key_patches(key))[key][0] for key in (projection.key for projection in projections)}
-        return cls(family, projections, stored)
+        return cls(family, projections, {projection.key: stored_weight(model, projection.key) for projection in projections})
 
     @property
     def packed(self) -> bool:
-        """Whether the weights are stored in a form that only the host can read, such as GGUF's."""
-        return not all(weight.is_floating_point() for weight, _ in self.stored.values())
+        """Whether a weight is stored in a form that only its loader can read, such as GGUF's."""
+        return any(weight.packed for weight in self.stored.values())
 
     def weights(self, chosen: list[Projection], every: int = 1) -> dict[str, torch.Tensor]:
         """Key to weight, (out, width) in float32 on the CPU; of each, one row in ``every``.
@@ -74,11 +66,7 @@ class TextInputs:
             raise EditError(
                 "This model's weights are packed (GGUF or alike) and cannot be read; load it unquantised or in fp8."
             )
-        found = {}
-        for key in (projection.key for projection in chosen):
-            weight, unpack = self.stored[key]
-            found[key] = unpack(weight.detach()[::every].to("cpu", torch.float32), inplace=True)
-        return found
+        return {projection.key: self.stored[projection.key].rows(every=every) for projection in chosen}
 
     def change_by(self, edit: Edit, chosen: list[Projection]) -> dict[str, float]:
         """Relative change of the model's own keys and values, read off every eighth row: within a percent of it.
@@ -132,7 +120,7 @@ def adapters_for(edit: Edit, inputs: TextInputs) -> tuple[dict[str, ContextMapAd
     """
     check_width(inputs.family, edit.context_map.width)
     chosen = edit.chosen(inputs.projections)
-    widths = {projection.key: inputs.stored[projection.key][0].shape[1] for projection in chosen}
+    widths = {projection.key: inputs.stored[projection.key].tensor.shape[1] for projection in chosen}
     made: dict[int, ContextMapAdapter] = {}
     found = {}
     for key, context_map in edit.maps(chosen, widths).items():

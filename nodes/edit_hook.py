@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.hooks
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
+from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from .applied import TextInputs, adapters_for
 from .host import EditType, projections_edit, schema, strength_input
+from .stored_weights import is_quantised
+
+_INSTEAD = "put the edit on the prompt with Edit Conditioning, or on the model with Apply Edit"
+_TWICE = "dynamic VRAM is on: while hooks are used, ComfyUI loads the model a second time"
 
 
 class EditHook(io.ComfyNode):
@@ -40,11 +45,27 @@ class EditHook(io.ComfyNode):
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
             adapters, _ = adapters_for(projections_edit(edit), TextInputs.of(model))
+            check_hooks(model)
             hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
             hook.need_weight_init = False
             hook.weights, hook.weights_clip = adapters, {}
             hooks.add(hook)
-        return io.NodeOutput(hooks)
+        return io.NodeOutput(hooks, ui=ui.PreviewText(_TWICE) if _is_dynamic(model) else None)
+
+
+def check_hooks(model: Any) -> None:
+    """Raise :class:`EditError` where ComfyUI could not use hooks when it samples the model."""
+    if is_quantised(model):
+        raise EditError(f"ComfyUI cannot use hooks on a quantised model; {_INSTEAD}.")
+    if _is_dynamic(model) and model.cached_patcher_init is None:
+        raise EditError(
+            "With dynamic VRAM hooks need the model a second time, and this model's loader cannot load it again; start ComfyUI "
+            f"with --disable-dynamic-vram, or {_INSTEAD}."
+        )
+
+
+def _is_dynamic(model: Any) -> bool:
+    return hasattr(model, "is_dynamic") and model.is_dynamic()
 
 
 NODES = [EditHook]

@@ -42,8 +42,12 @@ def _latent_format(vae: dict[str, Any]) -> type[comfy.latent_formats.LatentForma
     return PocketLatents
 
 
-def load_model() -> comfy.model_patcher.ModelPatcher:
-    """The UNet, its keys named as ComfyUI names them, by ComfyUI's own table."""
+def load_model(disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+    """The UNet, its keys named as ComfyUI names them, by ComfyUI's own table.
+
+    Args:
+        disable_dynamic: as ComfyUI asks for it when it loads the model anew; it is small, and never dynamic.
+    """
     config, weights = _part("unet")
     channels, levels = config["block_out_channels"], len(config["block_out_channels"])
     layers, heads = config["layers_per_block"], config["attention_head_dim"]
@@ -82,11 +86,17 @@ def load_model() -> comfy.model_patcher.ModelPatcher:
     model = settings.get_model({}, device=torch.device("cpu"))
     model.load_model_weights({names[key]: tensor for key, tensor in weights.items()}, "")
     device = comfy.model_management.get_torch_device()
-    return comfy.model_patcher.ModelPatcher(model, device, comfy.model_management.unet_offload_device())
+    patcher = comfy.model_patcher.ModelPatcher(model, device, comfy.model_management.unet_offload_device())
+    patcher.cached_patcher_init = load_model, ()
+    return patcher
 
 
-def load_clip() -> comfy.sd.CLIP:
-    """The text encoder and its tokenizer."""
+def load_clip(disable_dynamic: bool = False) -> comfy.sd.CLIP:
+    """The text encoder and its tokenizer.
+
+    Args:
+        disable_dynamic: whether it must not be loaded with dynamic VRAM, which has no hooks; only newer hosts ask.
+    """
     config, weights = _part("text_encoder")
     length = config["max_position_embeddings"]
     special = {"start": config["bos_token_id"], "end": config["eos_token_id"], "pad": config["eos_token_id"]}
@@ -115,14 +125,20 @@ def load_clip() -> comfy.sd.CLIP:
 
     target = comfy.supported_models_base.ClipTarget(PocketTokenizer, PocketClipModel)
     clip = comfy.sd.CLIP(
-        target, embedding_directory=folder_paths.get_folder_paths("embeddings"), model_options={"dtype": torch.float32}
-    )
+        target, embedding_directory=folder_paths.get_folder_paths("embeddings"), model_options={"dtype": torch.float32},
+        **({"disable_dynamic": True} if disable_dynamic else {}),
+    )  # fmt: skip
+    clip.patcher.cached_patcher_init = _load_clip_patcher, ()
     # ComfyUI always makes room for CLIP's own 49408 tokens; what is beyond this vocabulary is never asked for.
     room = clip.cond_stage_model.clip_l.transformer.get_input_embeddings().weight.shape[0]
     embeddings = weights[_EMBEDDINGS]
     weights[_EMBEDDINGS] = torch.nn.functional.pad(embeddings, (0, 0, 0, room - len(embeddings)))
     clip.load_sd(weights)
     return clip
+
+
+def _load_clip_patcher(disable_dynamic: bool = False) -> comfy.model_patcher.ModelPatcher:
+    return load_clip(disable_dynamic).patcher
 
 
 def load_vae() -> comfy.sd.VAE:

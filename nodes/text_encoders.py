@@ -17,6 +17,7 @@ from ..editing.concepts.sentences import Tokens
 from ..editing.concepts.tower import ACTIVATIONS, Tower, weight_name
 from ..editing.errors import EditError
 from ..editing.vocabulary import whole_words
+from .stored_weights import shapes_of, stored_weight
 
 _OURS = "text_model."
 _UNKNOWN = (
@@ -51,20 +52,18 @@ def _tower(clip: Any, name: str) -> Tower:
     layer = clip.layer_idx if clip.layer_idx is not None else part.options_default[1]
     whole = layer is None or abs(layer) > count
     comfy.model_management.free_memory(4 * sum(weight.numel() for weight in text.parameters()), device)
-    weights = {
-        key.removeprefix(prefix): _patched(entry, key, device) for key, entry in clip.patcher.get_key_patches(prefix).items()
-    }
+    weights = {key.removeprefix(prefix): _patched(clip.patcher, key, device) for key in shapes_of(clip.patcher, prefix)}
     return Tower(
         weights, text.encoder.layers[0].self_attn.heads, _activation(text.encoder.layers[0].mlp.activation),
         count if whole else layer + 1 + (count if layer < 0 else 0), whole or part.layer_norm_hidden_state,
     )  # fmt: skip
 
 
-def _patched(entry: list[Any], key: str, device: torch.device) -> torch.Tensor:
-    (weight, unpack), *patches = entry
-    if not weight.is_floating_point():
+def _patched(patcher: Any, key: str, device: torch.device) -> torch.Tensor:
+    stored = stored_weight(patcher, key)
+    if stored.packed:
         raise EditError("This CLIP's weights are packed (GGUF or alike) and cannot be read; load it unquantised.")
-    weight = unpack(weight.detach().to(device, torch.float32, copy=True), inplace=True)
+    weight, patches = stored.rows(device), patcher.patches.get(key)
     return comfy.lora.calculate_weight(patches, weight, key).detach() if patches else weight
 
 

@@ -197,6 +197,29 @@ def test_a_hook_can_be_scheduled(comfy):
     assert distance(late, never) > 0.01 and distance(late, always) > 0.01
 
 
+def test_patches_keep_all_they_are_in_what_hosts_hand_on(comfy):
+    """Newer hosts stage a patch as ``type(patch)(loaded_keys, weights)``, and cast its weights in place."""
+    graph = Pipeline("sdxl")
+    graph.edit(pooled=True)
+    node = graph.add("TestAdapters", model=graph.model)
+    staged, cast = map(float, text(comfy.run(graph), node).split())
+    assert staged == 0 and cast < 1e-3
+
+
+def test_the_pocket_model_can_be_loaded_a_second_time(comfy):
+    """As hosts with dynamic VRAM do for hooks."""
+    if "TestLoadedAnew" not in comfy.get("/object_info"):
+        pytest.skip("this ComfyUI never loads a model a second time")
+    pictures = []
+    for anew in (False, True):
+        graph = PocketGraph()
+        graph.edit(source="roses", destination="blue roses")
+        if anew:
+            graph.model, graph.clip = graph.add("TestLoadedAnew", model=graph.model, clip=graph.clip)[:2]
+        pictures.append(latent(comfy, graph.sample("roses")))
+    assert torch.equal(*pictures)
+
+
 def test_erasing_is_forgetting_with_passes_and_preserved_prompts(comfy):
     erased, listed = Pipeline(), Pipeline()
     forget = dict(instead="", strength=1.0)
@@ -321,18 +344,21 @@ def test_bad_debiasing_is_one_sentence(comfy, inputs, sentence):
 
 
 def test_a_cancelled_debiasing_goes_on_where_it_was(comfy):
-    graph = PocketGraph()
-    node = debias(graph, pictures=15, rounds=50)  # fifteen pictures are never shared in halves
-    waiting = comfy.queue(graph)
-    while not comfy.get("/queue")["queue_running"]:
-        time.sleep(0.05)
-    time.sleep(9)  # some rounds
-    comfy.post("/interrupt")
-    with pytest.raises(RunError, match="interrupted"):
-        comfy.result(waiting)
-    graph.nodes[node_id(node)]["inputs"]["rounds"] = 1
-    told = text(comfy.run(graph), node)
-    assert int(re.search(r"after (\d+) rounds", told)[1]) > 1
+    def rounds_in_all(seconds):
+        """After so much time for a first run, and one round in a second."""
+        graph = PocketGraph()
+        node = debias(graph, pictures=15, rounds=50, seed=seconds)  # fifteen pictures are never shared in halves
+        waiting = comfy.queue(graph)
+        while not comfy.get("/queue")["queue_running"]:
+            time.sleep(0.05)
+        time.sleep(seconds)
+        comfy.post("/interrupt")
+        with pytest.raises(RunError, match="interrupted"):
+            comfy.result(waiting)
+        graph.nodes[node_id(node)]["inputs"]["rounds"] = 1
+        return int(re.search(r"after (\d+) rounds", text(comfy.run(graph), node))[1])
+
+    assert any(rounds_in_all(seconds) > 1 for seconds in (9, 20, 60))  # a busy machine may finish no round in the first
 
 
 def memory(comfy):

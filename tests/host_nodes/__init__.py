@@ -17,6 +17,9 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy_api.latest import ComfyExtension, io, ui
 from safetensors.torch import load_file, save_file
 
+from .adapters import LOADS_ANEW, TestAdapters, TestLoadedAnew
+from .clips import TestAnimaClip, TestFlags, anima
+from .quantised import TestQuantisedClip, formats, quantised
 from .transformers import TestTransformer
 from .weights import randomise
 
@@ -42,7 +45,7 @@ CLASSES = {
 }
 
 
-def build_unet(family, size):
+def build_unet(family, size, quantised_as="none"):
     config_class, model_class = CLASSES[family]
     sizes = {"full": FULL_SD1, "wide": {**SMALL, "model_channels": 320}}
     config = config_class({
@@ -52,7 +55,10 @@ def build_unet(family, size):
     config.set_inference_dtype(DTYPES.get(size, torch.float32), torch.float32)
     model = model_class(config, device="cpu")
     randomise(model.diffusion_model, seed=1)  # the schedule stays
-    return model
+    if quantised_as == "none":
+        return model
+    config.quant_config = {"mixed_ops": True}  # as the host finds it in a checkpoint's keys
+    return model_class(config, device="cpu").load_model_weights(quantised(model.diffusion_model, quantised_as))
 
 
 def build_clip(family, size):
@@ -132,6 +138,24 @@ class TestGGUF(io.ComfyNode):
         return io.NodeOutput()
 
 
+class TestQuantisedModel(io.ComfyNode):
+    """The small SD 1.x model, its linear layers quantised; "none" leaves them as they are."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestQuantisedModel",
+            category="tests",
+            inputs=[io.Combo.Input("format", options=formats())],
+            outputs=[io.Model.Output(), io.Clip.Output()],
+        )
+
+    @classmethod
+    def execute(cls, format):
+        unet, device = build_unet("sd1", "small", format), torch.device("cpu")
+        return io.NodeOutput(comfy.model_patcher.ModelPatcher(unet, device, device), build_clip("sd1", "small"))
+
+
 class TestModelWithoutText(io.ComfyNode):
     """A model whose attention reads no text."""
 
@@ -191,7 +215,20 @@ class TestWeights(io.ComfyNode):
 
 class TestExtension(ComfyExtension):
     async def get_node_list(self):
-        return [TestModel, TestGGUF, TestModelWithoutText, TestEncode, TestWeights, TestTransformer]
+        return [
+            TestModel,
+            TestGGUF,
+            TestQuantisedModel,
+            TestQuantisedClip,
+            TestModelWithoutText,
+            TestEncode,
+            TestWeights,
+            TestTransformer,
+            TestAdapters,
+            *([TestLoadedAnew] if LOADS_ANEW else []),
+            *([TestAnimaClip] if anima else []),
+            TestFlags,
+        ]
 
 
 async def comfy_entrypoint():
