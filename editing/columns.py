@@ -91,11 +91,12 @@ def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
 
     Args:
         prompt: the prompt.
-        positions: "all", as TIME has it, or "words": the words and the end token behind them, without the padding, which is
-            nearly the same for every prompt, so that edits of it reach them all.
+        positions: "all", as TIME has it, less the padding that some hosts fill with zeros, which every map leaves at zero; or
+            "words": the words and the end token behind them, without the padding, which is nearly the same for every prompt,
+            so that edits of it reach them all.
     """
     if positions == "all":
-        return list(range(len(prompt.tokens)))
+        return prompt.embeddings.any(dim=1).nonzero().flatten().tolist()
     ends = [chunk.words.stop for chunk in prompt.chunks if chunk.words.stop < chunk.stop]
     return sorted({*prompt.words, *ends})
 

@@ -13,7 +13,7 @@ from .concepts.edit import ConceptEdit
 from .context_map import ContextMap
 from .edit import Edit, EncoderIdentity
 from .errors import EditError
-from .projections import families_of
+from .projections import FAMILIES
 from .recipe import recipe_from_json
 from .tensor_file import open_tensors
 from .whole_file import save_whole, why
@@ -47,7 +47,7 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     header = {
         "recipe": edit.recipe.to_json(),
         "recipe_text": edit.recipe.to_text(),
-        "family": " or ".join(family.name for family in families_of(edit.context_map.width)),
+        "family": " or ".join(family.name for family in FAMILIES if family.width == edit.context_map.width) or "other",
         "encoder_prompt": edit.encoder.prompt,
         "tokens": str(edit.tokens),
         "edited": str(edit.edited),

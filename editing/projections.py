@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .errors import EditError
+from .errors import EditError, UnknownModelError
 
 _NAME = re.compile(
     r"(?:^|\.)(?P<module>(?P<block>(?P<part>input|output|middle|down|up|mid)_blocks?(?:\.\d+)?)\."
@@ -25,7 +25,6 @@ _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up"
 OTHER_MODELS = (
     "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
 )
-_WAY_OUT = "load one of these, or put the edit on the prompt with Edit Conditioning"
 INPUT = "text input"
 """The kind of a projection through which all text enters."""
 POOLED = "pooled input"
@@ -113,7 +112,7 @@ def families_of(width: int, known: Iterable[Family] = FAMILIES) -> list[Family]:
     """Of the known families those that read text of ``width`` numbers a token. Raises :class:`EditError` if there are none."""
     found = [family for family in known if family.width == width]
     if not found:
-        raise EditError(f"This model reads text of width {width}. {OTHER_MODELS}; {_WAY_OUT}.")
+        raise UnknownModelError(f"This model reads text of width {width}. {OTHER_MODELS}; load one of these.")
     return found
 
 
@@ -128,7 +127,7 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
     """
     matches = {key: match for key in shapes if (match := _NAME.search(key))}
     if any(mark in key for key in shapes for mark in _VIDEO):
-        raise EditError(f"This is a video model, which no edit is known for. {OTHER_MODELS}; {_WAY_OUT}.")
+        raise UnknownModelError(f"This is a video model, which no edit is known for. {OTHER_MODELS}; load one of these.")
     if not matches:
         return _find_entry(shapes)
     widths = {shapes[key][-1] if len(shapes[key]) == 2 else 0 for key in matches}
@@ -159,7 +158,7 @@ def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Proje
         if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
             raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
         return family, [_whole_layer(keys[0], entry, INPUT), *_pooled_input(shapes, family)]
-    raise EditError(f"This model has no place where text enters that is known. {OTHER_MODELS}; {_WAY_OUT}.")
+    raise UnknownModelError(f"This model has no place where text enters that is known. {OTHER_MODELS}; load one of these.")
 
 
 def _keys_of(shapes: Mapping[str, Sequence[int]], layer: str) -> list[str]:

@@ -25,13 +25,14 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
 
     Args:
         edit: what was applied.
-        projections: what it was applied to.
+        projections: what it was applied to; empty where it was put on no model.
         change: relative change of "keys" and "values" (:func:`~.change.relative_change`); empty where it cannot be read.
             They warn only of an edit that was made without a look at ordinary captions.
         remarks: more lines, such as times.
     """
     kinds = Counter(projection.kind for projection in projections)
     count, patched = kinds.total(), ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
+    placed = f"{count} projection{'s' if count != 1 else ''} patched ({patched}), " if count else ""
     pairs = edit.recipe.active
     names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:_SHOWN]]
     if len(pairs) > _SHOWN:
@@ -41,15 +42,15 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     warnings = []
     if any(amount > COLLAPSE for amount in (change.values() if edit.ordinary_reach is None else [edit.ordinary_reach])):
         warnings.append("Warning: a large change, pictures may collapse; lower the strength or raise the regularization.")
-    moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD]
+    moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD] * bool(count)
     if edit.ordinary_reach is not None:
         moved.append(f"ordinary captions by {percent(edit.ordinary_reach)}")
     lines = [
         *names,
         *warnings,
         *_contested(edit.recipe),
-        f"{count} projection{'s' if count != 1 else ''} patched ({patched}), rank {edit.context_map.rank}",
-        ", ".join(moved),
+        f"{placed}rank {edit.context_map.rank}",
+        *([", ".join(moved)] if moved else []),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
     ]

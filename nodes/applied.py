@@ -13,12 +13,16 @@ from ..editing import projections as table
 from ..editing.change import edit_change
 from ..editing.edit import Edit
 from ..editing.encoding import Encode
-from ..editing.errors import EditError
+from ..editing.errors import EditError, UnknownModelError
 from ..editing.projections import Family, Projection
 from .adapter import ContextMapAdapter
 from .stored_weights import StoredWeight, shapes_of, stored_weight
 
 _ATTACHMENT = "edit_assumption"
+_WAY_OUT = (
+    "Or connect no MODEL to the editing node: it makes its EDIT from the CLIP alone, and Edit Conditioning puts that on your "
+    "prompts."
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ class TextInputs:
     def of(cls, model: Any) -> TextInputs:
         """Those of a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
         shapes = shapes_of(model, "diffusion_model.")
-        family, projections = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
+        try:
+            family, projections = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
+        except UnknownModelError as error:
+            raise EditError(f"{error} {_WAY_OUT}") from error
         return cls(family, projections, {projection.key: stored_weight(model, projection.key) for projection in projections})
 
     @property

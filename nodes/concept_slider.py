@@ -51,7 +51,7 @@ class ConceptSlider(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, clip: Any, concept: str, more: str, less: str, strength: float, **settings: Any
+        cls, clip: Any, concept: str, more: str, less: str, strength: float, model: Any = None, **settings: Any
     ) -> io.NodeOutput:
         """Solve and patch."""
         fields = recipe_settings(**settings)
@@ -62,7 +62,7 @@ class ConceptSlider(io.ComfyNode):
             -strength if other_way else strength,
             augmentations=fields.pop("augmentations"),
         )
-        return edited(model, clip, Recipe((pair,), **fields))
+        return edited(clip, Recipe((pair,), **fields), model)
 
 
 NODES = [ConceptSlider]

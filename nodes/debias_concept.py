@@ -17,7 +17,7 @@ from .host import progress, schema
 from .judges import Judge, JudgeType, clip_judge
 from .pictures import image_of
 from .settings import recipe_settings, setting_inputs
-from .solving import Bench, model_and_clip, model_and_edit
+from .solving import Bench, model_and_clip, model_and_edit, model_output
 
 
 class DebiasConcept(io.ComfyNode):
@@ -96,7 +96,6 @@ class DebiasConcept(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: Any,
         clip: Any,
         subject: str,
         variants: str,
@@ -110,6 +109,7 @@ class DebiasConcept(io.ComfyNode):
         scheduler: str,
         sentence: str,
         negative: str,
+        model: Any = None,
         vae: Any = None,
         latent: Any = None,
         judge: Judge | None = None,
@@ -126,6 +126,8 @@ class DebiasConcept(io.ComfyNode):
         seen_by = id(judge), id(clip_vision), id(judge_clip)
         judge = _judge(judge, clip_vision, judge_clip)
         if judge is not None:
+            if model is None:
+                raise EditError("A judge needs pictures that the model draws: connect the MODEL, or disconnect the judge.")
             if vae is None or latent is None:
                 raise EditError("A judge needs pictures: connect a VAE and an empty latent of the size that you draw in.")
             drawing = augment(sentence, wanted.subject) if "{}" in sentence else sentence
@@ -144,7 +146,7 @@ class DebiasConcept(io.ComfyNode):
         chart = image_of(lambda: _figure(wanted, done))
         result = rounds_to_json(wanted, done)
         shown = {**ui.PreviewImage(chart, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()}
-        return io.NodeOutput(solved.model, solved.edit, chart, result, ui=shown)
+        return io.NodeOutput(model_output(solved.model), solved.edit, chart, result, ui=shown)
 
 
 def _judge(judge: Judge | None, clip_vision: Any, judge_clip: Any) -> Judge | None:

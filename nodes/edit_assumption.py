@@ -65,9 +65,11 @@ class EditAssumption(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, model: Any, clip: Any, source: str, destination: str, strength: float, **settings: Any) -> io.NodeOutput:
+    def execute(
+        cls, clip: Any, source: str, destination: str, strength: float, model: Any = None, **settings: Any
+    ) -> io.NodeOutput:
         """Solve and patch."""
-        return edited(model, clip, recipe_from_lines(source, destination, strength, **recipe_settings(**settings)))
+        return edited(clip, recipe_from_lines(source, destination, strength, **recipe_settings(**settings)), model)
 
 
 NODES = [EditAssumption]

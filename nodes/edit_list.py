@@ -55,9 +55,9 @@ class EditAssumptionList(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, model: Any, clip: Any, recipe: str, **settings: Any) -> io.NodeOutput:
+    def execute(cls, clip: Any, recipe: str, model: Any = None, **settings: Any) -> io.NodeOutput:
         """Solve and patch."""
-        return edited(model, clip, parse_recipe(recipe, **recipe_settings(**settings)))
+        return edited(clip, parse_recipe(recipe, **recipe_settings(**settings)), model)
 
 
 NODES = [EditAssumptionList]

@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ from .host import stop_if_interrupted
 _CHUNKS_AT_ONCE = 256
 _T5 = "t5xxl"
 _CACHE_BYTES = 128 * 2**20
+_UNKNOWN = (
+    "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect the CLIP of an SD 1.x, SD 2.x, "
+    "SDXL, PixArt, SD3 or Flux checkpoint."
+)
 
 Tokens = dict[str, list[list[tuple[Any, float, int]]]]
 """As ``clip.tokenize(…, return_word_ids=True)`` gives them: encoder name to chunks of (token or vector, weight, word)."""
@@ -113,17 +118,25 @@ class ComfyEncoder:
 
     def _find_streams(self) -> tuple[str, ...]:
         """By what the host joins for an empty prompt. SDXL's two encoders read the same words: CLIP-L stands for both."""
-        tokens = self.clip.tokenize("")
+        tokens = _chunks_of(self.clip.tokenize(""))
+        if _T5 in tokens and not hasattr(self.clip.cond_stage_model, _T5):  # Anima's: they go to the model beside other rows
+            raise EditError(_UNKNOWN)
         clips = ("l",) if "l" in tokens else tuple(name for name in tokens if name != _T5)[:1]
         choices = [(*clips, _T5), (_T5,), clips] if _T5 in tokens else [clips]
-        rows = self.clip.encode_from_tokens(tokens).shape[1] if len(choices) > 1 else 0
+        rows = self.clip.encode_from_tokens({**tokens, **self._flags}).shape[1] if len(choices) > 1 else 0
         if getattr(self.clip.cond_stage_model, _T5, tokens) is None:  # its place is kept in the tokens where it is not loaded
             choices = [clips]
         fitting = [names for names in choices if names and sum(len(tokens[name][0]) for name in names) == rows]
         return fitting[0] if fitting else choices[-1]
 
+    @cached_property
+    def _flags(self) -> dict[str, Any]:
+        """What the host's tokens hold beside chunks, such as Qwen-Image 2.1's ``keep_vision``; the same for every text."""
+        tokens = self.clip.tokenize("")
+        return {name: value for name, value in tokens.items() if name not in _chunks_of(tokens)}
+
     def _tokenize(self, prompt: str) -> Tokens:
-        tokens = self.clip.tokenize(prompt, return_word_ids=True)
+        tokens = _chunks_of(self.clip.tokenize(prompt, return_word_ids=True))
         if len(self._streams) > 1:
             return tokens
         # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts. An encoder whose output
@@ -153,7 +166,7 @@ class ComfyEncoder:
 
     def _encode_batch(self, chunks: list[dict[str, list]]) -> list[torch.Tensor]:
         joined = {name: [[entry[:2] for entry in chunk[name]] for chunk in chunks] for name in chunks[0]}
-        out = self.clip.encode_from_tokens(joined)
+        out = self.clip.encode_from_tokens({**joined, **self._flags})
         self._check(out, len(chunks) * len(self._main(chunks[0])))
         # Cloned: a view would keep the whole batch in memory for as long as one prompt of it is cached.
         return [part.clone() for part in out[0].to("cpu", torch.float32).chunk(len(chunks))]
@@ -165,16 +178,13 @@ class ComfyEncoder:
         # The host cuts the longer of CLIP's two outputs.
         count = min(len(chunks) for name, chunks in tokens.items() if name != _T5)
         tokens = {name: chunks if name == _T5 else chunks[:count] for name, chunks in tokens.items()}
-        out = self.clip.encode_from_tokens(plain)
+        out = self.clip.encode_from_tokens({**plain, **self._flags})
         self._check(out, sum(len(chunk) for name in self._streams for chunk in tokens[name]))
         return self._prompt(tokens, out[0].to("cpu", torch.float32).clone())
 
     def _check(self, out: torch.Tensor, expected: int) -> None:
         if out.shape[0] != 1 or out.shape[1] != expected:
-            raise EditError(
-                "This CLIP joins several text encoders in a way that no edit is known for; connect the CLIP of "
-                "an SD 1.x, SD 2.x, SDXL, PixArt, SD3 or Flux checkpoint."
-            )
+            raise EditError(_UNKNOWN)
 
     def _main(self, tokens: dict[str, Any]) -> Any:
         return tokens[self._streams[0]]
@@ -193,6 +203,10 @@ class ComfyEncoder:
                 pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
                 chunks.append(Chunk(start, span, len(pieces), stream))
         return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
+
+
+def _chunks_of(tokens: dict[str, Any]) -> Tokens:
+    return {name: chunks for name, chunks in tokens.items() if isinstance(chunks, list)}
 
 
 def _chunk(tokens: Tokens, number: int) -> dict[str, list]:

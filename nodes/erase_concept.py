@@ -68,7 +68,15 @@ class EraseConcept(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: Any, clip: Any, concepts: str, instead: str, passes: int, keep: str, strength: float, **settings: Any
+        cls,
+        clip: Any,
+        concepts: str,
+        instead: str,
+        passes: int,
+        keep: str,
+        strength: float,
+        model: Any = None,
+        **settings: Any,
     ) -> io.NodeOutput:
         """Solve and patch."""
         fields = recipe_settings(**settings)
@@ -77,7 +85,7 @@ class EraseConcept(io.ComfyNode):
         kept = [prompt for prompt in listed(keep) if prompt not in sources]
         fields["preserve"] = (*fields["preserve"], *kept)
         pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)
-        return edited(model, clip, Recipe(pairs, passes=passes, **fields))
+        return edited(clip, Recipe(pairs, passes=passes, **fields), model)
 
 
 NODES = [EraseConcept]

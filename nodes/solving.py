@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io, ui
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..editing.edit import Edit, make_edit
 from ..editing.projections import Projection
@@ -18,11 +19,21 @@ from .encoder import ComfyEncoder
 from .host import EditType, stop_if_interrupted
 from .moments import moment_of
 
+_ON_NOTHING = "put on no model, since none is connected: connect EDIT to Edit Conditioning, Save Edit or Apply Edit"
+_NO_MODEL = (
+    "The editing node's MODEL output is used, but no model is connected to its input; connect one, or use its EDIT alone."
+)
+
 
 def model_and_clip() -> list[io.Input]:
     """The inputs that every such node begins with."""
     return [
-        io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
+        io.Model.Input(
+            "model",
+            optional=True,
+            tooltip="The model to edit. It is not changed; the edit is on the output. Leave it unconnected to make the EDIT "
+            "alone, for Edit Conditioning.",
+        ),
         io.Clip.Input(
             "clip",
             tooltip="The CLIP that your prompts are encoded with, after CLIP Set Last Layer and LoRA if you use them: "
@@ -37,18 +48,18 @@ def model_and_edit() -> list[io.Output]:
         io.Model.Output(display_name="MODEL", tooltip="The model that believes it."),
         EditType.Output(
             display_name="EDIT",
-            tooltip="The edit itself, for Save Edit, Apply Edit, Preview Edit and Save Edit as LoRA. Together with the edits "
-            "on the incoming model where they were solved together.",
+            tooltip="The edit itself, for Save Edit, Apply Edit, Preview Edit, Edit Conditioning and Save Edit as LoRA. "
+            "Together with the edits on the incoming model where they were solved together.",
         ),
     ]
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A model with an edit on it.
+    """An edit, and the model with it on.
 
     Args:
-        model: the patched clone.
+        model: the patched clone; None where no model was connected.
         edit: what is on it, together with the incoming model's edits where they were solved together.
         projections: what was patched.
         times: what took how long, for people.
@@ -61,10 +72,10 @@ class Solved:
 
 
 class Bench:
-    """A model and its CLIP, for one recipe or several in turn.
+    """A model and its CLIP, or a CLIP alone, for one recipe or several in turn.
 
     Args:
-        model, clip: ComfyUI's.
+        model, clip: ComfyUI's; without a model edits are made and put on nothing.
 
     Raises:
         EditError: the model is of no known family.
@@ -72,28 +83,30 @@ class Bench:
 
     def __init__(self, model: Any, clip: Any) -> None:
         self.model = model
-        self.inputs = TextInputs.of(model)
+        self.inputs = None if model is None else TextInputs.of(model)
         self.encoder = ComfyEncoder(clip)
 
     def solve(self, recipe: Recipe) -> Solved:
-        """Solve and patch a clone of the model; together with the edits on the model where they can be.
+        """Solve, and patch a clone of the model if there is one; together with the edits on the model where they can be.
 
         Raises:
             EditError: the CLIP does not fit the model, or the edit cannot be solved.
         """
         reader = self.encoder.with_pooled if recipe.pooled else self.encoder
-        encode = checked(reader, self.inputs.family)
-        partner = joinable(self.model, recipe, self.encoder.key)
+        encode = checked(reader, self.inputs.family) if self.inputs else reader
+        partner = joinable(self.model, recipe, self.encoder.key) if self.inputs else None
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
         begin, before = time.perf_counter(), self.encoder.encoded
         encoded = encode(recipe.prompts())
         stop_if_interrupted()
         read, fresh = time.perf_counter(), self.encoder.encoded - before
-        moment = moment_of(self.encoder, self.inputs.family.name) if recipe.regularizer == "captions" else None
+        moment = moment_of(self.encoder, encoded[0].embeddings.shape[1]) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
         edit = make_edit(recipe, lambda _: encoded, moment=moment)
-        patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
+        patched, chosen = None, []
+        if self.inputs:
+            patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
         times = (
             f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, ordinary captions looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
@@ -102,6 +115,8 @@ class Bench:
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""
+        if not self.inputs:
+            return describe(solved.edit, [], {}, [*remarks, _ON_NOTHING, solved.times])
         family = self.inputs.family
         remarks = [
             *remarks,
@@ -111,10 +126,15 @@ class Bench:
         return describe(solved.edit, solved.projections, change, [*remarks, solved.times])
 
 
-def edited(model: Any, clip: Any, recipe: Recipe) -> io.NodeOutput:
+def edited(clip: Any, recipe: Recipe, model: Any = None) -> io.NodeOutput:
     """What a node that makes an edit gives: the model with the recipe on it, the edit, and the report under the node."""
     if not recipe.active:
-        return io.NodeOutput(model, None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+        return io.NodeOutput(model_output(model), None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
     bench = Bench(model, clip)
     solved = bench.solve(recipe)
-    return io.NodeOutput(solved.model, solved.edit, ui=ui.PreviewText(bench.report(solved)))
+    return io.NodeOutput(model_output(solved.model), solved.edit, ui=ui.PreviewText(bench.report(solved)))
+
+
+def model_output(model: Any) -> Any:
+    """The model, or what tells the node behind the output that there is none."""
+    return ExecutionBlocker(_NO_MODEL) if model is None else model

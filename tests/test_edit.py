@@ -186,6 +186,33 @@ def example_map(size=1.0):
     return ContextMap(size * torch.randn(16, 3, generator=generator), torch.randn(3, 16, generator=generator))
 
 
+def test_padding_of_zeros_takes_no_part():
+    """Some hosts fill the padding with zeros, which every map leaves at zero."""
+    recipe = parse_recipe("roses -> tulips", augmentations=(), regularizer="identity")
+
+    def encode_with(padding):
+        def encode(prompts):
+            rows = {"roses": random_rows(1), "tulips": random_rows(2)}
+            return [
+                EncodedPrompt(
+                    ("x",) * (6 + padding),
+                    (Chunk(0, range(6), 6 + padding),),
+                    torch.cat([rows[prompt], torch.zeros(padding, 16)]),
+                )
+                for prompt in prompts
+            ]
+
+        return encode
+
+    wanted, found = (make_edit(recipe, encode_with(padding)) for padding in (0, 250))
+    assert relative(found.context_map.change(), wanted.context_map.change()) < 1e-5
+    assert (found.edited, found.residual) == (6, pytest.approx(wanted.residual))
+
+
+def random_rows(seed):
+    return torch.randn(6, 16, generator=torch.Generator().manual_seed(seed))
+
+
 def test_reach_is_the_relative_change_of_the_words():
     prompt, context_map = example_prompt(range(1, 3)), example_map(0.1)
     moved = context_map.apply(prompt.embeddings) - prompt.embeddings

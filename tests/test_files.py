@@ -226,10 +226,10 @@ def test_failure_to_put_the_file_in_place_leaves_nothing(tmp_path):
     assert names_in(tmp_path) == ["edit.safetensors"]
 
 
-def test_edit_of_unknown_width_is_not_written(tmp_path):
-    with pytest.raises(EditError, match="width 64"):
-        save_edit(example_edit(width=64), tmp_path / "edit.safetensors")
-    assert names_in(tmp_path) == []
+def test_edit_of_a_width_that_no_family_reads_is_kept_too(tmp_path):
+    """It was made from a text encoder alone, for its prompts."""
+    save_edit(example_edit(width=64), tmp_path / "edit.safetensors")
+    assert torch.equal(load_edit(tmp_path / "edit.safetensors").context_map.left, example_edit(width=64).context_map.left)
 
 
 def encoder_of(embeddings):
