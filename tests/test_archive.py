@@ -1,0 +1,99 @@
+"""The node archive that ComfyUI's Registry makes: without what .comfyignore names, all nodes are there and run."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import PurePosixPath
+
+import pytest
+from comfy_server import HOW_TO, installed_hosts
+from servers import REPOSITORY
+
+HOSTS = installed_hosts()[:1] or [pytest.param(None, marks=pytest.mark.skip(reason=f"no ComfyUI is installed: {HOW_TO}"))]
+LOAD = """
+import asyncio, json, os, sys
+sys.argv = ["main.py", "--cpu", "--base-directory", os.environ["BASE"]]
+sys.path.insert(0, os.getcwd())
+import comfy.options
+comfy.options.enable_args_parsing()
+import nodes
+assert asyncio.run(nodes.load_custom_node(os.environ["ARCHIVE"], module_parent="custom_nodes"))
+found = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("EditAssumption")}
+model, clip, vae = found["EditAssumptionLoadPocketModel"].execute().result
+inputs = dict(regularization=0.1, augmentations="", projections="keys and values")
+edit = found["EditAssumption"].execute(clip, "roses", "blue roses", 1.0, model, **inputs).result[1]
+found["EditAssumptionPreviewEdit"].execute(edit, clip, "roses", "a cat")
+print(json.dumps([sorted(found), edit.recipe.to_text()]))
+"""
+
+
+def ignored(path):
+    """Whether a pattern of .comfyignore is for this file: folders end in a slash, others are whole paths or endings."""
+    patterns = (line.strip() for line in (REPOSITORY / ".comfyignore").read_text().splitlines())
+    parts = PurePosixPath(path).parts
+    return any(
+        PurePosixPath(*parts[: number + 1]).match(pattern.rstrip("/"))
+        for pattern in patterns
+        if pattern and not pattern.startswith("#")
+        for number in range(len(parts))
+        if number < len(parts) - 1 or not pattern.endswith("/")
+    )
+
+
+def shipped():
+    """Every file under version control that goes into the archive."""
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return [path for path in listed.splitlines() if not ignored(path)]
+
+
+def imports_of(path):
+    """The package's own modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse((REPOSITORY / path).read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = PurePosixPath(*PurePosixPath(path).parts[: -node.level], *(node.module or "").split("."))
+            yield from (base, *(base / alias.name for alias in node.names))
+
+
+def reached():
+    """All files of the package that its entry point for ComfyUI imports, at once or later."""
+    found, waiting = set(), ["__init__.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module in imports_of(path):
+            names = (str(module.with_suffix(".py")) if module.name else "", str(module / "__init__.py"))
+            waiting += [name for name in names if (REPOSITORY / name).is_file()]
+    return found
+
+
+def test_nothing_that_comfyui_imports_is_left_out():
+    files = reached()
+    assert "nodes/solving.py" in files and "pocket/judge.py" in files
+    assert files <= set(shipped())
+
+
+def test_what_comfyui_never_imports_is_left_out():
+    code = {path for path in shipped() if path.endswith(".py") and not path.startswith("editing/")}
+    files = reached()
+    packages = {str(parent / "__init__.py") for path in files for parent in PurePosixPath(path).parents}
+    assert code <= files | packages
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda folder: getattr(folder, "name", "none"))
+def test_the_nodes_load_from_the_archive(host, tmp_path):
+    archive = tmp_path / "custom_nodes/archive"
+    for path in shipped():
+        (archive / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(REPOSITORY / path, archive / path)
+    python = host / ".venv/bin/python"
+    environment = {**os.environ, "ARCHIVE": str(archive), "BASE": str(tmp_path), "PYTHONPATH": ""}
+    command = [str(python) if python.exists() else sys.executable, "-c", LOAD]
+    done = subprocess.run(command, cwd=host, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    names, recipe = json.loads(done.stdout.splitlines()[-1])
+    assert len(names) == 19 and "roses -> blue roses" in recipe
