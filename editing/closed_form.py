@@ -16,23 +16,31 @@ al., ICLR 2023), in its place, it is the directions that prompts use that are pr
     M = I + E D C^T (C D C^T + lambda S)^-1
       = I + E D^½ (D^½ C^T S^-1 C D^½ + lambda I)^-1 D^½ C^T S^-1
 
-Tokens that must not change at all leave only the complement of their span, with the basis Q (:mod:`.null_space`): the same
-formulas with Q^T C for C outside of E, Q^T S Q for S, and Q^T behind the whole.
+Both are solved in coordinates in which S is the identity, beside tokens that must not change at all (:mod:`.space`). A
+problem of few tokens is solved by its tokens, one of many by sums over them (:mod:`.sums`). What of the map no picture would
+show can be left out of it (:mod:`.principal`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from .columns import Columns
+from .columns import Columns, equal_tokens
 from .context_map import ContextMap
 from .errors import EditError
-from .null_space import complement
+from .principal import principal
 from .recipe import DEFAULT_REGULARIZATION
+from .space import Space, cholesky
+from .sums import Sums
 
-_ROWS_AT_ONCE = 8192
+EXACT = 0.0
+_ROOM = 1e-3
+"""Share of the edited tokens, by their length, that has to lie beside what is strictly protected."""
+_LINEAR = 1e-5
+"""Tolerance from which on products that enter the solution linearly are made in float32."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,12 @@ class Solution:
     """A solved edit and what is known of it.
 
     Args:
-        context_map: M
+        context_map: M, on the CPU.
         tokens: distinct tokens in the problem, preserved ones included.
         edited: how many of them are to change.
-        residual: what is left between M c and the target over the edited tokens, relative to what was asked.
+        residual: what is left between M c and the target over the edited tokens, relative to what was asked (Frobenius, by
+            coordinates in the moment's units where there is one); a token counts by its weight, as often as it was asked for,
+            and several targets of one token count as their weighted mean.
         regularization: the lambda that was used, after scaling.
     """
 
@@ -54,110 +64,145 @@ class Solution:
     regularization: float
 
 
-def token_scale(columns: Columns) -> float:
+def token_scale(columns: Columns | Sequence[Columns]) -> float:
     """Median squared norm of a source token over the width: about 1 for SD 1.x, what other encoders need lambda times."""
-    squared = torch.cat([rows.double().square().sum(dim=1) for rows in columns.source.split(_ROWS_AT_ONCE)])
-    return float(squared.median()) / columns.width
+    parts = _parts(columns)
+    squared = torch.cat([torch.linalg.vector_norm(part.source, dim=1, dtype=torch.float64).square() for part in parts])
+    return float(squared.median()) / parts[0].width
 
 
 def solve(
-    columns: Columns,
+    columns: Columns | Sequence[Columns],
     regularization: float = DEFAULT_REGULARIZATION,
     scaled: bool = True,
     moment: torch.Tensor | None = None,
     protected: torch.Tensor | None = None,
+    tolerance: float = EXACT,
 ) -> Solution:
-    """Minimise the objective above over all columns, in float64, by whichever side is smaller.
+    """Minimise the objective above over all columns, in float64, by whichever side is smaller, where the embeddings are.
 
     Args:
-        columns: the tokens of all pairs and preserved prompts.
+        columns: the tokens of all pairs and preserved prompts, at once or in parts.
         regularization: lambda, above 0.
-        scaled: multiply lambda by :func:`token_scale`, so that it means the same on every text encoder. Off, lambda is
-            the paper's.
-        moment: S, (width, width), symmetric and positive definite; None is the paper's identity. Its size does not matter,
-            only its shape: it is scaled to the identity's trace.
+        scaled: on the identity, multiply lambda by :func:`token_scale`, so that it means the same on every text encoder. Off,
+            lambda is the paper's.
+        moment: S, (width, width), symmetric and positive definite; None is the paper's identity. Lambda is in S's own units:
+            a mean over tokens in the place of S holds as much as lambda tokens do.
         protected: tokens that do not change at all, (tokens, width).
+        tolerance: how much of M - I may be left out, so that its rank is lower: the objective grows by its square, relative to
+            tr((M - I) H (M - I)^T), H being C D C^T + lambda S. :data:`EXACT` leaves out nothing.
 
     Raises:
         EditError: the edit would change nothing, its result is not finite, or what is protected leaves no room for it.
     """
     if not regularization > 0:
         raise EditError(f"The regularization is {regularization:g}; give a number greater than 0.")
-    strength = regularization * (token_scale(columns) if scaled else 1.0)
-    columns = columns.merged()
-    root = columns.weight.sqrt()[:, None]
-    prior = None if moment is None else moment.double() * (columns.width / moment.double().trace())
-    free = None if protected is None else complement(protected)
-    if free is not None and prior is not None:
-        prior = free.T @ prior @ free
-    left, right = (_dual if len(columns) <= columns.width else _primal)(columns, root, strength, prior, free)
-    if not left.shape[1]:
+    parts = _parts(columns)
+    width = parts[0].width
+    strength = regularization * (token_scale(parts) if scaled and moment is None else 1.0)
+    space = Space.of(width, moment, protected, parts[0].source.device)
+    tokens, group = equal_tokens([part.source for part in parts])
+    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance)
+    if solved.asked == 0:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
-    if free is not None:
-        right = right @ free.T
-        if torch.linalg.vector_norm(right) < 1e-9:
-            raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
-    context_map = ContextMap.from_product(left, right)
+    if solved.room < _ROOM:
+        raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
+    context_map = solved.context_map
     if not context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
-    edited, residual = _residual(columns, context_map)
-    return Solution(context_map, len(columns), edited, residual, strength)
+    mean = _conflict(parts, group, solved.changes, space.unit)
+    residual = max(0.0, solved.missed - mean) / (solved.asked - mean) if solved.asked > mean else 1.0
+    edited = len(group[solved.changes].unique())
+    return Solution(context_map.to("cpu"), tokens, edited, residual**0.5, strength)
 
 
-def _cholesky(matrix: torch.Tensor, strength: float, prior: torch.Tensor | None = None) -> torch.Tensor:
-    """Of the matrix plus ``strength`` times the prior or the identity; the matrix is overwritten."""
-    if prior is None:
-        matrix.diagonal().add_(strength)
+def _parts(columns: Columns | Sequence[Columns]) -> list[Columns]:
+    return [columns] if isinstance(columns, Columns) else list(columns)
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """A map; which tokens were to change; by how much, and how much of it is missing (squared, in units of the coordinates);
+    the share of their length that was free to be changed."""
+
+    context_map: ContextMap
+    changes: torch.Tensor
+    asked: float
+    missed: float
+    room: float
+
+
+def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
+    columns = Columns.joined(parts)
+    root = columns.weight.sqrt()[:, None]
+    shift = columns.shift() * root / space.unit
+    changes = shift.abs().amax(dim=1) != 0
+    weighed = columns.source.double() * root
+    tokens = space.seen(weighed)
+    gram = tokens @ tokens.T
+    factor = cholesky(gram + strength * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
+    solved = torch.cholesky_solve(shift, factor)
+    basis = principal(shift, gram @ solved, tolerance) if tolerance else None
+    if basis is None:
+        left = (shift * space.unit)[changes].T
+        context_map = ContextMap.from_product(left, space.back(torch.cholesky_solve(tokens, factor)[changes]))
     else:
-        matrix.add_(prior, alpha=strength)
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed or not factor.isfinite().all():
-        raise EditError("The edit cannot be solved: raise the regularization.")
-    return factor
+        context_map = _map(basis, space, (solved @ basis).T @ tokens)
+    shift, weighed = shift[changes], weighed[changes]
+    left = context_map.left.double() / space.unit[:, None]
+    moved = (weighed @ context_map.right.double().T) @ left.T
+    room = 1.0 if space.free is None else _share(tokens[changes].norm(), space.unconfined.seen(weighed).norm())
+    return _Solved(context_map, changes, float(shift.square().sum()), float((moved - shift).square().sum()), room)
 
 
-def _within(tokens: torch.Tensor, free: torch.Tensor | None) -> torch.Tensor:
-    return tokens.double() if free is None else tokens.double() @ free
+def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
+    sums = Sums.of(parts, exact=tolerance < _LINEAR)
+    cross = sums.cross / space.unit
+    system = space.seen_moment(sums.edited + sums.kept)
+    factor = cholesky(system.diagonal_scatter(system.diagonal() + strength))
+    seen = space.seen_cross(cross)
+    solved = torch.cholesky_solve(seen, factor)
+    basis = principal(seen, solved, tolerance) if tolerance else None
+    if basis is not None:
+        context_map = _map(basis, space, (solved @ basis).T)
+    else:
+        whole = space.back(solved.T) * space.unit[:, None]
+        eye = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
+        context_map = ContextMap(whole.float(), eye.float()) if tolerance else ContextMap.from_product(whole, eye)
+    left, right = context_map.left.double() / space.unit[:, None], context_map.right.double()
+    moved = ((left.T @ left) * (right @ sums.edited @ right.T)).sum() - 2 * (left.T * (right @ cross)).sum()
+    asked = (sums.asked / space.unit.square()).sum()
+    room = 1.0
+    if space.free is not None:
+        inside, whole = (each.seen_moment(sums.edited).trace().clamp(min=0).sqrt() for each in (space, space.unconfined))
+        room = _share(inside, whole)
+    return _Solved(context_map, sums.changes, float(asked), float(moved + asked), room)
 
 
-def _dual(
-    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None, free: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    tokens = _within(columns.source, free) * root
-    shift = columns.shift() * root
-    # Each token seen through the inverse of the prior.
-    seen = tokens if prior is None else torch.cholesky_solve(tokens.T, _cholesky(prior.clone(), 0.0)).T
-    solved = torch.cholesky_solve(seen, _cholesky(tokens @ seen.T, strength))
-    edited = shift.abs().amax(dim=1) != 0
-    return shift[edited].T, solved[edited]
+def _map(basis: torch.Tensor, space: Space, rows: torch.Tensor) -> ContextMap:
+    """I + U (U^T Δ), from U in units of the coordinates and U^T Δ in the space's coordinates."""
+    return ContextMap((basis * space.unit[:, None]).float(), space.back(rows).float())
 
 
-def _primal(
-    columns: Columns, root: torch.Tensor, strength: float, prior: torch.Tensor | None, free: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    room = columns.width if free is None else free.shape[1]
-    second_moment = torch.zeros(room, room, dtype=torch.float64)
-    cross = torch.zeros(room, columns.width, dtype=torch.float64)
-    for start in range(0, len(columns), _ROWS_AT_ONCE):
-        stop = start + _ROWS_AT_ONCE
-        tokens = _within(columns.source[start:stop], free) * root[start:stop]
-        second_moment.addmm_(tokens.T, tokens)
-        cross.addmm_(tokens.T, columns.shift(start, stop) * root[start:stop])
-    if cross.abs().max() == 0:
-        return torch.zeros(columns.width, 0), torch.zeros(0, room)
-    solved = torch.cholesky_solve(cross, _cholesky(second_moment, strength, prior))
-    return solved.T, torch.eye(room, dtype=torch.float64)
+def _share(part: torch.Tensor, whole: torch.Tensor) -> float:
+    return float(part / whole) if whole > 0 else 0.0
 
 
-def _residual(columns: Columns, context_map: ContextMap) -> tuple[int, float]:
-    """How many tokens change, and ||M c - target|| / ||target - c|| over them, Frobenius."""
-    missed = asked = 0.0
-    edited = 0
-    for start in range(0, len(columns), _ROWS_AT_ONCE):
-        shift = columns.shift(start, start + _ROWS_AT_ONCE)
-        rows = shift.abs().amax(dim=1) > 0
-        tokens, shift = columns.source[start : start + _ROWS_AT_ONCE][rows].float(), shift[rows].float()
-        edited += len(shift)
-        asked += float(shift.square().sum())
-        missed += float(((tokens @ context_map.right.T) @ context_map.left.T - shift).square().sum())
-    return edited, (missed / asked) ** 0.5
+def _conflict(parts: Sequence[Columns], group: torch.Tensor, changes: torch.Tensor, unit: torch.Tensor) -> float:
+    """What no map can do: the squared distance of equal tokens' targets from their weighted mean."""
+    count = torch.bincount(group[changes], minlength=int(group.max()) + 1)
+    repeated = changes & (count[group] > 1)
+    if not repeated.any():
+        return 0.0
+    _, place = group[repeated].unique(return_inverse=True)
+    sizes = [len(part) for part in parts]
+    rows = [
+        (Columns.joined([part]).shift()[chosen] / unit, part.weight[chosen])
+        for part, chosen in zip(parts, repeated.split(sizes), strict=True)
+        if chosen.any()
+    ]
+    shift, weight = (torch.cat(side) for side in zip(*rows, strict=True))
+    total = torch.zeros(int(place.max()) + 1, dtype=torch.float64, device=unit.device).index_add_(0, place, weight)
+    mean = torch.zeros(len(total), len(unit), dtype=torch.float64, device=unit.device)
+    mean.index_add_(0, place, shift * weight[:, None])
+    return float((shift.square() * weight[:, None]).sum() - (mean.square().sum(dim=1) / total).sum())

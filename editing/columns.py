@@ -5,7 +5,7 @@ The papers write embeddings as columns; here every token is a row, (tokens, widt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,26 +21,38 @@ class Columns:
     """Source tokens c, destination tokens c*, strengths s and weights w: minimise sum w ||W' c - W (c + s (c* - c))||².
 
     Args:
-        source, destination: (tokens, width). A preserved token has the same row in both.
+        source: (tokens, width)
+        destination: (rows, width), a row for every source token, or as many as ``answers`` choose from. A preserved token has
+            the same row in both.
         strength, weight: (tokens,)
+        answers: (tokens,), the row of ``destination`` that answers to each source token; None is row by row. With it a
+            sentence's columns are views of its embeddings, so that a thousand pairs take no memory of their own.
     """
 
     source: torch.Tensor
     destination: torch.Tensor
     strength: torch.Tensor
     weight: torch.Tensor
+    answers: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, source: torch.Tensor, destination: torch.Tensor, strength: float = 1.0, weight: float = 1.0) -> Columns:
+    def of(
+        cls,
+        source: torch.Tensor,
+        destination: torch.Tensor,
+        strength: float = 1.0,
+        weight: float = 1.0,
+        answers: torch.Tensor | None = None,
+    ) -> Columns:
         """Columns that share one strength and one weight."""
-        ones = torch.ones(len(source), dtype=torch.float64)
-        return cls(source, destination, ones * strength, ones * weight)
+        ones = torch.ones(len(source), dtype=torch.float64, device=source.device)
+        return cls(source, destination, ones * strength, ones * weight, answers)
 
     @classmethod
-    def joined(cls, parts: list[Columns]) -> Columns:
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
         """All parts below each other."""
-        names = ("source", "destination", "strength", "weight")
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        sides = zip(*((part.source, part.targets(), part.strength, part.weight) for part in parts), strict=True)
+        return cls(*map(torch.cat, sides))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -50,40 +62,62 @@ class Columns:
         """d, the width of a text embedding."""
         return self.source.shape[1]
 
-    def shift(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
-        """s (c* - c) of the rows from ``start`` to ``stop``: (rows, width), float64."""
-        rows = slice(start, stop)
-        return self.strength[rows, None] * (self.destination[rows].double() - self.source[rows].double())
+    def targets(self) -> torch.Tensor:
+        """c*: (tokens, width)."""
+        return self.destination if self.answers is None else self.destination[self.answers]
 
-    def merged(self) -> Columns:
-        """Tokens with bit-equal embeddings as one: the same problem with fewer columns.
-
-        k equal sources with weights w_i and targets t_i are one source with weight sum w_i and the weighted mean target.
-        """
-        first, group = _equal_rows(self.source)
-        if len(first) == len(self):
-            return self
-        total = torch.zeros(len(first), dtype=torch.float64).index_add_(0, group, self.weight)
-        mean = torch.zeros(len(first), self.width, dtype=torch.float64)
-        mean.index_add_(0, group, self.shift() * self.weight[:, None])
-        source = self.source[first].double()
-        return Columns(source, source + mean / total[:, None], torch.ones_like(total), total)
+    def shift(self, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+        """s (c* - c): (tokens, width)."""
+        return (self.targets().to(dtype) - self.source.to(dtype)) * self.strength.to(dtype)[:, None]
 
 
-def _equal_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Index of the first row of each group of bit-equal rows, in order of appearance, and every row's group number."""
+def blocks(parts: Sequence[Columns], rows: int) -> Iterator[Columns]:
+    """The same columns in parts of about ``rows`` tokens: small ones joined, large ones cut."""
+    waiting: list[Columns] = []
+    for part in parts:
+        for start in range(0, len(part), rows):
+            cut = slice(start, start + rows)
+            answers = None if part.answers is None else part.answers[cut]
+            destination = part.destination[cut] if part.answers is None else part.destination
+            waiting.append(Columns(part.source[cut], destination, part.strength[cut], part.weight[cut], answers))
+            if sum(map(len, waiting)) >= rows:
+                yield Columns.joined(waiting)
+                waiting = []
+    if waiting:
+        yield Columns.joined(waiting)
+
+
+def equal_tokens(sources: Sequence[torch.Tensor]) -> tuple[int, torch.Tensor]:
+    """How many of the tokens differ, and a number for each, the same for bit-equal ones.
+
+    Args:
+        sources: any number of (tokens, width).
+
+    Returns:
+        The count, and (all tokens,) of numbers from 0 to below it. Two different tokens have one number by chance alone, with
+        a probability of 2^-64.
+    """
+    # Most tokens differ in a few of their coordinates already; the whole is only looked at where these are equal.
+    step = max(1, sources[0].shape[1] // 16)
+    keys = torch.cat([_fingerprints(rows[:, ::step]) for rows in sources])
+    _, group, count = torch.unique(keys, return_inverse=True, return_counts=True)
+    repeated = count[group] > 1
+    for rows, keys_of_rows, again in zip(
+        sources, keys.split([*map(len, sources)]), repeated.split([*map(len, sources)]), strict=True
+    ):
+        if again.any():
+            keys_of_rows[again] = _fingerprints(rows[again])
+    values, group = torch.unique(keys, return_inverse=True)
+    return len(values), group
+
+
+def _fingerprints(rows: torch.Tensor) -> torch.Tensor:
+    """A number of 64 bits for every row."""
     generator = torch.Generator().manual_seed(0)
-    bits = rows.float().contiguous().view(torch.int32) if rows.dtype != torch.float64 else rows.contiguous().view(torch.int64)
+    bits = rows.contiguous().view(torch.int64) if rows.dtype == torch.float64 else rows.float().contiguous().view(torch.int32)
     odd = torch.randint(-(2**62), 2**62, (bits.shape[1],), generator=generator) * 2 + 1
-    keys = torch.cat([(part.long() * odd).sum(dim=1) for part in bits.split(4096)])  # wraps around, so it is exact
-    _, group = torch.unique(keys, return_inverse=True)
-    positions = torch.arange(len(rows))
-    first = torch.full((int(group.max()) + 1,), len(rows)).scatter_reduce(0, group, positions, "amin")
-    order = first.argsort()
-    first, group = first[order], order.argsort()[group]
-    if not torch.equal(rows[first][group], rows):  # two different rows with one key; has not been seen
-        return positions, positions
-    return first, group
+    odd = odd.to(bits.device)
+    return torch.cat([(part.long() * odd).sum(dim=1) for part in bits.split(4096)])  # wraps around, so it is exact
 
 
 def positions_of(prompt: EncodedPrompt, positions: str) -> list[int]:
@@ -109,7 +143,10 @@ def preserved_tokens(prompts: Iterable[EncodedPrompt]) -> torch.Tensor:
     """
     rows = torch.cat([prompt.embeddings for prompt in prompts])
     check_finite(rows)
-    return rows[_equal_rows(rows)[0]].double()
+    count, group = equal_tokens([rows])
+    places = torch.arange(len(rows), device=rows.device)
+    first = torch.full((count,), len(rows), device=rows.device).scatter_reduce(0, group, places, "amin")
+    return rows[first.sort().values].double()
 
 
 def check_finite(embeddings: torch.Tensor) -> None:
@@ -119,7 +156,12 @@ def check_finite(embeddings: torch.Tensor) -> None:
 
 
 def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> Columns:
-    """The recipe's pairs in all their sentences, and its preserved prompts, as columns.
+    """:func:`parts_of` below each other."""
+    return Columns.joined(parts_of(recipe, encoded, positions))
+
+
+def parts_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> list[Columns]:
+    """The recipe's pairs in all their sentences, and its preserved prompts, as columns: a part for each sentence.
 
     Args:
         recipe: what is asked; pairs of strength 0 are left out.
@@ -138,14 +180,20 @@ def columns_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: 
             source, destination = encoded[source_text], encoded[destination_text]
             chosen = positions_of(source, positions)
             partner = align(source, destination)
-            answers = [partner[position] for position in chosen]
-            parts.append(Columns.of(source.embeddings[chosen], destination.embeddings[answers], pair.strength, pair.weight))
+            answers = torch.tensor([partner[position] for position in chosen], device=destination.embeddings.device)
+            rows = _chosen(source, chosen)
+            parts.append(Columns.of(rows, destination.embeddings, pair.strength, pair.weight, answers))
     if not parts:
         raise EditError("Every edit of the recipe has strength 0, so nothing would change; raise a strength.")
     for prompt in recipe.kept:
-        kept = encoded[prompt].embeddings[positions_of(encoded[prompt], positions)]
+        kept = _chosen(encoded[prompt], positions_of(encoded[prompt], positions))
         parts.append(Columns.of(kept, kept))
-    columns = Columns.joined(parts)
-    check_finite(columns.source)
-    check_finite(columns.destination)
-    return columns
+    for part in parts:
+        check_finite(part.source)
+        check_finite(part.destination)
+    return parts
+
+
+def _chosen(prompt: EncodedPrompt, positions: list[int]) -> torch.Tensor:
+    """Some rows of a prompt's embeddings: a view where they are all."""
+    return prompt.embeddings if len(positions) == len(prompt.tokens) else prompt.embeddings[positions]

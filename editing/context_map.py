@@ -79,8 +79,8 @@ class ContextMap:
 
     def apply_to_weight(self, weight: torch.Tensor) -> torch.Tensor:
         """W M: (out, width) to (out, width), in the weight's type, computed in float32 or better."""
-        change = weight_change(weight, self.left, self.right)
-        return (weight.to(change.dtype) + change).to(weight.dtype)
+        wide = _wide(weight)
+        return torch.addmm(wide, wide @ self.left.to(wide), self.right.to(wide)).to(weight.dtype)
 
     def compose(self, later: ContextMap) -> ContextMap:
         """The map of two weight edits in turn, this one first: W M M_later."""
@@ -124,8 +124,12 @@ class ContextMap:
 
 def weight_change(weight: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """W M - W = W L R: (out, width), in float32 or better."""
-    wide = weight.to(torch.float32 if weight.dtype.itemsize < 4 else weight.dtype)  # float8 has no type promotion
+    wide = _wide(weight)
     return (wide @ left.to(wide)) @ right.to(wide)
+
+
+def _wide(weight: torch.Tensor) -> torch.Tensor:
+    return weight.to(torch.float32 if weight.dtype.itemsize < 4 else weight.dtype)  # float8 has no type promotion
 
 
 def mapped_context(embeddings: torch.Tensor, left: torch.Tensor, right: torch.Tensor, strength: float = 1.0) -> torch.Tensor:

@@ -18,7 +18,8 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
     """Q, an orthonormal basis of what is left of the space beside the protected tokens.
 
     Args:
-        protected: (tokens, width).
+        protected: (tokens, width), in the coordinates and with the lengths by which they are to be judged: a token that is
+            much shorter than the others counts for little.
         tolerance: a direction counts as theirs unless all of them together, relative to their size (Frobenius), reach less
             than this into it and into every weaker one.
 
@@ -28,14 +29,15 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
     Raises:
         EditError: they take up the whole space.
     """
-    tokens = protected.double()
-    energy, vectors = torch.linalg.eigh(tokens.T @ tokens)
-    energy = energy.clamp(min=0)
-    # Squaring costs half of the digits, so below 1e-14 of the whole the energies are noise; the tolerance is above that.
-    free = energy.cumsum(0) < max(tolerance**2, 1e-13) * energy.sum()
+    # Singular values rather than the Gram matrix's eigenvalues: squaring would cost half of the digits.
+    core = torch.linalg.qr(protected.double(), mode="r").R
+    _, sizes, directions = torch.linalg.svd(core)
+    energy = torch.zeros(len(directions), dtype=torch.float64, device=sizes.device)
+    energy[: len(sizes)] = sizes.square()
+    free = energy.flip(0).cumsum(0).flip(0) < tolerance**2 * energy.sum()
     if not free.any():
         raise EditError(
-            f"The strictly preserved prompts leave no room for an edit: together they use all {tokens.shape[1]} directions "
+            f"The strictly preserved prompts leave no room for an edit: together they use all {protected.shape[1]} directions "
             "of the text encoder; preserve fewer of them strictly."
         )
-    return vectors[:, free]
+    return directions[free].T.contiguous()
