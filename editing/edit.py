@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from .closed_form import Solution, solve
-from .columns import Columns, columns_of, preserved_tokens
+from .closed_form import EXACT, Solution, solve, token_scale
+from .columns import Columns, parts_of, preserved_tokens
 from .context_map import ContextMap
 from .encoding import Encode, EncodedPrompt
 from .erase import evoking_columns
 from .errors import EditError
-from .moments import caption_moment
+from .moments import caption_moment, shrunk
 from .pooled import pooled_map
 from .projections import POOLED, Projection, select
 from .reach import ordinary_reach
@@ -21,6 +21,7 @@ from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
 _CAPTIONS_WEIGHT = 10.0
+VISIBLE = 3e-4
 SAME_ENCODER = 0.02
 RELATED_ENCODER = 0.25
 
@@ -42,12 +43,23 @@ class EncoderIdentity:
         """The identity of the encoder that gave ``encoded``."""
         return cls(prompt, encoded.embeddings[:_IDENTITY_TOKENS].to("cpu", torch.float32).clone())
 
+    @property
+    def unit(self) -> torch.Tensor:
+        """(width,), the size of each coordinate: its root mean square over the sample; 1 where the sample has none."""
+        sizes = self.embeddings.square().mean(dim=0).sqrt()
+        return torch.where(sizes > 0, sizes, 1.0)
+
     def distance(self, encode: Encode) -> float:
-        """Relative difference (Frobenius) of another encoder's embeddings of the prompt; infinite for another width."""
+        """Relative difference of another encoder's embeddings of the prompt; infinite for another width.
+
+        The root mean square over the tokens, each relative to its own length, coordinates in their own units: neither a token
+        nor a coordinate that is much larger than the others decides alone.
+        """
         theirs = encode([self.prompt])[0].embeddings[: len(self.embeddings)].to("cpu", torch.float32)
         if theirs.shape != self.embeddings.shape:
             return float("inf")
-        return float((theirs - self.embeddings).norm() / self.embeddings.norm())
+        apart, sizes = ((rows / self.unit).square().sum(dim=1) for rows in (theirs - self.embeddings, self.embeddings))
+        return float((apart / sizes.clamp(min=torch.finfo(torch.float32).tiny)).mean().sqrt())
 
 
 @dataclass(frozen=True)
@@ -129,22 +141,39 @@ class Edit:
 
 
 def solve_regularized(
-    columns: Columns,
+    columns: Columns | Sequence[Columns],
     regularization: float,
     scaled: bool = True,
     moment: torch.Tensor | None = None,
     protected: torch.Tensor | None = None,
+    tolerance: float = EXACT,
+    beside: Sequence[Columns] = (),
 ) -> Solution:
     """:func:`~.closed_form.solve` with the regularization as users give it.
 
-    On the identity it is the lambda. On a moment it is so scaled that at the default of 0.1 the captions together weigh as much
-    as d tokens, d being the width.
+    On the identity it is the lambda. On a moment, which is shrunk here (:func:`~.moments.shrunk`), it is so scaled that at the
+    default of 0.1 the captions together weigh as much as d tokens, d being the width.
+
+    Args:
+        columns: what was asked.
+        regularization, scaled, moment, protected, tolerance: see :func:`~.closed_form.solve`.
+        beside: more columns, which have no say in how large lambda is.
     """
-    weight = 1.0 if moment is None else _CAPTIONS_WEIGHT * columns.width
-    return solve(columns, regularization * weight, scaled, moment, protected)
+    parts = [columns] if isinstance(columns, Columns) else list(columns)
+    if moment is not None:
+        strength = regularization * _CAPTIONS_WEIGHT * parts[0].width
+        return solve([*parts, *beside], strength, False, shrunk(moment), protected, tolerance)
+    strength = regularization * (token_scale(parts) if scaled else 1.0)
+    return solve([*parts, *beside], strength, False, None, protected, tolerance)
 
 
-def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch.Tensor | None = None) -> Edit:
+def make_edit(
+    recipe: Recipe,
+    encode: Encode,
+    scaled: bool = True,
+    moment: torch.Tensor | None = None,
+    tolerance: float = VISIBLE,
+) -> Edit:
     """Encode the recipe's prompts, align, solve.
 
     Args:
@@ -153,23 +182,26 @@ def make_edit(recipe: Recipe, encode: Encode, scaled: bool = True, moment: torch
         scaled: see :func:`~.closed_form.solve`.
         moment: S, the second moment of ordinary captions in this encoder (:func:`~.moments.caption_moment`), for recipes
             whose regularizer is "captions"; None takes it from this very encoder, which is 300 prompts more to encode.
+        tolerance: how much of the map may be left out (:func:`~.closed_form.solve`). The default, :data:`VISIBLE`, is where
+            half-precision weights and pictures are the same; :data:`~.closed_form.EXACT` leaves out nothing.
 
     Raises:
         EditError: nothing would change, or the result is not finite.
     """
     prompts = recipe.prompts()
     encoded = dict(zip(prompts, encode(prompts), strict=True)) if prompts else {}
-    columns = columns_of(recipe, encoded)
+    columns = parts_of(recipe, encoded)
     if recipe.regularizer == "identity":
         moment = None
     elif moment is None:
         moment = caption_moment(encode)
     protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
-    solution = solve_regularized(columns, recipe.regularization, scaled, moment, protected)
-    asked = columns
+    unit = None if moment is None else shrunk(moment).diagonal().sqrt()
+    settings = recipe.regularization, scaled, moment, protected, tolerance
+    solution, evoking = solve_regularized(columns, *settings), []
     for _ in range(recipe.passes):
-        columns = Columns.joined([columns, evoking_columns(solution.context_map, asked)])
-        solution = solve_regularized(columns, recipe.regularization, scaled, moment, protected)
+        evoking.append(evoking_columns(solution.context_map, Columns.joined(columns), unit))
+        solution = solve_regularized(columns, *settings, evoking)
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,

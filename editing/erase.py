@@ -6,6 +6,8 @@ with the identity in the place of sum W^T W, so that an edit still needs no weig
 
     c' = (M^T M + mu I)^-1 M^T c
 
+Where the coordinates' own sizes are known, distances are measured by them.
+
 Each c' becomes one more column with c's target, and all is solved again.
 """
 
@@ -19,28 +21,32 @@ from .context_map import ContextMap
 _RIDGE = 0.1
 
 
-def evoking(context_map: ContextMap, tokens: torch.Tensor, ridge: float = _RIDGE) -> torch.Tensor:
+def evoking(
+    context_map: ContextMap, tokens: torch.Tensor, ridge: float = _RIDGE, unit: torch.Tensor | None = None
+) -> torch.Tensor:
     """What comes closest to evoking the tokens through an edit.
 
     Args:
         context_map: M, (width, width).
         tokens: c, (tokens, width).
         ridge: mu.
+        unit: (width,), the size of each coordinate, by which distances are measured; None measures all alike.
 
     Returns:
         c', (tokens, width), float64.
     """
-    dense = context_map.dense().double()
+    unit = torch.ones(context_map.width, dtype=torch.float64) if unit is None else unit.double()
+    left, right = context_map.left.double() / unit[:, None], context_map.right.double() * unit
+    dense = torch.eye(context_map.width, dtype=torch.float64) + left @ right
     system = dense.T @ dense
     system.diagonal().add_(ridge)
-    return torch.linalg.solve(system, dense.T @ tokens.double().T).T
+    return torch.linalg.solve(system, dense.T @ (tokens.to(unit) / unit).T).T * unit
 
 
-def evoking_columns(context_map: ContextMap, columns: Columns) -> Columns:
-    """For every edited token what evokes it still, to become what the token itself should."""
+def evoking_columns(context_map: ContextMap, columns: Columns, unit: torch.Tensor | None = None) -> Columns:
+    """For every edited token what evokes it still, to become what the token itself should. ``unit`` as in :func:`evoking`."""
     shift = columns.shift()
-    edited = shift.abs().amax(dim=1) > 0
+    edited = shift.abs().amax(dim=1) != 0
     sources = columns.source[edited].double()
-    found = evoking(context_map, sources)
-    ones = torch.ones(len(found), dtype=torch.float64)
-    return Columns(found, sources + shift[edited], ones, columns.weight[edited])
+    found = evoking(context_map, sources, unit=unit).to(sources)
+    return Columns(found, sources + shift[edited], torch.ones_like(columns.strength[edited]), columns.weight[edited])

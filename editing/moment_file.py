@@ -14,7 +14,8 @@ from .encoding import Encode
 from .kept_file import keep, read_kept
 from .tensor_file import TensorFile
 
-FORMAT = "edit_assumption_moment"
+FORMAT = "edit_assumption_moment_2"
+"""The moment itself; the first release kept it already shrunk, with the start token in it."""
 _SAME = 1e-3
 _KEPT = 16
 

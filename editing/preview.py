@@ -108,7 +108,7 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
     known = dict(zip(texts, encode(texts), strict=True))
 
     def reaches(prompts: Sequence[str]) -> dict[str, float]:
-        return {prompt: reach(edit.context_map, known[prompt]) for prompt in dict.fromkeys(prompts)}
+        return {prompt: reach(edit.context_map, known[prompt], edit.encoder.unit) for prompt in dict.fromkeys(prompts)}
 
     return Preview(
         aligned=tuple(aligned(pair.source, pair.destination, known[pair.source], known[pair.destination]) for pair in pairs),

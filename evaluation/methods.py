@@ -121,8 +121,8 @@ class Variant:
         return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map
 
     def _strong_directions(self, encode: Encode) -> torch.Tensor:
-        root = torch.linalg.cholesky(_moment(encode, ordinary_captions(), self.positions))
-        weak = complement(root.T, math.sqrt(self.null_space))
+        energy, directions = torch.linalg.eigh(_moment(encode, ordinary_captions(), self.positions))
+        weak = complement((directions * energy.clamp(min=0).sqrt()).T, math.sqrt(self.null_space))
         return complement(weak.T).T
 
 

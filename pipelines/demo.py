@@ -88,7 +88,7 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
     title = f"{source} → {destination or '(forgotten)'}" + (f" at strength {strength:g}" if strength != 1 else "")
     note = f"pocket model, the same seeds ({seeds[0]} to {seeds[-1]}) in both"
     encoded = encode([row.prompt for row in rows])
-    moved = [(row, reach(edit.context_map, prompt)) for row, prompt in zip(rows, encoded, strict=True)]
+    moved = [(row, reach(edit.context_map, prompt, edit.encoder.unit)) for row, prompt in zip(rows, encoded, strict=True)]
     report = "\n".join(
         [
             f"{source} -> {destination}",

@@ -24,8 +24,12 @@ def insertion(encoded, source, destination, position, templates=("{}", "A photo 
 
 
 def published_map(columns, targets, regularization=0.1, prior=None) -> Tensor:
-    """TIME's equation 5 as it stands, in float64, solved d x d: M of W' = W M. ``prior`` stands in the identity's place."""
+    """TIME's equation 5 as it stands, in float64, solved d x d: M of W' = W M. ``prior`` stands in the identity's place.
+
+    The identity is scaled by the median squared token norm over d; a prior is in its own units.
+    """
     width = columns.shape[1]
-    prior = torch.eye(width, dtype=torch.float64) if prior is None else prior
-    second_moment = columns.T @ columns + regularization * float(columns.square().sum(1).median()) / width * prior
+    if prior is None:
+        prior = torch.eye(width, dtype=torch.float64) * float(columns.square().sum(1).median()) / width
+    second_moment = columns.T @ columns + regularization * prior
     return torch.eye(width, dtype=torch.float64) + torch.linalg.solve(second_moment, columns.T @ (targets - columns)).T

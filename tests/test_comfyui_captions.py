@@ -9,10 +9,10 @@ from formulas import distance, insertion, published_map
 def test_captions_are_what_the_node_holds_in_place(comfy):
     weights, _ = loaded_weights(comfy, Pipeline().sample())
     encoded = encoded_by_host(comfy, [*sentences(), *ordinary_captions()])
-    rows = torch.cat([encoded[caption].double() for caption in ordinary_captions()])
+    rows = torch.cat([encoded[caption][1:].double() for caption in ordinary_captions()])  # without the start token
     moment = rows.T @ rows / len(rows)
     width = len(moment)
-    moment = 0.98 * moment * (width / moment.trace()) + 0.02 * torch.eye(width, dtype=torch.float64)
+    moment = 0.98 * moment + 0.02 * torch.diag(moment.diagonal())
     expected = published_map(*insertion(encoded, SOURCE, DESTINATION, 4), regularization=0.1 * 10 * width, prior=moment)
     graph = Pipeline()
     graph.edit(regularizer="captions")

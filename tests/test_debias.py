@@ -91,6 +91,18 @@ def test_the_recipe_weighs_the_variants():
     assert recipe.regularization == 0.2
 
 
+def test_a_weight_below_0_pushes_away_from_its_variant():
+    """The pairs' weighted mean is the subject moved by the weights themselves, with their signs."""
+    weights = (1.25, -0.25)
+    subject, female, male = torch.eye(3, dtype=torch.float64)
+    pairs = DOCTORS.recipe(weights).pairs
+    meant = {"a female doctor": female, "a male doctor": male}
+    assert sum(pair.weight for pair in pairs) == pytest.approx(1)
+    assert {pair.destination: pair.strength > 0 for pair in pairs} == {"a female doctor": True, "a male doctor": False}
+    moved = sum(pair.weight * pair.strength * (meant[pair.destination] - subject) for pair in pairs)
+    assert torch.allclose(moved, 1.25 * (female - subject) - 0.25 * (male - subject))
+
+
 def test_lines_without_shares_get_the_same():
     assert Wanted.parse("a doctor", "a female doctor\na male doctor\na robot doctor").shares == (1 / 3,) * 3
 

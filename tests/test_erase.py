@@ -3,11 +3,14 @@
 import clip_helpers
 import pytest
 import torch
+from edit_assumption.editing import closed_form
+from edit_assumption.editing import edit as editing
 from edit_assumption.editing.columns import Columns
 from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.erase import evoking, evoking_columns
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import second_moment
 from edit_assumption.editing.reach import reach
 from edit_assumption.editing.recipe import parse_recipe
 
@@ -62,3 +65,47 @@ def test_each_pass_leaves_less_that_evokes_the_source(encode):
 def test_a_bad_number_of_passes_is_refused(number, reason):
     with pytest.raises(EditError, match=reason):
         parse_recipe(f"! passes: {number}\nroses ->")
+
+
+@pytest.mark.parametrize("regularizer", ["identity", "captions"])
+def test_passes_leave_lambda_as_it_is(encode, regularizer, monkeypatch):
+    """What evokes the source is many times longer than the source itself; it has no say in how much is held in place."""
+    used = []
+
+    def solve(*arguments):
+        used.append(
+            (sum(map(len, arguments[0])), arguments[1] * (closed_form.token_scale(arguments[0]) if arguments[2] else 1))
+        )
+        return closed_form.solve(*arguments)
+
+    monkeypatch.setattr(editing, "solve", solve)
+    moment = second_moment(encode(["a cat", "a dog on a house", "an apple"]))
+    make_edit(parse_recipe("! passes: 3\nroses ->\n= tulips", regularizer=regularizer), encode, moment=moment)
+    columns, strengths = zip(*used, strict=True)
+    assert list(columns) == sorted(set(columns)) and len(columns) == 4
+    assert strengths == (pytest.approx(strengths[0]),) * 4
+
+
+def test_passes_keep_the_weights_of_the_pairs(encode):
+    """What evokes a token of weight 3 weighs 3, too."""
+    columns = Columns.of(torch.stack([E1, E2]), torch.stack([E3, E2]), weight=3.0)
+    assert evoking_columns(ContextMap(-0.5 * E1[:, None], E1[None]), columns).weight.tolist() == [3.0]
+
+
+def test_the_map_is_inverted_in_float64():
+    """A direction that the map nearly takes away: 1 + l r is 1e-7, which float32 rounds to another number."""
+    left = torch.tensor([[1 - 2.0**-22], [0.0]])
+    shut = ContextMap(-left, torch.tensor([[1.0, 0.0]]))
+    left_open = 2.0**-22
+    expected = left_open / (left_open**2 + 1e-14)
+    assert evoking(shut, torch.tensor([[1.0, 0.0]]), ridge=1e-14)[0, 0].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_distances_are_measured_in_units_of_the_coordinates():
+    context_map = ContextMap(torch.tensor([[0.5], [1.0]]), torch.tensor([[1.0, -1.0]]))
+    unit = torch.tensor([1.0, 100.0], dtype=torch.float64)
+    larger = ContextMap(context_map.left * unit[:, None].float(), context_map.right / unit.float())
+    token = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    found = evoking(larger, token * unit, unit=unit) / unit
+    assert torch.allclose(found, evoking(context_map, token))
+    assert not torch.allclose(evoking(larger, token * unit) / unit, found, rtol=1e-2)

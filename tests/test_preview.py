@@ -34,8 +34,12 @@ def test_every_word_has_its_answer(edit, encode):
 
 def test_reach_and_spectrum_are_those_of_the_map(edit, encode):
     shown = preview(edit, encode, related=["roses at night"], unrelated=["a house"])
-    assert shown.sources == {prompt: reach(edit.context_map, encode([prompt])[0]) for prompt in ("a pack of roses", "van gogh")}
-    assert shown.related == {"roses at night": reach(edit.context_map, encode(["roses at night"])[0])}
+    related, *sources = (
+        reach(edit.context_map, prompt, edit.encoder.unit)
+        for prompt in encode(["roses at night", "a pack of roses", "van gogh"])
+    )
+    assert shown.sources == dict(zip(("a pack of roses", "van gogh"), map(pytest.approx, sources), strict=True))
+    assert shown.related == {"roses at night": pytest.approx(related)}
     expected = torch.linalg.svdvals(edit.context_map.change().double())[: edit.context_map.rank]
     assert torch.allclose(shown.spectrum, expected, rtol=1e-4, atol=1e-6)
 
