@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from edit_assumption.editing.captions import ordinary_captions
+from edit_assumption.editing.columns import Columns
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.moments import second_moment
 from edit_assumption.editing.recipe import PromptPair, Recipe
@@ -61,6 +62,54 @@ def encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
     with torch.no_grad():
         embeddings = CLIPTextModel(config).eval()(torch.tensor(tokens)).last_hidden_state
     return [_prompt(line, rows.clone()) for line, rows in zip(words, embeddings, strict=True)]
+
+
+def trained_encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """The prompts as a trained text encoder sees them: the bundled model's, turned into the width of SD 1.5.
+
+    Its prompts are shorter than SD 1.5's; the last padding token fills them up.
+    """
+    from edit_assumption.pipelines.encoder import PipelineEncoder
+    from edit_assumption.pocket.model import pipeline
+
+    encoded = PipelineEncoder(pipeline())(prompts)
+    generator = torch.Generator().manual_seed(3)
+    narrow = encoded[0].embeddings.shape[1]
+    turn = torch.linalg.qr(torch.randn(WIDTH, narrow, generator=generator)).Q.T
+    rows = [
+        torch.cat([prompt.embeddings, prompt.embeddings[-1:].expand(LENGTH - len(prompt.tokens), -1)]) for prompt in encoded
+    ]
+    return [_prompt(text.split(), each @ turn) for text, each in zip(prompts, rows, strict=True)]
+
+
+def trained_moment() -> torch.Tensor:
+    """The second moment of the bundled model's captions in the same coordinates, (768, 768)."""
+    from edit_assumption.pocket.captions import ordinary_captions as pocket_captions
+
+    return second_moment(trained_encode(pocket_captions()[:_CAPTIONS]))
+
+
+def _random_tokens(tokens: int, width: int) -> Columns:
+    return Columns.of(*torch.randn(2, tokens, width, generator=torch.Generator().manual_seed(4)))
+
+
+def _nearly_equal_tokens(tokens: int, width: int) -> Columns:
+    apart = _random_tokens(tokens, width)
+    return Columns.of(apart.source[0] + 1e-3 * apart.source, apart.source[0] + 1e-3 * apart.destination)
+
+
+def _outlier_ridden_tokens(tokens: int, width: int) -> Columns:
+    """Three huge coordinates, and every 77th token 30 times as long."""
+    plain = _random_tokens(tokens, width)
+    sizes = torch.ones(width)
+    sizes[5], sizes[40], sizes[99] = 300, 100, 30
+    lengths = torch.ones(tokens, 1)
+    lengths[::LENGTH] = 30
+    return Columns.of(plain.source * sizes * lengths, plain.destination * sizes * lengths)
+
+
+KINDS = {"random": _random_tokens, "nearly equal": _nearly_equal_tokens, "outlier-ridden": _outlier_ridden_tokens}
+"""Kind of tokens to what makes columns of them from their number and width."""
 
 
 def synthetic_recipe(pairs: int) -> Recipe:

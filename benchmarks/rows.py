@@ -35,6 +35,16 @@ class Row:
         return self.what, shown, (self.target or "none") + verdict, self.details
 
 
+def at_least(least: float, what: str, value: float, details: str, unit: str = "×") -> Row:
+    """A row whose value should not be smaller than ``least``."""
+    return Row(what, value, unit, details, f"≥ {least:g}{'' if unit == '×' else ' '}{unit}".strip(), value >= least)
+
+
+def below(most: float, what: str, value: float, unit: str, details: str, target: str = "") -> Row:
+    """A row whose value should be smaller than ``most``, which ``target`` can say in words."""
+    return Row(what, value, unit, details, target or f"< {most:g}{'' if unit == '×' else ' '}{unit}".strip(), value < most)
+
+
 def _number(value: float) -> str:
     if value and abs(value) < 0.01:
         return f"{value:.1e}"

@@ -141,8 +141,10 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
     tokens = space.seen(weighed)
     gram = tokens @ tokens.T
     factor = cholesky(gram + strength * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
-    solved = torch.cholesky_solve(shift, factor)
-    basis = principal(shift, gram @ solved, tolerance) if tolerance else None
+    basis = None
+    if tolerance:
+        solved = torch.cholesky_solve(shift, factor)
+        basis = principal(shift, gram @ solved, tolerance)
     if basis is None:
         left = (shift * space.unit)[changes].T
         context_map = ContextMap.from_product(left, space.back(torch.cholesky_solve(tokens, factor)[changes]))
@@ -158,7 +160,7 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
 def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
     sums = Sums.of(parts, exact=tolerance < _LINEAR)
     cross = sums.cross / space.unit
-    system = space.seen_moment(sums.edited + sums.kept)
+    system = space.seen_moment(sums.whole)
     factor = cholesky(system.diagonal_scatter(system.diagonal() + strength))
     seen = space.seen_cross(cross)
     solved = torch.cholesky_solve(seen, factor)

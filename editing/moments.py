@@ -43,8 +43,8 @@ def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> t
 def shrunk(moment: torch.Tensor, shrinkage: float = _SHRINKAGE) -> torch.Tensor:
     """S, drawn a little towards its own diagonal, so that directions that no caption uses are held a little, too.
 
-    Towards the diagonal rather than the identity, because text encoders have a few huge coordinates, which would decide alone how
-    far S is drawn in all others. An encoder whose coordinates are written in other units gets the same edit. Where they are
+    Towards the diagonal rather than the identity, because text encoders have a few huge coordinates, which would decide alone
+    how far S is drawn in all others. An encoder whose coordinates are written in other units gets the same edit. Where they are
     mixed, the map differs in directions that hardly any token has: on the bundled model, turned by an orthogonal matrix,
     unrelated prompts move by 0.041 in place of 0.040, and by 0.046 behind a matrix of condition 1e4.
 

@@ -22,15 +22,15 @@ class Sums:
     """Over all columns, with e = s (c* - c) the shift that is asked of a token c of weight w. All in float64.
 
     Args:
-        edited: sum w c c^T over the tokens that are to change, (width, width).
-        kept: the same over the others.
+        whole: sum w c c^T, (width, width).
+        edited: the same over the tokens that are to change.
         cross: sum w c e^T, (width, width).
         asked: sum w e², coordinate by coordinate, (width,).
         changes: (tokens,), which are to change.
     """
 
+    whole: torch.Tensor
     edited: torch.Tensor
-    kept: torch.Tensor
     cross: torch.Tensor
     asked: torch.Tensor
     changes: torch.Tensor
@@ -47,39 +47,38 @@ class Sums:
         """
         width, device = parts[0].width, parts[0].source.device
         square = {"size": (width, width), "dtype": torch.float64, "device": device}
-        edited, kept, cross = torch.zeros(**square), torch.zeros(**square), torch.zeros(**square)
+        whole, kept, cross = torch.zeros(**square), torch.zeros(**square), torch.zeros(**square)
         asked, shifted = (torch.zeros(width, dtype=torch.float64, device=device) for _ in range(2))
         exact = exact or any(part.source.dtype == torch.float64 for part in parts)
         dtype = torch.float64 if exact else torch.float32
         changes, mean = [], None
         for block in blocks(parts, _ROWS_AT_ONCE):
-            tokens, shift, weight = block.source.to(dtype), block.shift(dtype), block.weight[:, None]
+            tokens, shift, root = block.source.to(dtype), block.shift(dtype), block.weight.sqrt()[:, None]
             rows = shift.abs().amax(dim=1) != 0
             changes.append(rows)
+            _add_square(whole, tokens.double(), root)
             if not rows.all():
-                _add_square(kept, tokens[~rows].double(), weight[~rows])
-                tokens, shift, weight = tokens[rows], shift[rows], weight[rows]
-            if not len(tokens):
-                continue
-            _add_square(edited, tokens.double(), weight)
-            weighed = shift if (weight == 1).all() else shift * weight.to(dtype)
-            asked += (shift * weighed).sum(dim=0)
+                _add_square(kept, tokens[~rows].double(), root[~rows])
+            root = None if (root == 1).all() else root.to(dtype)
+            shift = shift if root is None else shift * root
+            asked += shift.square().sum(dim=0)
+            shift = shift if root is None else shift * root
             if exact:
-                cross.addmm_(tokens.T, weighed)
+                cross.addmm_(tokens.T, shift)
                 continue
             mean = tokens.mean(dim=0) if mean is None else mean
-            shifted += weighed.sum(dim=0, dtype=torch.float64)
-            cross += (tokens - mean).T @ weighed
+            shifted += shift.double().sum(dim=0)
+            cross += (tokens - mean).T @ shift
         if mean is not None:
             cross += torch.outer(mean.double(), shifted)
-        for matrix in (edited, kept):
+        for matrix in (whole, kept):
             _mirror(matrix)
-        return cls(edited, kept, cross, asked, torch.cat(changes))
+        return cls(whole, whole - kept, cross, asked, torch.cat(changes))
 
 
-def _add_square(total: torch.Tensor, rows: torch.Tensor, weight: torch.Tensor) -> None:
-    """Add sum w c c^T to the upper bands of ``total``; the rest is its mirror image and is left to :func:`_mirror`."""
-    rows = rows if (weight == 1).all() else rows * weight.sqrt()
+def _add_square(total: torch.Tensor, rows: torch.Tensor, root: torch.Tensor) -> None:
+    """Add sum w c c^T, given the roots of the weights, to the upper bands of ``total``; :func:`_mirror` fills in the rest."""
+    rows = rows if (root == 1).all() else rows * root
     for start, stop in _bands(len(total)):
         total[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
 

@@ -1,7 +1,7 @@
 """The same text encoder in other coordinates: embeddings times T, projections times its inverse, and the edit pulled back.
 
-An edit is the same wherever T scales coordinates. In mixed coordinates the solve is the same, too, but the moment that is handed
-to it is drawn to another diagonal: there the maps differ in directions that hardly any token has, and tokens move alike.
+An edit is the same wherever T scales coordinates. In mixed coordinates the solve is the same, too, but the moment that
+is handed to it is drawn to another diagonal: the maps differ in directions that hardly any token has, and tokens move alike.
 """
 
 from dataclasses import replace

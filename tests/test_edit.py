@@ -78,6 +78,15 @@ def test_captions_hold_in_place_what_they_say(encode):
         assert reach(edit.context_map, kept) < 0.4 * reach(alike.context_map, kept)
 
 
+def test_the_default_leaves_out_what_no_token_shows(encode):
+    recipe, moment = parse_recipe("a red rose -> tulips"), caption_moment(encode, ("a cat", "two dogs on a beach"))
+    whole, short = (make_edit(recipe, encode, moment=moment, **given).context_map for given in ({"tolerance": EXACT}, {}))
+    assert short.rank < whole.rank and short.nbytes < whole.nbytes
+    for prompt in encode(["a red rose", "A photo of a red rose", "a cat", "tulips in a field"]):
+        moved, as_well = (each.apply(prompt.embeddings) - prompt.embeddings for each in (whole, short))
+        assert float((as_well - moved).norm() / prompt.embeddings.norm()) < 1e-3
+
+
 def test_captions_are_plain_english_if_none_are_given(encode):
     recipe = parse_recipe("a red rose -> tulips")
     edit = make_edit(recipe, encode)

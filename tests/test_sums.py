@@ -1,0 +1,153 @@
+"""Many columns by their sums, and what of a map may be left out."""
+
+import pytest
+import torch
+from edit_assumption.benchmarks.inputs import KINDS
+from edit_assumption.editing import principal as module
+from edit_assumption.editing import sums
+from edit_assumption.editing.closed_form import solve, token_scale
+from edit_assumption.editing.columns import Columns, blocks, parts_of
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.principal import principal
+from edit_assumption.editing.recipe import PromptPair, Recipe
+from edit_assumption.editing.sums import Sums
+
+
+def relative(found, expected):
+    return float((found - expected).norm() / expected.norm())
+
+
+def mixed_columns(tokens, width, seed=0):
+    """Of all weights and strengths, every fifth token preserved."""
+    generator = torch.Generator().manual_seed(seed)
+    source, destination = torch.randn(2, tokens, width, generator=generator)
+    destination[::5] = source[::5]
+    strength, weight = torch.rand(2, tokens, generator=generator, dtype=torch.float64) + 0.5
+    return Columns(source, destination, strength, weight)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_sums_over_blocks_are_those_over_all(exact, monkeypatch):
+    monkeypatch.setattr(sums, "_ROWS_AT_ONCE", 32)
+    columns = mixed_columns(150, 20)
+    found = Sums.of([Columns(*(side[rows] for side in vars_of(columns))) for rows in (slice(0, 7), slice(7, 150))], exact)
+    tokens, shift, weight = columns.source.double(), columns.shift(), columns.weight[:, None]
+    changes = shift.abs().amax(dim=1) > 0
+    assert torch.equal(found.changes, changes) and int(changes.sum()) == 120
+    assert relative(found.whole, tokens.T @ (weight * tokens)) < 1e-14
+    assert relative(found.edited, (tokens.T @ (weight * changes[:, None] * tokens))) < 1e-14
+    assert relative(found.cross, tokens.T @ (weight * shift)) < (1e-14 if exact else 1e-6)
+    assert relative(found.asked, (weight * shift.square()).sum(dim=0)) < (1e-14 if exact else 1e-6)
+
+
+def vars_of(columns):
+    return columns.source, columns.destination, columns.strength, columns.weight
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("exact", [True, False])
+def test_rounding_over_kinds_of_tokens(kind, exact):
+    """Nothing left out is float64 to the last digit of float32's factors; the default rounds far below what it leaves out."""
+    columns, width = KINDS[kind](320, 256), 256
+    strength = 0.1 * token_scale(columns)
+    system = columns.source.double().T @ columns.source.double() + strength * torch.eye(width, dtype=torch.float64)
+    cross = columns.source.double().T @ columns.shift()
+    best = torch.linalg.solve(system, cross).T
+    if exact:
+        found = solve(columns, strength, scaled=False).context_map
+        assert relative(found.left.double() @ found.right.double(), best) < 3e-7
+    else:
+        factor = torch.linalg.cholesky(system)
+        whole, apart = (
+            torch.linalg.solve_triangular(factor, each, upper=False)
+            for each in (cross, Sums.of([columns], exact=False).cross - cross)
+        )
+        assert float(apart.norm() / whole.norm()) < 3e-5
+
+
+def test_nearly_equal_tokens_would_lose_in_plain_float32():
+    """The mean that is taken off and added back in float64 is what the test above is about."""
+    columns = KINDS["nearly equal"](320, 256)
+    tokens, shift = columns.source, columns.shift(torch.float32)
+    exact = tokens.double().T @ columns.shift()
+    system = tokens.double().T @ tokens.double() + 0.1 * token_scale(columns) * torch.eye(256, dtype=torch.float64)
+    plain, ours = (
+        relative(torch.linalg.solve(system, cross), torch.linalg.solve(system, exact))
+        for cross in ((tokens.T @ shift).double(), Sums.of([columns], exact=False).cross)
+    )
+    assert ours < 1e-6 < plain
+
+
+def test_blocks_join_and_cut():
+    columns = mixed_columns(25, 3)
+    again = list(blocks([Columns(*(side[rows] for side in vars_of(columns))) for rows in (slice(0, 3), slice(3, 25))], 10))
+    assert [len(block) for block in again] == [13, 10, 2]
+    assert torch.equal(torch.cat([block.source for block in again]), columns.source)
+
+
+def test_columns_of_a_recipe_are_views_of_its_embeddings():
+    rows = {text: torch.randn(6, 8) for text in ("a cat", "a dog")}
+    tokens = ("<s>", "a", "x", "<e>", "<e>", "<e>")
+    encoded = {text: EncodedPrompt(tokens, (Chunk(0, range(1, 3), 6),), row) for text, row in rows.items()}
+    (part,) = parts_of(Recipe((PromptPair("a cat", "a dog", augmentations=()),)), encoded)
+    assert part.source.data_ptr() == rows["a cat"].data_ptr() and part.destination.data_ptr() == rows["a dog"].data_ptr()
+
+
+def falling(width, rank, rate, seed=0):
+    """(rank, width), of singular values that fall by ``rate``, and the matrix that it is the root of."""
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(width, rank, generator=generator, dtype=torch.float64)).Q
+    return (rate ** torch.arange(rank).double())[:, None] * basis.T
+
+
+@pytest.mark.parametrize("width", [64, 512], ids=["all at once", "by iteration"])
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-2, 1e-3])
+def test_the_fewest_directions_are_found(width, tolerance):
+    root = falling(width, 60, 0.7)
+    basis = principal(root, root, tolerance)
+    sizes = torch.linalg.svdvals(root)
+    lost = (root - (root @ basis) @ basis.T).norm() / root.norm()
+    assert float(lost) <= tolerance * (1 + 1e-6)
+    assert float(sizes[basis.shape[1] - 1 :].norm() / sizes.norm()) > tolerance  # one fewer would not do
+    assert torch.allclose(basis.T @ basis, torch.eye(basis.shape[1], dtype=torch.float64), atol=1e-10)
+
+
+def test_more_directions_than_were_tried_first_are_found_in_a_second_try(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 4)
+    root = falling(1024, 200, 0.9)
+    assert 60 < principal(root, root, 1e-3).shape[1] < 80
+
+
+def test_what_does_not_fall_is_not_cut():
+    root = falling(512, 300, 1.0)
+    assert principal(root, root, 1e-3) is None
+
+
+@pytest.mark.parametrize("tokens", [60, 400], ids=["dual", "primal"])
+def test_a_tolerance_costs_the_objective_its_square(tokens):
+    width, rank = 96, 12
+    generator = torch.Generator().manual_seed(tokens)
+    source = torch.randn(tokens, width, generator=generator)
+    shift = (
+        torch.randn(tokens, rank, generator=generator)
+        * 0.3 ** torch.arange(rank)
+        @ torch.randn(rank, width, generator=generator)
+    )
+    columns = Columns.of(source, source + shift)
+    moment = torch.diag(torch.linspace(0.5, 2, width, dtype=torch.float64))
+    whole, short = (solve(columns, 3.0, moment=moment, tolerance=tolerance) for tolerance in (0.0, 1e-2))
+    assert short.context_map.rank < 8 < whole.context_map.rank
+
+    def objective(solution):
+        change = solution.context_map.change().double()
+        missed = source.double() @ change.T - columns.shift()
+        return float(
+            (missed.square() / moment.diagonal()).sum()
+            + 3 * ((change @ moment @ change.T).diagonal() / moment.diagonal()).sum()
+        )
+
+    change = whole.context_map.change().double()
+    system = source.double().T @ source.double() + 3 * moment
+    size = float(((change @ system @ change.T).diagonal() / moment.diagonal()).sum())
+    assert 0 < objective(short) - objective(whole) <= 1e-4 * size
+    assert short.residual > whole.residual  # it is that of the map that is used
