@@ -8,6 +8,7 @@ import pytest
 import torch
 from edit_assumption.editing import edit as editing
 from edit_assumption.editing.alignment import align
+from edit_assumption.editing.closed_form import EXACT
 from edit_assumption.editing.context_map import weight_change
 from edit_assumption.editing.recipe import DEFAULT_AUGMENTATIONS, PromptPair, Recipe
 
@@ -139,7 +140,7 @@ def our_edit(text_model, augmentations=DEFAULT_AUGMENTATIONS):
     recipe = Recipe(
         (PromptPair(SOURCE, DESTINATION, augmentations=augmentations),), regularization=LAMBDA, regularizer="identity"
     )
-    return editing.make_edit(recipe, clip_helpers.ClipEncoder(text_model), scaled=False)
+    return editing.make_edit(recipe, clip_helpers.ClipEncoder(text_model), scaled=False, tolerance=EXACT)
 
 
 def test_published_pipeline_edits_nothing_as_it_stands(text_model):

@@ -246,10 +246,9 @@ def encoder_of(embeddings):
 
 
 def moved(share):
-    """The edit's identity, ``share`` of its norm away, and tokens that follow it."""
+    """The edit's identity, every number ``share`` of its size away, and tokens that follow it."""
     there = example_edit().encoder.embeddings
-    aside = random(16, WIDTH, seed=7)
-    return torch.cat([there + share * aside * there.norm() / aside.norm(), random(61, WIDTH, seed=8)])
+    return torch.cat([there + share * there * random(16, WIDTH, seed=7).sign(), random(61, WIDTH, seed=8)])
 
 
 def test_same_encoder_is_accepted_in_any_precision():
