@@ -57,3 +57,11 @@ def test_those_used_longest_ago_give_way(tmp_path, monkeypatch):
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
     assert load_moment(tmp_path, CAPTIONS, identity(0)) is None
     assert all(load_moment(tmp_path, CAPTIONS, identity(seed)) is not None for seed in (1, 2))
+
+
+def test_one_of_the_first_release_is_made_again(tmp_path, monkeypatch):
+    """It was kept with the start token in it, and shrunk."""
+    monkeypatch.setattr(moment_file, "FORMAT", "edit_assumption_moment")
+    keep_moment(tmp_path, CAPTIONS, identity(), moment())
+    monkeypatch.undo()
+    assert load_moment(tmp_path, CAPTIONS, identity()) is None
