@@ -1,9 +1,9 @@
 """Debiasing: a subject's variants in the shares that are wanted, by tuning how much each variant's meaning weighs.
 
-The subject is to mean the weighted mean of its variants' meanings (pairs with one source and several destinations do, see
-:meth:`~.columns.Columns.merged`). Which share of the pictures then shows which variant is found out by drawing some and judging
-them. Over the rounds it is modelled as softmax(a + b w), with a bias a_i for every variant, one slope b, and w the weights; a
-and b are fitted to all pictures so far, and the next weights are those for which the model gives the shares that are wanted.
+The subject is to mean the weighted mean of its variants' meanings, as pairs with one source and several destinations do.
+Which share of the pictures then shows which variant is found out by drawing some and judging them. Over the rounds it is
+modelled as softmax(a + b w), with a bias a_i for every variant, one slope b, and w the weights; a and b are fitted to all
+pictures so far, and the next weights are those for which the model gives the shares that are wanted.
 """
 
 from __future__ import annotations
