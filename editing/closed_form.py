@@ -39,8 +39,6 @@ from .sums import Sums
 EXACT = 0.0
 _ROOM = 1e-3
 """Share of the edited tokens, by their length, that has to lie beside what is strictly protected."""
-_LINEAR = 1e-5
-"""Tolerance from which on products that enter the solution linearly are made in float32."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
 
 
 def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
-    sums = Sums.of(parts, exact=tolerance < _LINEAR)
+    sums = Sums.of(parts)
     cross = sums.cross / space.unit
     system = space.seen_moment(sums.whole)
     factor = cholesky(system.diagonal_scatter(system.diagonal() + strength))

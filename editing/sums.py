@@ -36,41 +36,23 @@ class Sums:
     changes: torch.Tensor
 
     @classmethod
-    def of(cls, parts: Sequence[Columns], exact: bool) -> Sums:
-        """Of the columns.
-
-        Args:
-            parts: the columns, on one device; the sums are taken there.
-            exact: every product in float64. Else ``cross``, which enters a solution linearly, is made from products in
-                float32 around the tokens' mean, which is added back in float64: nearly equal tokens then lose nothing, and
-                the rounding stays that of the tokens' own differences.
-        """
+    def of(cls, parts: Sequence[Columns]) -> Sums:
+        """Of the columns, which are on one device; the sums are taken there."""
         width, device = parts[0].width, parts[0].source.device
         square = {"size": (width, width), "dtype": torch.float64, "device": device}
         whole, kept, cross = torch.zeros(**square), torch.zeros(**square), torch.zeros(**square)
-        asked, shifted = (torch.zeros(width, dtype=torch.float64, device=device) for _ in range(2))
-        exact = exact or any(part.source.dtype == torch.float64 for part in parts)
-        dtype = torch.float64 if exact else torch.float32
-        changes, mean = [], None
+        asked = torch.zeros(width, dtype=torch.float64, device=device)
+        changes = []
         for block in blocks(parts, _ROWS_AT_ONCE):
-            tokens, shift, root = block.source.to(dtype), block.shift(dtype), block.weight.sqrt()[:, None]
+            tokens, shift, root = block.source.double(), block.shift(), block.weight.sqrt()[:, None]
             rows = shift.abs().amax(dim=1) != 0
             changes.append(rows)
-            _add_square(whole, tokens.double(), root)
+            _add_square(whole, tokens, root)
             if not rows.all():
-                _add_square(kept, tokens[~rows].double(), root[~rows])
-            root = None if (root == 1).all() else root.to(dtype)
-            shift = shift if root is None else shift * root
+                _add_square(kept, tokens[~rows], root[~rows])
+            shift = shift * root
             asked += shift.square().sum(dim=0)
-            shift = shift if root is None else shift * root
-            if exact:
-                cross.addmm_(tokens.T, shift)
-                continue
-            mean = tokens.mean(dim=0) if mean is None else mean
-            shifted += shift.double().sum(dim=0)
-            cross += (tokens - mean).T @ shift
-        if mean is not None:
-            cross += torch.outer(mean.double(), shifted)
+            cross.addmm_(tokens.T, shift * root)
         for matrix in (whole, kept):
             _mirror(matrix)
         return cls(whole, whole - kept, cross, asked, torch.cat(changes))
