@@ -1,12 +1,18 @@
 """Token alignment: examples worked by hand, and rules that hold for any prompts."""
 
+import csv
+import os
+from pathlib import Path
+
 import pytest
 import torch
+from comfy_server import installed_hosts
 from edit_assumption.editing.alignment import align, align_words
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+TIMED = os.environ.get("TIMED_PATH")  # a folder with TIMED's validation and gender sets, which are not ours to ship
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -40,13 +46,33 @@ def t5(text):
         ("a pear", "an ugly pear", [0, 2]),
         ("a a", "a b a a", [0, 2]),  # the first match after the previous one
         ("a red rose", "a rose", [0, 1, 1]),  # deleted: the word after the gap
-        ("a rose in rain", "a rose", [0, 1, 2, 2]),  # deleted at the end: one past the last
+        ("a rose in rain", "a rose", [0, 1, 1, 1]),  # deleted at the end: the last word
         ("red rose", "rose", [0, 0]),
         ("van gogh", "claude oscar monet", [1, 2]),  # replaced, last to last
         ("vincent van gogh", "monet", [0, 0, 0]),
         ("art of vincent van gogh here", "art of claude monet here", [0, 1, 2, 2, 3, 4]),
         ("art of monet here", "art of vincent van gogh here", [0, 1, 4, 5]),
         ("a cat", "two dogs", [0, 1]),
+        ("a house", "the house of a king", [0, 1]),  # an article is no anchor
+        ("a house", "the palace of a king", [3, 4]),  # unless it costs nothing
+        ("a big house", "the small palace in a garden", [0, 1, 2]),  # what hangs on the noun is not its head
+        ("george costanza", "tom hanks in a suit", [0, 1]),
+        ("george costanza in a suit", "tom hanks", [0, 1, 1, 1, 1]),
+        ("roses", "a bunch of tulips", [3]),  # the last word
+        ("a picture of a cat", "a dog", [0, 1, 1, 1, 1]),  # no noun answers to an article
+        ("the tower of pisa", "the eiffel tower", [0, 2, 2, 2]),
+        ("the eiffel tower", "the tower of pisa", [0, 1, 1]),
+        ("fox squirrel", "kit fox", [1, 1]),
+        ("squirrel fox", "fox kit", [0, 0]),
+        ("fish and chips", "chips and fish", [2, 2, 2]),
+        ("a red house", "the house of a red king", [0, 1, 1]),  # the last word first
+        ("the president of the united states", "the king of england", [0, 1, 2, 3, 3, 3]),
+        ("portrait of a man", "painting of a woman by the sea", [0, 1, 2, 3]),
+        ("a cat .", "two dogs !", [0, 1, 2]),
+        ("a cat .", "two dogs", [0, 1, 1]),
+        ("van gogh", "the who", [1, 1]),  # nothing but light words to answer
+        ("the who", "the beatles", [0, 1]),
+        ("rose of", "garden of a rose", [3, 3]),
         ("roses", "", [0]),
         ("", "roses", []),
         ("", "", []),
@@ -54,6 +80,46 @@ def t5(text):
 )
 def test_words_by_hand(source, destination, answers):
     assert align_words(source.split(), destination.split()) == answers
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "answers"),
+    [
+        # CLIP marks the ends of words.
+        ("george</w> co stan za</w>", "tom</w> hanks</w>", [0, 1, 1, 1]),
+        ("tom</w> hanks</w>", "george</w> co stan za</w>", [0, 3]),
+        ("fa bio</w>", "co stan za</w>", [1, 2]),
+        ("big</w> co stan za</w>", "tall</w> hanks</w>", [0, 1, 1, 1]),
+        ("ant Ã³ ni o</w> gu ter res</w>", "ban</w> mo on</w>", [0, 0, 0, 0, 1, 1, 2]),
+        ("ban</w> moon</w>", "ant Ã³ ni o</w> gu terres</w>", [3, 5]),
+        ("small</w> ro ses</w>", "ro ses</w> now</w>", [0, 0, 1]),  # what goes stands before the word's first piece
+        ("ro ses</w> of</w> pi sa</w>", "tu lip</w> ro ses</w>", [2, 3, 3, 3, 3]),  # or behind its last
+        ("co za</w>", "co stan za</w>", [0, 2]),  # TIME's rule looks at pieces
+        ("embedding:x:0 embedding:x:1 cat</w>", "embedding:y:0 dog</w>", [0, 0, 1]),
+        ("embedding:x:0 embedding:x:1 cat</w>", "embedding:x:0 embedding:x:1 dog</w>", [0, 1, 2]),
+        # Sentencepiece marks the beginnings of words, and byte-level BPE that of every word but the first.
+        ("▁George ▁Co stan za", "▁Tom ▁Hanks", [0, 1, 1, 1]),
+        ("▁Co stan za", "▁tom ▁hanks", [1, 1, 1]),
+        ("▁ROS ES ▁here", "▁big ▁ros es", [1, 2, 2]),  # in any case
+        ("▁a ▁cat , ▁red", "▁one ▁dog , ▁blue", [0, 1, 2, 3]),
+        ("▁cat ▁ . ▁red", "▁dog ▁ ! ▁blue", [0, 1, 2, 3]),
+        ("▁wolf - hound", "▁cat", [0, 0, 0]),
+        ("▁fox ▁wolf - hound s", "▁fox - terri ers", [0, 2, 2, 2, 3]),
+        ("George ĠCo stan za", "Tom ĠHanks", [0, 1, 1, 1]),
+        ("Ant Ã³ nio Ġcat", "B Ã¡n Ġdog", [0, 0, 1, 2]),
+        ("Jos Ã © Ġcat", "B Ã © Ġdog", [0, 1, 2, 3]),
+        # Without marks every piece is a word.
+        ("george co stan za", "tom hanks", [0, 0, 0, 1]),
+    ],
+)
+def test_pieces_stay_within_their_words(source, destination, answers):
+    assert align_words(source.split(), destination.split()) == answers
+
+
+@pytest.mark.parametrize("form", ["{}</w>", "▁{}", "Ġ{}", "{}"])
+def test_light_words_in_every_tokenizer(form):
+    source, destination = ([form.format(word) for word in text.split()] for text in ("an apple", "The apple of a king"))
+    assert align_words(source, destination) == [0, 1]
 
 
 @pytest.mark.parametrize("form", ["{}</w>", "▁{}", "Ġ{}", "{}"])
@@ -84,7 +150,7 @@ def test_clip_prompt_with_a_deleted_word():
 
 def test_clip_prompt_without_common_words():
     answers = align(clip("vincent van gogh"), clip("a cat"))
-    assert answers == [0, 1, 1, 2, *range(3, 76)]
+    assert answers == [0, 2, 2, 2, *range(3, 76)]
 
 
 def test_forgotten_words_answer_to_the_end_token():
@@ -129,7 +195,7 @@ def test_empty_window_answers_to_the_window_of_its_number():
 def test_t5_tokens():
     assert align(t5("a rose"), t5("a blue rose")) == [0, 2, 3]
     assert align(t5("a blue rose"), t5("a rose")) == [0, 1, 1, 2]
-    assert align(t5("a rose in rain"), t5("a rose")) == [0, 1, 2, 2, 2]
+    assert align(t5("a rose in rain"), t5("a rose")) == [0, 1, 1, 1, 2]
     assert align(t5("van gogh"), t5("")) == [0, 0, 0]
     assert align(t5(""), t5("a rose")) == [2]
     assert align(t5(""), t5("")) == [0]
@@ -149,9 +215,56 @@ words = st.lists(st.sampled_from(["a", "an", "b", "c", "rose", "薔薇", ""]), m
 def test_any_words_get_rising_answers_in_range(source, destination):
     answers = align_words(source, destination)
     assert len(answers) == len(source)
-    assert all(0 <= answer <= len(destination) for answer in answers)
+    assert all(0 <= answer < max(1, len(destination)) for answer in answers)  # the end only where there is no word
     assert answers == sorted(answers)
     assert align_words(source, source) == list(range(len(source)))
+
+
+CONTENT = ["cat", "tulip", "gogh", "moon", "king"]
+LIGHT = ["a", "an", "the", "of", "in", "and", ","]
+
+
+def in_pieces(of):
+    """Words in CLIP's spelling, each in one to three pieces of which no other word has the same."""
+    return st.lists(st.sampled_from(of).flatmap(lambda word: st.sampled_from([1, 2, 3]).map(lambda count: (word, count))))
+
+
+def spelled(words):
+    pieces, owners = [], []
+    for number, (word, count) in enumerate(words):
+        count = min(count, len(word))
+        pieces += [*word[: count - 1], f"{word[count - 1 :]}</w>"]
+        owners += [number] * count
+    return pieces, owners
+
+
+def contained(source, destination):
+    offered = iter("a</w>" if piece == "an</w>" else piece for piece in destination)
+    return all(("a</w>" if piece == "an</w>" else piece) in offered for piece in source)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(in_pieces(CONTENT + LIGHT), in_pieces(CONTENT + LIGHT))
+def test_words_stay_whole(source, destination):
+    (ours, own), (theirs, other) = spelled(source), spelled(destination)
+    answers = align_words(ours, theirs)
+    assert answers == sorted(answers) and len(answers) == len(ours)
+    assert align_words(ours, ours) == list(range(len(ours)))
+    if contained(ours, theirs) or not theirs:
+        return
+    answering = [{other[answer] for answer, owner in zip(answers, own, strict=True) if owner == n} for n in range(len(source))]
+    assert all(len(numbers) == 1 for numbers in answering)
+    content = [number for number, (word, _) in enumerate(destination) if word in CONTENT]
+    for (word, _), (number,) in zip(source, map(tuple, answering), strict=True):
+        assert word not in CONTENT or not content or number in content
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(in_pieces(CONTENT[:3]), in_pieces(CONTENT[3:]), st.lists(st.sampled_from(LIGHT)))
+def test_the_last_word_becomes_the_last_word_where_all_is_replaced(source, destination, light):
+    (ours, _), (theirs, _) = spelled([*source, ("cat", 2)]), spelled([*destination, ("king", 3)])
+    answers = align_words([*ours, *(f"{word}</w>" for word in light)], theirs)
+    assert answers[len(ours) - 1] == len(theirs) - 1
 
 
 def windows():
@@ -210,3 +323,38 @@ def test_contained_source_follows_the_published_rule(source, data):
     before, after = clip(" ".join(source)), clip(" ".join(destination))
     with_ends = [encoded.tokens[: encoded.words[-1] + 2 if encoded.words else 2] for encoded in (before, after)]
     assert align(before, after) == published_rule(*with_ends)
+
+
+def clip_pieces():
+    """Prompt to pieces, with CLIP's own vocabulary where a ComfyUI brings it, else with the pocket model's."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    from edit_assumption.pocket import WEIGHTS
+
+    folders = [folder / "comfy/sd1_tokenizer" for folder in installed_hosts()]
+    tokenizer = transformers.CLIPTokenizer.from_pretrained([*folders, WEIGHTS / "tokenizer"][0])
+    return lambda text: tokenizer.convert_ids_to_tokens(tokenizer(text, truncation=True)["input_ids"])[1:-1]
+
+
+@pytest.mark.skipif(TIMED is None, reason="set TIMED_PATH to a folder with TIMED's sets")
+@pytest.mark.parametrize(("name", "least"), [("TIMED_validation_set.csv", 83), ("TIMED_gender_test_set.csv", 245)])
+def test_timed_is_aligned_by_the_published_rule(name, least):
+    """Every source sentence onto its destination, written as the sets write them or with the destination put in."""
+    pieces = clip_pieces()
+    with (Path(TIMED) / name).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pairs = [(row["old"], row["new"]) for row in rows]
+    for row in rows:
+        meant = {"positive": "gt", "negative": "gn"}
+        for key, text in row.items():
+            kind = key.rstrip("12345")
+            if kind in meant:
+                pairs.append((text, row[key.replace(kind, meant[kind])]))
+            elif kind in ("validation", "ex"):
+                pairs.append((text, text.replace(row["old"], row["new"])))
+    compared = 0
+    for source, destination in pairs:
+        ours, theirs = pieces(source), pieces(destination)
+        if contained(ours, theirs):
+            compared += 1
+            assert align_words(ours, theirs) == published_rule(ours, theirs)[: len(ours)], (source, destination)
+    assert compared >= least
