@@ -11,6 +11,7 @@ from .closed_form import EXACT, Solution, solve, token_scale
 from .columns import Columns, parts_of, preserved_tokens
 from .context_map import ContextMap
 from .encoding import Encode, EncodedPrompt
+from .end_only import end_only_sources
 from .erase import evoking_columns
 from .errors import EditError
 from .moments import caption_moment, shrunk
@@ -75,6 +76,7 @@ class Edit:
         tokens, edited, residual: see :class:`~.closed_form.Solution`.
         ordinary_reach: how far ordinary captions move (:func:`~.reach.ordinary_reach`); None where they were not read.
         pooled_map: M of the pooled embedding, for recipes that edit it, too.
+        end_only: sources of which no word moves (:mod:`.end_only`); empty for an edit from a file.
     """
 
     recipe: Recipe
@@ -85,6 +87,7 @@ class Edit:
     residual: float
     ordinary_reach: float | None = None
     pooled_map: ContextMap | None = None
+    end_only: tuple[str, ...] = ()
 
     def scale(self, strength: float) -> Edit:
         """The edit with I + strength (M - I) for M."""
@@ -214,4 +217,5 @@ def make_edit(
         residual=solution.residual,
         ordinary_reach=None if moment is None else ordinary_reach(solution.context_map, moment),
         pooled_map=pooled_map(recipe, encoded, scaled) if recipe.pooled else None,
+        end_only=end_only_sources(recipe.active, encoded),
     )

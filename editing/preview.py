@@ -10,6 +10,7 @@ import torch
 from .alignment import align
 from .edit import Edit
 from .encoding import Encode, EncodedPrompt
+from .end_only import end_only_remark, end_only_sources
 from .reach import reach
 from .report import percent
 
@@ -40,6 +41,7 @@ class Preview:
         sources, related, unrelated: prompt to reach (:func:`~.reach.reach`), of the edit's own sources and of prompts to try.
         spectrum: singular values, falling.
         spectrum_of: what they are of.
+        end_only: sources of which no word moves (:mod:`.end_only`).
     """
 
     aligned: tuple[Aligned, ...]
@@ -48,6 +50,7 @@ class Preview:
     unrelated: dict[str, float]
     spectrum: torch.Tensor
     spectrum_of: str = "M - I"
+    end_only: tuple[str, ...] = ()
 
     @property
     def limit(self) -> float:
@@ -62,6 +65,8 @@ class Preview:
     def text(self) -> str:
         """The numbers, line by line."""
         lines = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in self.aligned]
+        if self.end_only:
+            lines.append(end_only_remark(self.end_only))
         groups = (("source", self.sources), ("related", self.related), ("unrelated", self.unrelated))
         for name, entries in groups:
             lines += [f"{name}: {prompt}: words move by {percent(amount)}" for prompt, amount in entries.items()]
@@ -116,4 +121,5 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
         related=reaches(related),
         unrelated=reaches(unrelated),
         spectrum=edit.context_map.singular_values(),
+        end_only=end_only_sources(pairs, known),
     )

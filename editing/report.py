@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from .edit import Edit
+from .end_only import end_only_remark
 from .projections import Projection
 from .recipe import Recipe
 
@@ -42,6 +43,8 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     warnings = []
     if any(amount > COLLAPSE for amount in (change.values() if edit.ordinary_reach is None else [edit.ordinary_reach])):
         warnings.append("Warning: a large change, pictures may collapse; lower the strength or raise the regularization.")
+    if edit.end_only:
+        warnings.append(end_only_remark(edit.end_only))
     moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD] * bool(count)
     if edit.ordinary_reach is not None:
         moved.append(f"ordinary captions by {percent(edit.ordinary_reach)}")

@@ -12,11 +12,12 @@ _PAIRS_SHOWN = 5
 _PROMPTS_SHOWN = 12
 
 
-def _alignment(axes: Axes, pair: Aligned) -> None:
+def _alignment(axes: Axes, pair: Aligned, end_only: bool) -> None:
     """Source words above, the words whose meaning they take below, a line between each two that differ."""
     axes.set(xlim=(-0.6, max(len(pair.words) - 0.4, 3.6)), ylim=(-0.15, 1.5))
     axes.axis("off")
-    axes.set_title(f"{pair.source}  →  {pair.destination or '(forgotten)'}", loc="left", fontsize=9, color=INK)
+    note = "  (no word moves, only the end)" if end_only else ""
+    axes.set_title(f"{pair.source}  →  {pair.destination or '(forgotten)'}{note}", loc="left", fontsize=9, color=INK)
     for place, (word, answer) in enumerate(pair.words):
         same = word == answer
         colour = PALE if same else GROUPS["source"]
@@ -66,7 +67,7 @@ def preview_picture(shown: Preview) -> Figure:
     figure.patch.set_facecolor("white")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(1.6, 1))
     for row, pair in enumerate(pairs):
-        _alignment(figure.add_subplot(grid[row, :]), pair)
+        _alignment(figure.add_subplot(grid[row, :]), pair, pair.source in shown.end_only)
     _reach(figure.add_subplot(grid[-1, 0]), shown)
     _spectrum(figure.add_subplot(grid[-1, 1]), shown)
     if len(shown.aligned) > len(pairs):
