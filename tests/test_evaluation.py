@@ -8,7 +8,11 @@ import torch
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
+from edit_assumption.editing.alignment import align
+from edit_assumption.editing.closed_form import solve
+from edit_assumption.editing.columns import Columns
 from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.edit import solve_regularized
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.moments import caption_moment
@@ -16,8 +20,9 @@ from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
 from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score_group
 from edit_assumption.evaluation.methods import Method, Variant, ablation, methods, unchanged
+from edit_assumption.evaluation.run import _Worker
 from edit_assumption.evaluation.suite import named_edits, pocket_suite
-from edit_assumption.pocket.captions import ordinary_captions
+from edit_assumption.pocket.captions import bare_captions, ordinary_captions
 from edit_assumption.pocket.tokenizer import unknown_words
 
 
@@ -48,7 +53,7 @@ class Answers(Gallery):
     """Answers as told, in place of drawing."""
 
     def __init__(self, told):
-        self.told, self.encode, self.asked = told, None, []
+        self.told, self.encode, self.asked = told, random_tokens, []
 
     def answers(self, prompts, context_map=None):
         self.asked.append((tuple(prompts), context_map))
@@ -149,6 +154,93 @@ def test_every_method_gives_a_map_of_the_whole_group():
         context_map = method.solve(random_tokens, EDITS)
         assert (context_map is None) == (name in ("unedited", "oracle"))
         assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
+
+
+BARE = bare_captions()
+PAPER = {"captions": (), "regularization": 0.1, "scaled": False}
+LABELLED = {
+    "TIME": {**PAPER, "as_given": True},
+    "UCE": {**PAPER, "as_given": True, "positions": "last", "preserve": BARE, "sentences": ("{}",)},
+    "ours": {},
+    "identity": {"captions": ()},
+    "identity, preserve": {"captions": (), "preserve": BARE},
+    "words only": {"positions": "words"},
+    "identity, words only": {"positions": "words", "captions": ()},
+    "bare captions": {"captions": BARE},
+    "preserve": {"preserve": BARE},
+    "null space": {"null_space": 0.03},
+    "identity, null space": {"captions": (), "null_space": 0.03},
+    "no augmentations": {"sentences": ("{}",)},
+    "regularization 0.01": {"regularization": 0.01},
+    "regularization 1": {"regularization": 1.0},
+}
+
+
+def rows_of(prompt, positions):
+    """Which rows of a prompt count: its words stand at 1 and on, then the end and padding."""
+    end = prompt.chunks[0].words.stop
+    return {"all": list(range(32)), "words": [*range(1, end + 1)], "last": [end - 1]}[positions]
+
+
+def what_a_label_promises(
+    captions=None,
+    regularization=0.1,
+    scaled=True,
+    as_given=False,
+    positions="all",
+    preserve=(),
+    sentences=("{}", "A photo of {}", "An image of {}", "A picture of {}"),
+    null_space=0.0,
+):
+    """The map of EDITS by its own columns: nothing of the evaluation takes part, the library solves."""
+    columns = []
+    for edit in EDITS:
+        for line in sentences:
+            source, destination = random_tokens([line.replace("{}", edit.source), line.replace("{}", edit.destination)])
+            rows = rows_of(source, positions)
+            answers = rows_of(destination, "last") if positions == "last" else [align(source, destination)[row] for row in rows]
+            columns.append(Columns.of(source.embeddings[rows], destination.embeddings[answers]))
+    for prompt in random_tokens([prompt for prompt in preserve if prompt not in {edit.source for edit in EDITS}]):
+        kept = prompt.embeddings[rows_of(prompt, positions)]
+        columns.append(Columns.of(kept, kept))
+    captions = ordinary_captions() if captions is None else captions
+    moment = caption_moment(random_tokens, captions, positions) if captions else None
+    protected = None
+    if null_space:
+        energy, directions = torch.linalg.eigh(caption_moment(random_tokens, ordinary_captions()))
+        protected = directions.T[energy.cumsum(0) >= null_space * energy.sum()]
+    solver = solve if as_given else solve_regularized
+    return solver(Columns.joined(columns), regularization, scaled, moment, protected).context_map.change()
+
+
+def test_every_label_stands_on_its_own_method():
+    """Each is told from all the others by what it does to the model."""
+    known = {**ablation(), **methods()}
+    assert set(known) == {*LABELLED, "unedited", "oracle"} and all(method.name == name for name, method in known.items())
+    assert {name: method.oracle for name, method in known.items() if method.solve is unchanged} == {
+        "unedited": False,
+        "oracle": True,
+    }
+    promised = {name: what_a_label_promises(**settings) for name, settings in LABELLED.items()}
+    for name in promised:
+        change = known[name].solve(random_tokens, EDITS).change()
+        apart = {other: float((change - theirs).norm() / theirs.norm()) for other, theirs in promised.items()}
+        assert apart.pop(name) < 1e-5 < min(apart.values()) / 10, (name, apart)
+
+
+def test_a_name_is_scored_by_its_own_method():
+    """In the processes that draw the pictures, too."""
+    gallery = Answers(lambda *_: [{"thing": "x"}])
+    _Worker.gallery = gallery
+    for variants, known in ((False, methods()), (True, ablation())):
+        _Worker.variants = variants
+        for name in known:
+            _Worker.score(name, [(EDITS[:1], EDITS[:1])])
+            prompts, context_map = gallery.asked[-1]
+            assert (EDITS[0].destination in prompts) == known[name].oracle
+            expected = known[name].solve(random_tokens, EDITS[:1])
+            assert (context_map is None) == (expected is None)
+            assert expected is None or torch.equal(context_map.change(), expected.change())
 
 
 def test_in_the_null_space_what_captions_say_most_strongly_does_not_move():

@@ -23,8 +23,10 @@ from edit_assumption.evaluation.joint import (
 )
 from edit_assumption.evaluation.joint_methods import joint_methods
 from edit_assumption.evaluation.joint_report import read_joint, taken, write_joint
+from edit_assumption.evaluation.methods import ours, time_as_published, uce
 from edit_assumption.pipelines.asked import POCKET_TEMPLATES, Settings
 from edit_assumption.pipelines.draw import draw_pictures
+from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pipelines.projections import edited_projections
 from edit_assumption.pocket.captions import bare_captions, ordinary_captions
@@ -165,6 +167,31 @@ def test_mapped_projections_are_mapped_embeddings(pipe):
         pass
 
 
+@torch.inference_mode()
+def check_labels(pipe, known, settings, concepts):
+    """Each method is told from the others by what it does: EMCID to the text encoder, the others to the projections."""
+    encode, templates = PipelineEncoder(pipe), settings.recipe(concepts).templates
+    sentences = [Concept(*pair) for concept in concepts for pair in concept.sentences(templates)]
+    kept = [text for text in bare_captions() if not {concept.source for concept in concepts} & set(text.split())]
+    promised = {
+        "TIME": time_as_published(encode, concepts),
+        "UCE": uce(encode, sentences, kept),
+        "K/V": ours(encode, concepts, tuple(settings.captions)),
+    }
+    layer = next(module for name, module in pipe.unet.named_modules() if name.endswith("attn2.to_k"))
+    assert list(known) == ["EMCID", *promised] and all(method.name == name for name, method in known.items())
+    identity, plain, prompt = torch.eye(128), layer(torch.eye(128)), encode(["a rose"])[0].embeddings
+    for name, method in known.items():
+        with method.put_on(pipe, concepts):
+            assert torch.equal(encode(["a rose"])[0].embeddings, prompt) == (name != "EMCID")
+            read = layer(identity)
+        if name == "EMCID":
+            assert torch.equal(read, plain)
+            continue
+        apart = {other: float((read - layer(theirs.apply(identity))).norm()) for other, theirs in promised.items()}
+        assert apart.pop(name) < 1e-4 < 0.01 < min(apart.values())
+
+
 def test_methods_on_the_pocket_model(pipe, tmp_path):
     judge = load_judge()
 
@@ -182,6 +209,7 @@ def test_methods_on_the_pocket_model(pipe, tmp_path):
     found = run_jointly(Studio(pipe, shows, None, STEPS, GUIDANCE, 32), list(methods.values()), cases, held, [4])
     assert [entry.method for entry in found] == ["EMCID", "TIME", "UCE", "K/V"]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in pipe.text_encoder.state_dict().items())
+    check_labels(pipe, methods, settings, [case.concept for case in cases])
     means = {entry.method: {measure: round(entry.mean(measure), 3) for measure in taken([entry])} for entry in found}
     for name in ("EMCID", "TIME", "UCE", "K/V"):
         assert means[name]["source forget"] >= 0.5, means
