@@ -1,0 +1,70 @@
+"""What an edit promises however it is solved, on an encoder whose every word is a direction of its own."""
+
+import pytest
+import torch
+from edit_assumption.editing.debias import Wanted
+from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.recipe import parse_recipe
+
+SUBJECT, FIRST, SECOND, OTHER, *_ = BASIS = torch.eye(8)
+EMBEDDINGS = {
+    "subject": SUBJECT,
+    "first": FIRST,
+    "second": SECOND,
+    "strong": OTHER,
+    "subject, hardly": OTHER + 1e-3 * SUBJECT,
+    "rounding": OTHER + 1e-8 * SUBJECT,
+}
+PLAIN = {"regularizer": "identity", "regularization": 0.01}
+
+
+def encode(prompts):
+    """Every prompt is one token, without start and end."""
+    return [EncodedPrompt((prompt,), (Chunk(0, range(1), 1),), EMBEDDINGS[prompt][None]) for prompt in prompts]
+
+
+def meaning(recipe, moment=None):
+    """What the subject means after the edit, in the words of :data:`EMBEDDINGS`."""
+    return make_edit(recipe, encode, moment=moment).context_map.apply(SUBJECT[None])[0]
+
+
+@pytest.mark.parametrize("passes", [0, 1, 3])
+def test_pairs_keep_their_weights_in_every_pass(passes):
+    lines = f"! augmentations: none\n! passes: {passes}\nsubject -> first * 9\nsubject -> second * 1"
+    means = meaning(parse_recipe(lines, **PLAIN))
+    assert float(means @ FIRST) == pytest.approx(9 * float(means @ SECOND), rel=1e-5)
+    assert float(means @ FIRST) > 0.5
+
+
+def test_a_weight_below_0_pushes_a_subject_away_from_its_variant():
+    recipe = Wanted("subject", ("first", "second"), (0.5, 0.5)).recipe((1.3, -0.3), augmentations=(), **PLAIN)
+    assert torch.allclose(meaning(recipe), 1.3 * FIRST - 0.3 * SECOND, atol=0.03)
+
+
+def test_weights_above_0_mix_the_variants():
+    recipe = Wanted("subject", ("first", "second"), (0.5, 0.5)).recipe((0.7, 0.3), augmentations=(), **PLAIN)
+    assert torch.allclose(meaning(recipe), 0.7 * FIRST + 0.3 * SECOND, atol=0.03)
+
+
+def test_a_weak_direction_of_what_is_strictly_preserved_stays():
+    text = "! augmentations: none\nsubject -> first\n== strong\n== subject, hardly"
+    with pytest.raises(EditError, match="preserved"):
+        make_edit(parse_recipe(text, **PLAIN), encode)
+
+
+def test_rounding_in_what_is_strictly_preserved_is_free():
+    means = meaning(parse_recipe("! augmentations: none\nsubject -> first\n== strong\n== rounding", **PLAIN))
+    assert float(means @ FIRST) > 0.9
+
+
+def test_directions_that_no_caption_uses_are_held_a_little():
+    """By a fiftieth of what the mean direction of captions is held by: enough that the edit can be solved."""
+    moment = caption_moment(encode, ["strong"])
+    held = torch.linalg.eigvalsh(moment)
+    assert torch.allclose(held[:-1] * 8 / moment.trace(), torch.full((7,), 0.02, dtype=torch.float64))
+    recipe = parse_recipe("! augmentations: none\nsubject -> first", regularizer="captions", regularization=0.01)
+    weak, strong = (meaning(recipe, moment) @ FIRST for moment in (moment, torch.eye(8, dtype=torch.float64)))
+    assert 0.9 < float(weak) < 0.999 and float(strong) < float(weak)
