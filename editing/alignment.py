@@ -92,11 +92,11 @@ def _word_mark(pieces: Sequence[str]) -> str:
 
 def _begins_word(before: str, piece: str, mark: str) -> bool:
     """Whether a word begins between two pieces."""
-    if not mark or "embedding:" in (before[:10], piece[:10]):  # each vector of a textual inversion is a word by itself
+    if "embedding:" in (before[:10], piece[:10]):  # each vector of a textual inversion is a word by itself
         return True
     if mark == "</w>":
         return before.endswith(mark)
-    # A punctuation mark stands behind its word without a mark of its own.
+    # A punctuation mark stands behind its word without a mark of its own. Where there are none, every piece is a word.
     return piece.startswith(mark) or (_bare(before) != "" and _is_punctuation(_bare(before)) != _is_punctuation(piece))
 
 
