@@ -40,11 +40,9 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         names.append(f"and {len(pairs) - _SHOWN} more, solved together")
     elif len(pairs) > 1:
         names.append("solved together")
-    warnings = []
+    warnings = [end_only_remark(edit.end_only)] if edit.end_only else []
     if any(amount > COLLAPSE for amount in (change.values() if edit.ordinary_reach is None else [edit.ordinary_reach])):
         warnings.append("Warning: a large change, pictures may collapse; lower the strength or raise the regularization.")
-    if edit.end_only:
-        warnings.append(end_only_remark(edit.end_only))
     moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD] * bool(count)
     if edit.ordinary_reach is not None:
         moved.append(f"ordinary captions by {percent(edit.ordinary_reach)}")

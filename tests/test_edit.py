@@ -366,18 +366,6 @@ def coordinate_wise(moved, tokens):
     return float((moved.square().sum(0) / tokens.square().sum(0)).mean().sqrt())
 
 
-def test_reach_of_small_and_of_precise_maps():
-    generator = torch.Generator().manual_seed(0)
-    left, right, rows = (torch.randn(shape, generator=generator) for shape in ((16, 2), (2, 16), (4, 16)))
-    prompt = EncodedPrompt(("a", "b", "c", "d"), (Chunk(0, range(4), 4),), rows)
-    moment = (rows.T @ rows).double()
-    for size in (1.0, 1e-3):
-        context_map = ContextMap(size * left, right)
-        assert ordinary_reach(context_map, moment) == pytest.approx(reach(context_map, prompt), rel=1e-4)
-        assert reach(context_map.to(dtype=torch.float64), prompt) == pytest.approx(reach(context_map, prompt), rel=1e-5)
-    assert ordinary_reach(ContextMap(0 * left, right), moment) == 0
-
-
 def test_how_far_ordinary_captions_move(text_model, encode):
     texts = ["a cat", "two red cars in a city"]
     edit = make_edit(recipe_of("a rose -> a red rose"), encode)

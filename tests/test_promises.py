@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.debias import Wanted
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.reach import ordinary_reach, reach
 from edit_assumption.editing.recipe import parse_recipe
 
 SUBJECT, FIRST, SECOND, OTHER, *_ = BASIS = torch.eye(8)
@@ -76,3 +78,15 @@ def test_a_direction_that_no_caption_uses_is_held_a_fiftieth_as_well():
         after = make_edit(recipe, encode, moment=moment).context_map.apply(before[None])[0]
         q[source] = float((after - before).norm() / (meant - after).norm())
     assert q["unused"] / q["used"] == pytest.approx((0.98 + 0.02 / 8) / (0.02 / 8), rel=1e-3)
+
+
+def test_reach_is_proportional_to_the_change_in_every_precision():
+    generator = torch.Generator().manual_seed(0)
+    left, right, rows = (torch.randn(shape, generator=generator) for shape in ((8, 2), (2, 8), (4, 8)))
+    prompt = EncodedPrompt(("a", "b", "c", "d"), (Chunk(0, range(4), 4),), rows)
+    moment = (rows.T @ rows).double()
+    context_map, small = ContextMap(left, right), ContextMap(1e-3 * left, right)
+    assert reach(small, prompt) == pytest.approx(1e-3 * reach(context_map, prompt), rel=1e-5)
+    assert reach(context_map.to(dtype=torch.float64), prompt) == pytest.approx(reach(context_map, prompt), rel=1e-5)
+    assert ordinary_reach(small, moment) == pytest.approx(1e-3 * ordinary_reach(context_map, moment), rel=1e-5)
+    assert ordinary_reach(ContextMap(0 * left, right), moment) == 0
