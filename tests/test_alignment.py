@@ -204,6 +204,10 @@ def test_t5_tokens():
     assert align(t5("an apple"), t5("a green apple")) == [0, 2, 3]
 
 
+def test_forgotten_words_where_no_end_token_is():
+    assert align(prompt(["a</w>"], [Chunk(0, range(1), 1)]), prompt([START], [Chunk(0, range(1, 1), 1)])) == [0]
+
+
 def test_windows_without_anything_before_their_words():
     """The first token of a window is not the one behind the window before it."""
     both = prompt(["a</w>", END, "b</w>", END], [Chunk(0, range(1), 2), Chunk(2, range(2, 3), 4)])
