@@ -148,8 +148,7 @@ def _pairs(source: Sequence[_Word], destination: Sequence[_Word]) -> dict[int, i
     for row in worths:
         above, here = best[-1], [0]
         for j, worth in enumerate(row):
-            paired = -1 if worth is None else above[j] + worth
-            here.append(max(paired, above[j + 1], here[j]))
+            here.append(max(above[j] + (worth or 0), above[j + 1], here[j]))
         best.append(here)
     pairs: dict[int, int] = {}
     i, j = len(source), len(destination)
