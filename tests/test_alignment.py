@@ -106,6 +106,9 @@ def test_words_by_hand(source, destination, answers):
         ("▁a ▁cat , ▁red", "▁one ▁dog , ▁blue", [0, 1, 2, 3]),
         ("▁cat ▁ . ▁red", "▁dog ▁ ! ▁blue", [0, 1, 2, 3]),
         ("▁wolf - hound", "▁cat", [0, 0, 0]),
+        ("▁ cat", "▁red ▁dog", [1, 1]),
+        ("▁big ▁fa Xon", "▁red ▁cat", [0, 1, 1]),
+        ("▁wolf embedding:x:0", "▁big ▁cat", [0, 1]),
         ("▁fox ▁wolf - hound s", "▁fox - terri ers", [0, 2, 2, 2, 3]),
         ("George ĠCo stan za", "Tom ĠHanks", [0, 1, 1, 1]),
         ("Ant Ã³ nio Ġcat", "B Ã¡n Ġdog", [0, 0, 1, 2]),
@@ -133,6 +136,7 @@ def test_an_counts_as_a_in_every_tokenizer(form):
 def test_other_words_are_compared_as_they_are():
     assert align_words(["and", "cat"], ["a", "cat", "and", "cat"]) == [2, 3]
     assert align_words(["cat</w>"], ["cat", "cat</w>"]) == [1]
+    assert align_words(["an"], ["Xan", "A", "a"]) == [2]
 
 
 def test_words_of_long_prompts_count_however_often_they_come():
