@@ -40,3 +40,15 @@ def tower_of(model):
     """The same encoder as ours."""
     weights = {name if "text_model." in name else f"text_model.{name}": tensor for name, tensor in model.state_dict().items()}
     return Tower(below_text_model(weights), heads=HEADS, activation="quick_gelu", depth=DEPTH)
+
+
+@torch.no_grad()
+def keys_and_stream(tower, sentences, layers, last):
+    """At every subject, from the embedding up with all padding: layer to keys, and the stream after ``last``; float64."""
+    places = torch.arange(len(sentences.ids)), sentences.subject
+    stream, keys = tower.embed(sentences.ids), {}
+    for layer in range(last + 1):
+        stream, key = tower.attend(stream, layer)
+        keys[layer] = key[places].double()
+        stream = stream + tower.answer(key, layer)
+    return {layer: keys[layer] for layer in layers}, stream[places].double()

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from concept_towers import new_model, tokenize, tower_of
+from concept_towers import keys_and_stream, new_model, tokenize, tower_of
 from edit_assumption.editing.concepts import keys as keys_module
 from edit_assumption.editing.concepts import statistics as statistics_module
 from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
-from edit_assumption.editing.concepts.keys import keys_and_stream
+from edit_assumption.editing.concepts.keys import SubjectStreams
 from edit_assumption.editing.concepts.report import statistics_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, add_captions, caption_statistics, caption_weights
@@ -272,16 +272,49 @@ def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
     assert torch.equal(everything.sums[2], whole.sums[2])  # there is nothing else to hold on to
 
 
-def test_keys_in_parts_are_the_same(tower, monkeypatch):
-    sentences = sentences_of([Concept("rose", "tulip"), Concept("cat", "dog")], tokenize)
-    whole, stream = keys_and_stream(tower, sentences, [1, 2], 3)
+def test_sentences_cut_behind_their_subjects_read_the_same(tower, monkeypatch):
+    """Sorted, in batches, from layer to layer, against all of every sentence from the embedding up."""
     monkeypatch.setattr(keys_module, "_AT_ONCE", 3)
-    parts, again = keys_and_stream(tower, sentences, [1, 2], 3)
-    assert torch.allclose(whole[1], parts[1]) and torch.allclose(stream, again)
-    entry = tokenize(["a photo of rose"])[0]
-    _, key = tower.attend(tower.run(tower.embed(torch.tensor([entry.ids])), 0, 1), 1)
-    alone = sentences_of([Concept("rose", "tulip")], tokenize, ["a photo of {}"])
-    assert torch.allclose(keys_and_stream(tower, alone, [1], 1)[0][1][0], key[0, 4].double(), atol=1e-6)
+    concepts = [Concept("a green rose", "tulip"), Concept("cat", "dog"), Concept("rose", "house")]
+    sentences = sentences_of(concepts, tokenize)
+    generator = torch.Generator().manual_seed(2)
+    factors = {layer: (torch.randn(WIDTH, 2, generator=generator), torch.randn(2, 4 * WIDTH, generator=generator) * 0.1)
+               for layer in (1, 2)}  # fmt: skip
+    streams, changed = SubjectStreams(tower, sentences), tower
+    for layer in (1, 2, 4):
+        keys, stream = streams.keys_and_stream(changed, layer, 4)
+        direct, meant = keys_and_stream(changed, sentences, [layer], 4)
+        assert keys.dtype == stream.dtype == torch.float64
+        assert (keys - direct[layer]).norm() < 1e-5 * direct[layer].norm() and (stream - meant).norm() < 1e-5 * meant.norm()
+        if layer in factors:
+            changed = changed.changed(layer, *factors[layer])
+
+
+def test_nothing_is_run_twice_or_behind_the_subject(tower, moments, monkeypatch):
+    runs = []
+    monkeypatch.setattr(Tower, "attend", lambda self, stream, layer, rows=None, plain=Tower.attend:
+                        runs.append((layer, stream.shape[1])) or plain(self, stream, layer, rows))  # fmt: skip
+    sentences = sentences_of([Concept("rose", "tulip")], tokenize, ["a {} by day"])
+    write_shifts(tower, sentences, torch.ones(1, WIDTH), moments, 1.0, [2, 3, 4])
+    assert runs == [(layer, 3) for layer in (0, 1, 2, 3, 4, 2, 3, 4, 3, 4)]
+
+
+def test_stage_two_layer_by_layer_is_the_direct_formula(tower, moments):
+    """Each layer's square system, solved for keys and a residual that are read anew with all of every sentence."""
+    concepts = [Concept("rose", "tulip"), Concept("cat", "dog"), Concept("dog", "")]
+    sentences = sentences_of(concepts, tokenize, TEMPLATES[:3])
+    shifts = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    layers, regularization = [2, 3, 4], 3.0
+    changed = write_shifts(tower, sentences, shifts, moments, regularization, layers)
+    values, direct = keys_and_stream(tower, sentences, [], 4)[1] + shifts[sentences.concept], tower
+    for left, layer in zip((3, 2, 1), layers, strict=True):
+        keys, stream = keys_and_stream(direct, sentences, [layer], 4)
+        k, r = keys[layer].T, ((values - stream) / left).T
+        # A concept's three sentences weigh 1 together.
+        whole = r @ k.T / 3 @ torch.linalg.inv(regularization * moments[layer] + k @ k.T / 3)
+        up, down = changed.changes[layer]
+        assert (up.double() @ down.double() - whole).norm() < 1e-4 * whole.norm()
+        direct = direct.changed(layer, whole.float(), torch.eye(4 * WIDTH))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from .sentences import Sentences
@@ -12,34 +10,60 @@ from .tower import Tower
 _AT_ONCE = 256
 
 
-@torch.no_grad()
-def keys_and_stream(
-    tower: Tower, sentences: Sentences, layers: Iterable[int], last: int
-) -> tuple[dict[int, torch.Tensor], torch.Tensor]:
-    """At every sentence's subject.
+class SubjectStreams:
+    """Every sentence's stream up to its subject, kept before one layer, so that what stands below it is run once.
+
+    What stands behind the subject never reaches it, since attention looks back alone; so it is left out. Sentences are run
+    sorted by where their subject stands, for those of a batch to be about as long.
 
     Args:
         tower: the encoder.
         sentences: of the concepts.
-        layers: whose keys are asked for, none above ``last``.
-        last: the layer whose output is the stream.
-
-    Returns:
-        Layer to keys (n, key width), and the stream (n, width); float64.
     """
-    wanted = set(layers)
-    keys: dict[int, list[torch.Tensor]] = {layer: [] for layer in wanted}
-    streams = []
-    for ids, subject in zip(sentences.ids.split(_AT_ONCE), sentences.subject.split(_AT_ONCE), strict=True):
-        stream = tower.embed(ids.to(device_of(tower)))
-        places = torch.arange(len(ids)), subject
-        for layer in range(last + 1):
-            stream, key = tower.attend(stream, layer)
-            if layer in wanted:
-                keys[layer].append(key[places].double().cpu())
-            stream = stream + tower.answer(key, layer)
-        streams.append(stream[places].double().cpu())
-    return {layer: torch.cat(parts) for layer, parts in keys.items()}, torch.cat(streams)
+
+    @torch.no_grad()
+    def __init__(self, tower: Tower, sentences: Sentences) -> None:
+        self.layer = 0
+        order = sentences.subject.argsort(stable=True)
+        self._place = order.argsort()  # where each sentence is found
+        self._subjects = [part.to(device_of(tower)) for part in sentences.subject[order].split(_AT_ONCE)]
+        self._parts = [
+            tower.embed(ids[:, : int(subject.max()) + 1].to(device_of(tower)))
+            for ids, subject in zip(sentences.ids[order].split(_AT_ONCE), self._subjects, strict=True)
+        ]
+
+    @torch.no_grad()
+    def keys_and_stream(self, tower: Tower, layer: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """At every sentence's subject.
+
+        Args:
+            tower: the encoder; below ``layer`` it may have changed since the last call in what was not run yet, from the layer
+                of that call on.
+            layer: whose keys are asked for; not below that of the last call.
+            last: the layer whose output is the stream, not below ``layer``.
+
+        Returns:
+            Keys (n, key width), and the stream (n, width); float64.
+        """
+        self._parts = [tower.run(part, self.layer, layer) for part in self._parts]
+        self.layer = layer
+        read = [_read(tower, part, subject, layer, last) for part, subject in zip(self._parts, self._subjects, strict=True)]
+        keys, stream = (torch.cat(parts)[self._place].double() for parts in zip(*read, strict=True))
+        return keys, stream
+
+
+def _read(
+    tower: Tower, stream: torch.Tensor, subject: torch.Tensor, layer: int, last: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """From the stream before ``layer``: the subjects' keys there, and their stream after ``last``."""
+    rows, place = subject[:, None], torch.arange(len(stream))
+    if layer == last:
+        kept, key = tower.attend(stream, layer, rows)
+        return key[:, 0].cpu(), (kept + tower.answer(key, layer))[:, 0].cpu()
+    kept, key = tower.attend(stream, layer)
+    stream = tower.run(kept + tower.answer(key, layer), layer + 1, last)
+    kept, final = tower.attend(stream, last, rows)
+    return key[place, subject].cpu(), (kept + tower.answer(final, last))[:, 0].cpu()
 
 
 def device_of(tower: Tower) -> torch.device:

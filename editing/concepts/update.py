@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from ..errors import EditError
-from .keys import keys_and_stream
+from .keys import SubjectStreams
 from .sentences import Sentences
 from .tower import Tower
 
@@ -90,14 +90,14 @@ def write_shifts(
     Returns:
         The tower with its changes, float32 factors.
     """
-    last = layers[-1]
     root = sentences.share().double().sqrt()[:, None]
-    _, before = keys_and_stream(tower, sentences, [], last)
-    values = before + shifts.double()[sentences.concept]
+    streams, values = SubjectStreams(tower, sentences), None
     for place, layer in enumerate(layers):
-        keys, stream = keys_and_stream(tower, sentences, [layer], last)
+        keys, stream = streams.keys_and_stream(tower, layer, layers[-1])
+        if values is None:  # nothing is changed yet
+            values = stream + shifts.double()[sentences.concept]
         missing = (values - stream) / (len(layers) - place)
-        up, down = solve_layer(keys[layer] * root, missing * root, moments[layer], regularization)
+        up, down = solve_layer(keys * root, missing * root, moments[layer], regularization)
         tower = tower.changed(layer, up.float(), down.float())
         advance()
     return tower
