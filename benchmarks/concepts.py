@@ -1,10 +1,14 @@
-"""Concept edits beside the same algorithm as released, on the pocket model: ``python -m benchmarks.concepts``."""
+"""Concept edits beside EMCID as released and a plain loop, on the pocket model: ``python -m benchmarks.concepts``.
+
+What is released and where the three differ is in :mod:`.concepts_reference`; it is printed below the rows.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 import torch
 from edit_assumption.console import plain_output, run
 from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.concepts.edit import ConceptEdit, write_concept_values
+from edit_assumption.editing.concepts.edit import write_concept_values
 from edit_assumption.editing.concepts.recipe import MODES, ConceptRecipe
 from edit_assumption.editing.concepts.tower import layers_of
 from edit_assumption.editing.concepts.update import solve_layer
@@ -47,57 +51,94 @@ class _Bench:
         self.pipe.text_encoder.requires_grad_(False)
         self.encoders = text_encoders(self.pipe)
         self.recipe = ConceptRecipe(self.concepts, templates=POCKET_TEMPLATES)
-        self.statistics = statistics_of(self.recipe, self.encoders, ordinary_captions())
         self.layer = layers_of(self.encoders[0].tower, ())[-1]
+        self.released_layers = tuple(range(self.encoders[0].tower.depth - 1))
 
-    def efficacy(self, values: Values) -> float:
+    def shown(self, edited: AbstractContextManager[None]) -> float:
         """Share of pictures of the sources that show the destination, all concepts edited together."""
-        name = self.encoders[0].name
-        edit: ConceptEdit = write_concept_values(self.recipe, self.encoders, self.statistics, {name: values})
         prompts = [f"a {concept.source}" for concept in self.concepts for _ in _SEEDS]
         wanted = [concept.destination for concept in self.concepts for _ in _SEEDS]
-        with edited_text(self.pipe, edit):
+        with edited:
             images = generate(self.pipe, prompts, list(_SEEDS) * len(self.concepts))
         shown = [answer["thing"] for answer in self.judge.answers(images)]
         return sum(a == b for a, b in zip(shown, wanted, strict=True)) / len(wanted)
 
+    def written(self, values: Values, layers: Sequence[int] = ()) -> AbstractContextManager[None]:
+        """Values in the encoder by our second stage."""
+        recipe = replace(self.recipe, layers=tuple(layers))
+        statistics = statistics_of(recipe, self.encoders, ordinary_captions())
+        edit = write_concept_values(recipe, self.encoders, statistics, {self.encoders[0].name: values})
+        return edited_text(self.pipe, edit)
+
     def ours(self, mode: str) -> Values:
-        """All concepts in batches, with early stopping."""
-        recipe = ConceptRecipe(self.concepts, templates=POCKET_TEMPLATES, mode=mode)
+        """All concepts in batches."""
+        recipe = replace(self.recipe, mode=mode)
         return concept_values(self.pipe, recipe, self.encoders, ValueSettings.for_mode(mode))[self.encoders[0].name]
 
-    def released(self) -> Values:
+    def _latents(self, concept: Concept) -> torch.Tensor:
+        with torch.no_grad():
+            pictures = generate(self.pipe, [f"a {concept.destination}"] * 4, _SEEDS)
+            return self.pipe.vae.encode(pictures).latent_dist.mean * self.pipe.vae.config.scaling_factor
+
+    def plain(self) -> Values:
         """One concept after the other, every step of each."""
-        settings, shifts = ValueSettings(), []
-        for concept in self.concepts:
-            with torch.no_grad():
-                pictures = generate(self.pipe, [f"a {concept.destination}"] * 4, _SEEDS)
-                latents = self.pipe.vae.encode(pictures).latent_dist.mean * self.pipe.vae.config.scaling_factor
-            shifts.append(
-                reference.value(self.pipe, concept, POCKET_TEMPLATES, self.layer, latents, settings.rate, settings.clamp)
+        settings = ValueSettings()
+        return _values(
+            reference.value(
+                self.pipe, concept, POCKET_TEMPLATES, self.layer, self._latents(concept), settings.rate, settings.clamp
             )
-        ones = torch.ones(len(shifts))
-        return Values(torch.stack(shifts), ones, ones, ones.long() * reference.STEPS)
+            for concept in self.concepts
+        )
+
+    def released(self) -> tuple[torch.Tensor, Values]:
+        """Each concept's stream before its shift, (concepts, width), and the shifts."""
+        last = self.released_layers[-1]
+        found = [
+            reference.released_value(self.pipe, concept, POCKET_TEMPLATES, last, self._latents(concept))
+            for concept in self.concepts
+        ]
+        begun, shifts = zip(*found, strict=True)
+        return torch.stack(begun), _values(shifts)
+
+    def released_shown(self, begun: torch.Tensor, values: Values) -> tuple[float, float]:
+        """By its own second stage, and by ours in the same layers."""
+        own = reference.released_write(
+            self.pipe, self.concepts, POCKET_TEMPLATES, begun + values.shifts, ordinary_captions(), self.released_layers
+        )
+        return self.shown(own), self.shown(self.written(values, self.released_layers))
+
+
+def _values(shifts: Iterable[torch.Tensor]) -> Values:
+    stacked = torch.stack(list(shifts))
+    ones = torch.ones(len(stacked))
+    return Values(stacked, ones, ones, ones.long() * reference.STEPS)
 
 
 def stage_one(count: int) -> list[Row]:
-    """Seconds for each concept and what the pictures show, ours in each mode against the released one."""
-    bench, found = _Bench(count), {}
-    runs: Sequence[tuple[str, Any]] = (
-        ("as released", bench.released), *((mode, partial(bench.ours, mode)) for mode in MODES),
-    )  # fmt: skip
-    times = {name: seconds(lambda run=run, name=name: found.update({name: run()})) / len(bench.concepts) for name, run in runs}
-    shares = {name: bench.efficacy(values) for name, values in found.items()}
-    rows = []
-    for name in MODES:
-        ratio = times["as released"] / times[name]
-        details = (
-            f"{readable(times[name])} a concept against {readable(times['as released'])}; destination shown in "
-            f"{100 * shares[name]:.0f} % against {100 * shares['as released']:.0f} %; {len(bench.concepts)} concepts"
-        )
-        row = Row(f"stage one, mode {name}, against one by one as released", ratio, "×", details)
-        if name == MODES[0]:  # the default
-            met = ratio >= _AIM and shares[name] >= shares["as released"]
+    """Seconds for each concept and what the pictures show: ours in each mode, a plain loop, and the release."""
+    bench, results = _Bench(count), {}
+    runs: Mapping[str, Callable[[], Any]] = {
+        "plain": bench.plain, "released": bench.released, **{mode: partial(bench.ours, mode) for mode in MODES},
+    }  # fmt: skip
+
+    def timed(name: str) -> float:
+        return seconds(lambda: results.update({name: runs[name]()})) / count
+
+    times = {name: timed(name) for name in runs}
+    shares = {name: bench.shown(bench.written(values)) for name, values in results.items() if name != "released"}
+    own, by_ours = bench.released_shown(*results["released"])
+    reached = f"destination shown in {100 * own:.0f} %, {100 * by_ours:.0f} % where our second stage writes its values"
+    rows = [
+        Row("stage one, EMCID as released", times["released"], "s a concept", f"{reached}; {count} concepts"),
+        Row("stage one, a plain loop with our settings", times["plain"], "s a concept",
+            f"destination shown in {100 * shares['plain']:.0f} %; {count} concepts"),
+    ]  # fmt: skip
+    for mode in MODES:
+        ratio = times["plain"] / times[mode]
+        details = f"{readable(times[mode])} a concept; destination shown in {100 * shares[mode]:.0f} %; {count} concepts"
+        row = Row(f"stage one, mode {mode}, against the plain loop", ratio, "×", details)
+        if mode != "text":  # which asks no diffusion model
+            met = ratio >= _AIM and shares[mode] >= max(shares["plain"], own, by_ours)
             row = replace(row, target="≥ 5×, as good", met=met)
         rows.append(row)
     return rows
@@ -127,7 +168,13 @@ def main() -> int:
     parser.add_argument("--concepts", type=int, default=12, metavar="N", help="for stage one")
     parser.add_argument("--quick", action="store_true", help="a third of the concepts in stage two")
     options = parser.parse_args()
-    return run(lambda: markdown([*stage_one(options.concepts), *stage_two(options.quick)]))
+    return run(lambda: _table(options.concepts, options.quick))
+
+
+def _table(count: int, quick: bool) -> str:
+    """All rows, and what differs between the methods."""
+    notes = "\n".join(f"- {note}" for note in reference.NOTES)
+    return f"{markdown([*stage_one(count), *stage_two(quick)])}\n\n{notes}"
 
 
 if __name__ == "__main__":
