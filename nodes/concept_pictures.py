@@ -17,6 +17,7 @@ from ..editing.concepts.noise import NoiseTeacher
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.errors import EditError
 from .asked_model import Differentiable, empty_latents, model_name
+from .concept_attention import attention_teacher
 from .host import stop_if_interrupted
 
 _EACH, _STEPS, _GUIDANCE = 4, 12, 6.0
@@ -48,7 +49,8 @@ def noise_teacher(
 
     drawn = Destinations(recipe, model_name(model), seed, own, draw)
     predict = _predict(model, clip)
-    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds), drawn.names
+    lead, _ = attention_teacher(model, clip, recipe, seed)
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds), drawn.names
 
 
 def _shared_out(pictures: torch.Tensor, concepts: int) -> list[torch.Tensor]:

@@ -45,7 +45,7 @@ def teachers(
     if recipe.mode == "text":
         return None, ""
     drawn = destination_latents(pipe, recipe, pictures, seed)
-    return each_beside(noise_teacher(pipe, recipe, drawn), encoders, recipe), drawn.names
+    return each_beside(noise_teacher(pipe, recipe, drawn, seed), encoders, recipe), drawn.names
 
 
 def _check_model(pipe: Any, mode: str) -> None:
@@ -102,13 +102,14 @@ def attention_teacher(pipe: Any, recipe: ConceptRecipe, seed: int) -> Callable[[
     return lambda: AttentionTeacher(lambda contexts: read_by(queries(), contexts), len(recipe.templates))
 
 
-def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations) -> Callable[[], NoiseTeacher]:
-    """Makes noise teachers that ask the pipeline's own diffusion model.
+def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations, seed: int) -> Callable[[], NoiseTeacher]:
+    """Makes noise teachers that ask the pipeline's own diffusion model, led by its cross-attention layers.
 
     SDXL's pooled text is the empty prompt's, so that the tokens have to say all that is meant.
     """
     unet, kept = pipe.unet, pipe.scheduler.alphas_cumprod
     last = len(kept) - 1
+    lead = attention_teacher(pipe, recipe, seed)
 
     @cache
     def beside(height: int, width: int) -> dict[str, Any]:
@@ -124,4 +125,4 @@ def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations) -> Call
         }
         return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype), **told).sample.float()
 
-    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), drawn.seeds)
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds)

@@ -9,12 +9,14 @@ from concept_towers import new_model, tokenize, tower_of
 from edit_assumption.editing.concepts.attention import AttentionTeacher, queries_of, read_by
 from edit_assumption.editing.concepts.beside import each_beside
 from edit_assumption.editing.concepts.concepts import Concept
+from edit_assumption.editing.concepts.destinations import Destinations
 from edit_assumption.editing.concepts.encoder import TextEncoder
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.errors import EditError
 from edit_assumption.pipelines.concepts import edit_concepts
+from edit_assumption.pipelines.teachers import noise_teacher
 
 CONCEPTS = [Concept("rose", "tulip"), Concept("cat", "a painting of a dog"), Concept("dog", "house")]
 TEMPLATES = ("a {}", "a photo of a {}")
@@ -174,6 +176,21 @@ def sdxl():
         text_encoder=new_model(WIDTH), text_encoder_2=projected.eval(), tokenizer=tokenizer, tokenizer_2=tokenizer,
         unet=unet.eval(), scheduler=diffusers.DDIMScheduler(), add_watermarker=False,
     )  # fmt: skip
+
+
+def test_the_noise_teacher_asks_the_model_at_points_of_its_schedule(sdxl):
+    recipe = ConceptRecipe((Concept("rose", "tulip"),), templates=TEMPLATES, mode="full")
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    drawn = Destinations(recipe, "any", 0, [clean], lambda concept, seed: clean)
+    contexts, points, seen = torch.randn(3, 77, 3 * WIDTH), torch.tensor([0.5, 0.75, 1.0]), []
+    hook = sdxl.unet.register_forward_pre_hook(lambda module, arguments: seen.append(arguments))
+    try:
+        predicted = noise_teacher(sdxl, recipe, drawn, 0)().predict(clean, noise, points, contexts)
+    finally:
+        hook.remove()
+    ((noisy, times, read),) = seen
+    assert times.tolist() == [499, 749, 999] and torch.equal(read, contexts) and predicted.shape == clean.shape
+    assert torch.allclose(noisy, sdxl.scheduler.add_noise(clean, noise, times), atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["attention", "full"])

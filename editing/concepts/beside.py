@@ -11,7 +11,7 @@ from .keys import device_of
 from .recipe import ConceptRecipe
 from .sentences import Sentences, sentences_of
 from .tower import Tower
-from .values import Distill
+from .values import Distill, turns_of
 
 
 class _Other:
@@ -43,7 +43,7 @@ class _Beside:
     """A ``distill`` for one encoder, by one that reads all of them."""
 
     def __init__(self, distill: Distill, others: Sequence[_Other | None]) -> None:
-        self.distill, self.others = distill, others
+        self.distill, self.others, self.turns = distill, others, turns_of(distill)
 
     def __call__(self, sentences: Sentences, edited: torch.Tensor, meant: torch.Tensor, step: int) -> torch.Tensor:
         parts = [(edited, meant) if other is None else other.parts(sentences.origin) for other in self.others]

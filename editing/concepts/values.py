@@ -7,7 +7,9 @@ EMCID optimises, at the output of the last edited layer, a shift d of the subjec
 * the diffusion model (a host's ``distill``): with the one text and with the other its cross-attention layers ought to hand on
   the same (:mod:`.attention`), or the whole of it ought to predict the same noise (:mod:`.noise`).
 
-Concepts are independent, so many are optimised in one batch, and each leaves it as soon as it gets no better.
+Concepts are independent, so many are optimised in one batch. Where a loss is the same at every step, each concept leaves the
+batch as soon as it gets no better. Where losses take turns, no one of them could choose a value: the rate falls to 0 instead,
+the last value counts, and what it leaves undone is the mean over all turns.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ _PATIENCE, _HALVINGS = 6, 3
 _BETTER = 0.002
 
 Distill = Callable[[Sentences, torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""Sentences, what the diffusion model reads for them, (n, tokens, width), edited and as meant, and the step, to (n,) losses."""
+"""Sentences, what the diffusion model reads for them, (n, tokens, width), edited and as meant, and the step, to (n,) losses.
+
+At its first call for a concept nothing is edited yet. Its attribute ``turns``, where it has one, says how many losses
+take turns from step 0 on; the steps before that are below 0, and led by a loss that does not.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class ValueSettings:
         decay: weight of ||d||² relative to ||stream||².
         clamp: largest ||d|| relative to ||stream||.
         text, model: weights of the two teachers.
-        smooth: share of a loss's running mean that each step leaves, for a teacher whose losses take turns.
+        lead: steps at the beginning, where the diffusion model's losses take turns: by what leads them, which costs less and
+            goes most of the way.
+        settling: the rate behind the lead. Where losses take turns, this one and that of the lead fall to 0.
         at_once: concepts in a batch.
     """
 
@@ -50,7 +58,8 @@ class ValueSettings:
     clamp: float = 3.0
     text: float = 1.0
     model: float = 1.0
-    smooth: float = 0.0
+    lead: int = 0
+    settling: float = 0.12
     at_once: int = 64
 
     @classmethod
@@ -58,7 +67,7 @@ class ValueSettings:
         """What suits a recipe's mode; a batch is as large as what it asks allows."""
         if mode == "attention":
             return cls(rate=0.3, text=0.1, at_once=16)
-        return cls(steps=80, text=0.1, smooth=0.9, at_once=4) if mode == "full" else cls()
+        return cls(steps=84, rate=0.3, decay=0.02, text=0.1, lead=60, at_once=4) if mode == "full" else cls()
 
 
 @dataclass(frozen=True)
@@ -119,75 +128,123 @@ Search = Callable[[Tower, Sentences, int, ValueSettings, Distill | None, Callabl
 """What :func:`find_values` does, with its arguments in their order."""
 
 
+def turns_of(distill: Distill | None) -> int:
+    """How many losses of a diffusion model's take turns."""
+    return getattr(distill, "turns", 1)
+
+
+Found = Callable[[int, Value], None]
+
+
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _search(
     tower: Tower, sentences: Sentences, last: int, settings: ValueSettings, distill: Distill | None,
-    advance: Callable[[], None], found: Callable[[int, Value], None],
+    advance: Callable[[], None], found: Found,
 ) -> None:  # fmt: skip
-    """``found`` is told each concept's value as soon as it gets no better."""
-    device = device_of(tower)
-    with torch.no_grad():
-        stream = tower.run(tower.embed(sentences.ids.to(device)), 0, last + 1)
-        meant = tower.finish(tower.embed(sentences.destination.to(device)), 0)
-        target = meant.gather(1, _wide(sentences.answers.to(device), meant))
-        asked = _distance(tower.finish(stream, last + 1, sentences.rows.to(device)), target, sentences)
-        own = sentences.mean(stream[torch.arange(len(stream)), sentences.subject])
-    size = own.norm(dim=1, keepdim=True)
-    shift = torch.zeros_like(own)
-    memory = torch.zeros(2, *own.shape, device=device)  # Adam's means of the slope and of its square
-    taken = torch.zeros(len(own), 1, device=device)  # its steps since it was begun
-    rate = torch.full((len(own), 1), settings.rate, device=device) * size / own.shape[1] ** 0.5
-    best, best_shift = torch.full((len(own),), torch.inf, device=device), shift.clone()
-    before = sentences.mean(asked / asked.clamp(min=1e-12))
-    told_at_best = before.clone()
-    smooth = torch.full_like(best, torch.nan)
-    steps = torch.zeros(len(own), dtype=torch.long)
-    waited = torch.zeros(len(own), dtype=torch.long, device=device)
+    """``found`` is told each concept's value by its place."""
+    batch = _Batch(tower, sentences, last, settings, distill if settings.model else None)
+    (_descend if turns_of(batch.distill) == 1 else _take_turns)(batch, advance, found)
+
+
+class _Batch:
+    """Some concepts' stream, and what a shift of it costs."""
+
+    def __init__(self, tower: Tower, sentences: Sentences, last: int, settings: ValueSettings, distill: Distill | None) -> None:
+        self.tower, self.sentences, self.last, self.settings, self.distill = tower, sentences, last, settings, distill
+        self.device = device_of(tower)
+        with torch.no_grad():
+            self.stream = tower.run(tower.embed(sentences.ids.to(self.device)), 0, last + 1)
+            self.meant = tower.finish(tower.embed(sentences.destination.to(self.device)), 0)
+            self.target = self.meant.gather(1, _wide(sentences.answers.to(self.device), self.meant))
+            said = tower.finish(self.stream, last + 1, sentences.rows.to(self.device))
+            self.begun = _distance(said, self.target, sentences)
+            own = sentences.mean(self.stream[torch.arange(len(self.stream)), sentences.subject])
+        self.size = own.norm(dim=1, keepdim=True)
+        self.before = sentences.mean(self.begun / self.begun.clamp(min=1e-12))
+        self.nothing = torch.zeros_like(own)
+
+    def losses(
+        self, places: torch.Tensor, trial: torch.Tensor, step: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """What shifts (places, width) of some concepts cost, (places,): by the text, by the diffusion model, by their size.
+
+        The model is asked for its loss at ``step``; None does not ask it.
+        """
+        part, rows = self.sentences.of(places), torch.isin(self.sentences.concept, places)
+        compared = part.rows.to(self.device)
+        contexts = self.tower.finish(_moved(self.stream[rows], part, trial), self.last + 1, compared if step is None else None)
+        said = contexts if step is None else contexts.gather(1, _wide(compared, contexts))
+        text = part.mean(_distance(said, self.target[rows], part) / self.begun[rows].clamp(min=1e-12))
+        decay = self.settings.decay * trial.square().sum(1) / self.size[places.to(self.device), 0].square()
+        if step is None:
+            return text, None, decay
+        return text, part.mean(self.distill(part, part.whole(contexts), part.whole(self.meant[rows]), step)), decay
+
+    def clamped(self, shift: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
+        """The shifts of the concepts ``here``, none longer than it may be."""
+        most = self.settings.clamp * self.size[here]
+        return shift * (most / shift.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+
+
+class _Adam:
+    """Kingma and Ba's optimiser, of which every concept has a state of its own."""
+
+    def __init__(self, batch: _Batch, rate: float) -> None:
+        self.rate = rate * batch.size / batch.nothing.shape[1] ** 0.5
+        self.memory = torch.zeros(2, *batch.nothing.shape, device=batch.device)  # means of the slope and of its square
+        self.taken = torch.zeros_like(batch.size)
+
+    def step(self, here: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        """How far the concepts ``here`` are to go against their slope."""
+        self.taken[here] += 1
+        for place, value in enumerate((slope, slope.square())):
+            self.memory[place, here] = torch.lerp(value, self.memory[place, here], _RATES[place])
+        mean, square = (self.memory[place, here] / (1 - _RATES[place] ** self.taken[here]) for place in (0, 1))
+        return self.rate[here] * mean / (square.sqrt() + 1e-12)
+
+    def begin_again(self, where: torch.Tensor) -> None:
+        """Forget the slopes of some concepts, in steps of half the size."""
+        self.memory[:, where], self.taken[where] = 0, 0
+        self.rate[where] /= 2
+
+
+def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
+    """By a loss that is the same at every step; a concept is done as soon as it gets no better."""
+    settings, count, device = batch.settings, batch.sentences.count, batch.device
+    adam, shift = _Adam(batch, settings.rate), batch.nothing.clone()
+    best, best_shift = torch.full((count,), torch.inf, device=device), shift.clone()
+    decided = batch.before.clone()
+    steps = torch.zeros(count, dtype=torch.long)
+    waited = torch.zeros(count, dtype=torch.long, device=device)
     halved = waited.clone()
-    active = torch.arange(len(own))
-    teaching = distill is not None and settings.model
+    active = torch.arange(count)
 
     def done(places: torch.Tensor) -> None:
         for place in places.tolist():
-            shift_found = best_shift[place].double().cpu()
-            found(place, Value(shift_found, float(before[place]), float(told_at_best[place]), int(steps[place])))
+            _tell(found, batch, place, best_shift, decided, int(steps[place]))
 
     for step in range(settings.steps + 1):
         advance()
-        part, here = sentences.of(active), active.to(device)
-        rows = torch.isin(sentences.concept, active)
+        here = active.to(device)
         trial = shift[here].clone().requires_grad_(True)
-        moved = _moved(stream[rows], part, trial)
-        compared = part.rows.to(device)
-        contexts = tower.finish(moved, last + 1, None if teaching else compared)
-        said = contexts.gather(1, _wide(compared, contexts)) if teaching else contexts
-        text = part.mean(_distance(said, target[rows], part) / asked[rows].clamp(min=1e-12))
-        told = text
-        loss = settings.text * text + settings.decay * (trial.square().sum(1) / size[here, 0].square())
-        if teaching:
-            told = part.mean(distill(part, part.whole(contexts), part.whole(meant[rows]), step))
-            loss = loss + settings.model * told
+        text, model, decay = batch.losses(active, trial, None if batch.distill is None else step)
+        loss = settings.text * text + decay
+        if model is not None:
+            loss = loss + settings.model * model
         (slope,) = torch.autograd.grad(loss.sum(), trial)
         with torch.no_grad():
-            # Where a teacher's losses take turns, what counts is their running mean.
-            smooth[here] = torch.where(smooth[here].isnan(), loss, torch.lerp(loss, smooth[here], settings.smooth))
-            waited[here] = torch.where(smooth[here] < best[here] * (1 - _BETTER), 0, waited[here] + 1)
-            lower = smooth[here] < best[here]
-            best[here] = torch.where(lower, smooth[here], best[here])
+            waited[here] = torch.where(loss < best[here] * (1 - _BETTER), 0, waited[here] + 1)
+            lower = loss < best[here]
+            best[here] = torch.where(lower, loss, best[here])
             best_shift[here] = torch.where(lower[:, None], trial, best_shift[here])
-            told_at_best[here] = torch.where(lower, told, told_at_best[here])
+            decided[here] = torch.where(lower, text if model is None else model, decided[here])
             steps[active] = step
-            taken[here] += 1
-            for place, value in enumerate((slope, slope.square())):
-                memory[place, here] = torch.lerp(value, memory[place, here], _RATES[place])
-            mean, square = (memory[place, here] / (1 - _RATES[place] ** taken[here]) for place in (0, 1))
-            new = trial - rate[here] * mean / (square.sqrt() + 1e-12)
-            shift[here] = new * (settings.clamp * size[here] / new.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+            shift[here] = batch.clamped(trial - adam.step(here, slope), here)
             # What gets no better goes on from its best in steps of half the size, and in the end no more.
             stuck = waited >= _PATIENCE
-            shift[stuck], memory[:, stuck], taken[stuck], waited[stuck] = best_shift[stuck], 0, 0, 0
-            rate[stuck] /= 2
+            shift[stuck], waited[stuck] = best_shift[stuck], 0
+            adam.begin_again(stuck)
             halved[stuck] += 1
             better = (halved[here] <= _HALVINGS).cpu()
             done(active[~better])
@@ -195,6 +252,37 @@ def _search(
         if not len(active):
             break
     done(active)
+
+
+def _take_turns(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
+    """By losses that take turns: in the lead and behind it, steps get smaller and smaller."""
+    settings = batch.settings
+    places = torch.arange(batch.sentences.count)
+    here = places.to(batch.device)
+    adam, shift = _Adam(batch, settings.rate), batch.nothing
+    with torch.no_grad():
+        batch.losses(places, shift, 0)  # for the diffusion model to know where the source stands
+    for turn in range(-settings.lead, settings.steps - settings.lead):
+        advance()
+        if turn == 0:
+            adam = _Adam(batch, settings.settling)
+        trial = shift.clone().requires_grad_(True)
+        text, model, decay = batch.losses(places, trial, turn)
+        (slope,) = torch.autograd.grad((settings.text * text + settings.model * model + decay).sum(), trial)
+        with torch.no_grad():
+            left = -turn / settings.lead if turn < 0 else 1 - turn / (settings.steps - settings.lead)
+            shift = batch.clamped(trial - left * adam.step(here, slope), here)
+    with torch.no_grad():
+        turns = range(turns_of(batch.distill))
+        decided = torch.stack([batch.losses(places, shift, turn)[1] for turn in turns]).mean(0)
+    worse = decided > batch.before
+    shift[worse], decided[worse] = 0, batch.before[worse]
+    for place in places.tolist():
+        _tell(found, batch, place, shift, decided, settings.steps)
+
+
+def _tell(found: Found, batch: _Batch, place: int, shifts: torch.Tensor, decided: torch.Tensor, steps: int) -> None:
+    found(place, Value(shifts[place].double().cpu(), float(batch.before[place]), float(decided[place]), steps))
 
 
 def _moved(stream: torch.Tensor, sentences: Sentences, shift: torch.Tensor) -> torch.Tensor:
