@@ -58,7 +58,7 @@ class DebiasConcept(io.ComfyNode):
                 io.Float.Input("cfg", default=7.0, min=0.0, max=100.0, step=0.1, round=0.01),
                 io.Combo.Input("sampler_name", options=comfy.samplers.KSampler.SAMPLERS, default="euler"),
                 io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="normal"),
-                io.String.Input("sentence", default="{}", tooltip="What is drawn; {} marks the subject."),
+                io.String.Input("sentence", default="{}", tooltip="What is drawn; an empty pair of braces marks the subject."),
                 io.String.Input("negative", default="", tooltip="The negative prompt of those pictures."),
                 *setting_inputs(),
                 io.Vae.Input("vae", optional=True, tooltip="To see the pictures; needed with a judge."),

@@ -74,7 +74,8 @@ class EditConcepts(io.ComfyNode):
                         multiline=True,
                         dynamic_prompts=False,
                         default="\n".join(TEMPLATES),
-                        tooltip="Sentences in which each concept is edited, one per line; {} marks its place.",
+                        tooltip="Sentences in which each concept is edited, one per line; an empty pair of braces marks "
+                        "its place.",
                     )
                 ),
                 advanced(layers_input()),

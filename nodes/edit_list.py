@@ -26,8 +26,8 @@ class EditAssumptionList(io.ComfyNode):
         return schema(
             node_id="EditAssumptionList",
             display_name="Edit Assumptions (List)",
-            description="Many edits at once, one a line, solved together. An arrow stands between source and destination; @ "
-            "gives a strength, * a weight, = preserves a prompt, == preserves it strictly, # begins a comment.",
+            description="Many edits at once, one a line, solved together. An arrow stands between source and destination. "
+            "The at sign gives a strength, * a weight, = preserves a prompt, == preserves it strictly, # begins a comment.",
             search_aliases=["batch edit", "many edits", "recipe", "UCE", "erase concepts", "change defaults"],
             inputs=[
                 *model_and_clip(),

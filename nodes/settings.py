@@ -35,8 +35,8 @@ def setting_inputs() -> list[io.Input]:
             multiline=True,
             dynamic_prompts=False,
             default="\n".join(DEFAULT_AUGMENTATIONS),
-            tooltip="Sentences in which the edit is repeated, one per line; {} marks the place of the prompt, else it goes "
-            "to the end. May be empty.",
+            tooltip="Sentences in which the edit is repeated, one per line; an empty pair of braces marks the place of the "
+            "prompt, else it goes to the end. May be empty.",
         ),
         io.Combo.Input(
             "projections",

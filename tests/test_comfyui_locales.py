@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+from test_locales import MARKS
 
 CATEGORY = "edit assumption"
 
@@ -32,6 +33,15 @@ def test_every_word_of_a_node_is_translated(comfy, nodes):
             if details and details[0].get("tooltip"):
                 assert translated["inputs"][key].get("tooltip"), (name, key)
         assert len(translated.get("outputs", {})) == len(node["output"]), name
+
+
+def test_english_has_no_mark_that_the_front_end_reads_as_its_own(nodes):
+    """Where there is no translation, the front end reads a node's own words as one."""
+    for name, node in nodes.items():
+        inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+        tooltips = [details[0].get("tooltip", "") for _, *details in inputs.values() if details]
+        said = [node["display_name"], node["description"], *inputs, *tooltips, *node["output_name"], *node["output_tooltips"]]
+        assert not [text for text in said if text and MARKS.search(text)], name
 
 
 def test_every_input_explains_itself(nodes):

@@ -1,0 +1,26 @@
+"""Translations, as ComfyUI's front end reads them: it takes `@`, `{`, `}` and `|` for marks of its own (vue-i18n)."""
+
+import json
+import re
+
+import pytest
+from servers import REPOSITORY
+
+FILES = sorted((REPOSITORY / "locales").rglob("*.json"))
+LITERAL = re.compile(r"\{'[^']*'\}")
+"""How a text says that such a mark is meant as it is."""
+MARKS = re.compile(r"[@{}|]")
+
+
+def texts(entry, path=""):
+    if isinstance(entry, dict):
+        for name, inner in entry.items():
+            yield from texts(inner, f"{path}/{name}")
+    else:
+        yield path, entry
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_no_mark_of_the_front_ends_own_stands_bare(file):
+    found = list(texts(json.loads(file.read_text(encoding="utf-8"))))
+    assert found and not [path for path, text in found if MARKS.search(LITERAL.sub("", text))]
