@@ -102,6 +102,48 @@ def api_form(page):
     return graph
 
 
+@pytest.mark.parametrize("vue", [False, True], ids=["canvas", "vue"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_opens_in_every_language_and_draws_every_node(browser, comfy, language, vue):
+    shown = {**SETTINGS, "Comfy.Locale": language, "Comfy.VueNodes.Enabled": vue}
+    for name, value in shown.items():
+        comfy.post(f"/settings/{name}", json=value)
+    page, said = browser.new_page(viewport={"width": 1600, "height": 1000}), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        page.goto(comfy.url)
+        page.wait_for_function(
+            "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.EditAssumption)", timeout=120_000
+        )
+        types = page.evaluate(
+            """() => {
+                window.app.graph.clear();
+                const types = Object.keys(LiteGraph.registered_node_types).filter(type => type.startsWith("EditAssumption"));
+                types.forEach((type, place) => {
+                    const node = LiteGraph.createNode(type);
+                    node.pos = [(place % 6) * 450, Math.floor(place / 6) * 600];
+                    window.app.graph.add(node);
+                });
+                window.app.canvas.ds.scale = 0.4;
+                return types;
+            }"""
+        )
+        page.wait_for_timeout(2000)
+        if PICTURES:
+            page.screenshot(
+                path=Path(PICTURES) / f"page-{comfy.folder.parent.name}-{language}-{'vue' if vue else 'canvas'}.png"
+            )
+        assert len(types) >= 16
+        assert not page.get_by_text("Node Render Error").count()
+        misread = ("Message compilation error", "Invalid linked format", "Empty placeholder", "SyntaxError")
+        assert not [text for text in said if any(sign in text for sign in misread)]
+    finally:
+        page.close()
+        for name in ("Comfy.Locale", "Comfy.VueNodes.Enabled"):
+            comfy.post(f"/settings/{name}", json={"Comfy.Locale": "en"}.get(name, False))
+
+
 def test_there_are_example_workflows_with_pictures():
     assert len(WORKFLOWS) >= 2
     assert all(workflow.with_suffix(".png").exists() for workflow in WORKFLOWS)
