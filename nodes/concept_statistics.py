@@ -113,12 +113,13 @@ class ConceptStatistics(io.ComfyNode):
     def execute(cls, clip: Any, captions: str, count: int, layers: str = "") -> io.NodeOutput:
         """Compute or load."""
         chosen = Captions(None if captions == _OWN else _read(captions)[:count], count)
-        found = statistics_of(text_encoders(clip), layers_from_text(layers), chosen)
+        encoders = text_encoders(clip)
+        statistics, count = statistics_of(encoders, layers_from_text(layers), chosen), len(chosen.of(encoders))
         lines = [
-            f"{name}: {entry.captions} captions and words, layers {', '.join(map(str, entry.sums))}"
-            for name, entry in found.items()
+            f"{name}: {count} captions and {entry.captions - count} words, layers {', '.join(map(str, entry.sums))}"
+            for name, entry in statistics.items()
         ]
-        return io.NodeOutput(chosen, ui=ui.PreviewText("\n".join([*lines, *statistics_remarks(found)])))
+        return io.NodeOutput(chosen, ui=ui.PreviewText("\n".join([*lines, *statistics_remarks(statistics)])))
 
 
 def layers_input() -> io.Input:

@@ -230,7 +230,7 @@ def test_statistics_are_kept_and_go_on_after_an_interrupt(comfy):
     concepts(graph, "rose -> tulip", statistics=node[0], layers="1, 2")
     before = set(folder.glob("*")) if folder.exists() else set()
     comfy.run(graph.sample())
-    assert "150 captions, layers 1, 2" in text(graph.outputs, node) and len(set(folder.glob("*")) - before) == 1
+    assert "150 captions and 5000 words, layers 1, 2" in text(graph.outputs, node) and len(set(folder.glob("*")) - before) == 1
 
 
 WRONG = [
