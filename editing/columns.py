@@ -66,10 +66,10 @@ class Columns:
         """c*: (tokens, width)."""
         return self.destination if self.answers is None else self.destination[self.answers]
 
-    def shift(self, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-        """s (c* - c): (tokens, width)."""
-        shift = self.targets().to(dtype) - self.source.to(dtype)
-        return shift if (self.strength == 1).all() else shift * self.strength.to(dtype)[:, None]
+    def shift(self) -> torch.Tensor:
+        """s (c* - c): (tokens, width), float64."""
+        shift = self.targets().double() - self.source.double()
+        return shift if (self.strength == 1).all() else shift * self.strength[:, None]
 
 
 def blocks(parts: Sequence[Columns], rows: int) -> Iterator[Columns]:

@@ -201,7 +201,7 @@ def make_edit(
     elif moment is None:
         moment = caption_moment(encode)
     protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
-    unit = None if moment is None else shrunk(moment).diagonal().sqrt()
+    unit = shrunk(moment).diagonal().sqrt() if recipe.passes and moment is not None else None
     settings = recipe.regularization, scaled, moment, protected, tolerance
     solution, evoking = solve_regularized(columns, *settings), []
     for _ in range(recipe.passes):

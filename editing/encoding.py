@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .errors import EditError
+from .wording import shortened
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,6 @@ class EncodedPrompt:
 
 Encode = Callable[[Sequence[str]], Sequence[EncodedPrompt]]
 """A host's encoder: all prompts in one call, the answers in the same order."""
-
-
-def shortened(text: str) -> str:
-    """A long text's beginning and end, for messages."""
-    return text if len(text) <= 80 else f"{text[:40]}…{text[-40:]}"
 
 
 def check_read(source: str, destination: str, cut: str, limit: int) -> None:

@@ -12,10 +12,10 @@ import torch
 from .alignment import align
 from .encoding import EncodedPrompt
 from .recipe import PromptPair
+from .wording import first_named
 
 _STILL = 0.01
 """Relative change below which words count as unmoved. One prompt encoded in two batches differs by 0.001 in half precision."""
-_NAMED = 3
 
 
 def end_only_sources(pairs: Iterable[PromptPair], encoded: Mapping[str, EncodedPrompt]) -> tuple[str, ...]:
@@ -45,9 +45,7 @@ def end_only_remark(sources: Sequence[str]) -> str:
     """What people are told of such sources; "" where there are none."""
     if not sources:
         return ""
-    names = ", ".join(f"“{source}”" for source in sources[:_NAMED])
-    more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
     return (
-        f"No word of {names}{more} moves, only the end of the prompt. "
+        f"No word of {first_named(sources)} moves, only the end of the prompt. "
         "Write what is new before the noun, as in “a snowy rose” or “a female doctor”."
     )

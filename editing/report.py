@@ -9,6 +9,7 @@ from .edit import Edit
 from .end_only import end_only_remark
 from .projections import Projection
 from .recipe import Recipe
+from .wording import first_named
 
 COLLAPSE = 0.5
 """Relative change above which a warning is due: of ordinary captions, else of the keys or values.
@@ -66,12 +67,7 @@ def _contested(recipe: Recipe) -> list[str]:
     several = [source for source, meant in destinations.items() if len(meant) > 1]
     left_out = [prompt for prompt in recipe.preserve if prompt not in recipe.kept]
     kinds = {"several destinations, so it comes out between them": several, "edited, so it is not preserved": left_out}
-    return [f"{kind}: {_first(prompts)}" for kind, prompts in kinds.items() if prompts]
-
-
-def _first(prompts: list[str]) -> str:
-    shown = ", ".join(f"“{prompt}”" for prompt in prompts[:_SHOWN])
-    return shown + (f" and {len(prompts) - _SHOWN} more" if len(prompts) > _SHOWN else "")
+    return [f"{kind}: {first_named(prompts)}" for kind, prompts in kinds.items() if prompts]
 
 
 def percent(amount: float) -> str:

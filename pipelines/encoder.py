@@ -13,8 +13,9 @@ from diffusers import StableDiffusionPipeline
 
 from ..editing.concepts.sentences import Tokens
 from ..editing.concepts.subjects import normal
-from ..editing.encoding import Chunk, EncodedPrompt, shortened
+from ..editing.encoding import Chunk, EncodedPrompt
 from ..editing.errors import EditError
+from ..editing.wording import shortened
 from .compiled import original
 from .known import check_text, execution_device
 
