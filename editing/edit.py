@@ -22,9 +22,12 @@ from .recipe import Recipe
 
 _IDENTITY_TOKENS = 16
 _CAPTIONS_WEIGHT = 10.0
-VISIBLE = 3e-4
-"""How much of a map is left out by default. On the pocket model in half precision, a picture then changes as little as by the
-rounding of its weights; about a fifth of the edited weights are the same to the bit (half of them at 1e-4)."""
+VISIBLE = 3e-6
+"""How much of a map is left out by default.
+
+Of the bundled model's rose edit it leaves 37 directions of 71, and 96 % of weights in half precision are the same to the bit.
+At 3e-4 pictures change as little as by the rounding of such weights, but only 31 % of these are the same.
+"""
 SAME_ENCODER = 0.02
 RELATED_ENCODER = 0.25
 
