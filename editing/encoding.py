@@ -36,6 +36,7 @@ class EncodedPrompt:
         embeddings: (tokens, width), float32 or better.
         pooled: (width of it,), the prompt as one vector, where it was asked for and the encoder has one.
         cut: the prompt's end, where it is longer than the encoder's windows and the host leaves the end out.
+        padding: how many rows of padding a short window leaves out behind the last row (:data:`EncodeShort`).
     """
 
     tokens: tuple[str, ...]
@@ -43,6 +44,7 @@ class EncodedPrompt:
     embeddings: torch.Tensor
     pooled: torch.Tensor | None = None
     cut: str = ""
+    padding: int = 0
 
     def __post_init__(self) -> None:
         if self.embeddings.shape[0] != len(self.tokens) or not self.chunks or self.chunks[-1].stop != len(self.tokens):
@@ -56,6 +58,18 @@ class EncodedPrompt:
 
 Encode = Callable[[Sequence[str]], Sequence[EncodedPrompt]]
 """A host's encoder: all prompts in one call, the answers in the same order."""
+SHORT_PADDING = 5
+"""How many rows of padding a short window has. Behind these, padding says nearly what the last of them says."""
+EncodeShort = Encode
+"""The same in windows that end :data:`SHORT_PADDING` rows behind the end token, which take a tenth of the time.
+
+In a causal encoder the rows that are left are the same as in a whole window.
+"""
+
+
+def short_length(words: range, whole: int) -> int:
+    """The rows of a short window, of a prompt with these words in a window of ``whole`` rows."""
+    return min(whole, words.stop + 1 + SHORT_PADDING)
 
 
 def check_read(source: str, destination: str, cut: str, limit: int) -> None:

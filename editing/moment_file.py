@@ -1,84 +1,111 @@
-"""Second moments on disk, one file for each text encoder, so that captions are encoded once."""
+"""Second moments on disk, one file for each text encoder, so that its texts are read once; what was stopped goes on there."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from .edit import EncoderIdentity
-from .encoding import Encode
+from .encoding import Encode, EncodeShort
 from .kept_file import keep, read_kept
+from .moments import WORDS_IN_WHOLE_WINDOWS, KnownTexts, MomentSums, Total, known_moment, short_windows
 from .tensor_file import TensorFile
 
-FORMAT = "edit_assumption_moment_2"
-"""The moment itself; the first release kept it already shrunk, with the start token in it."""
+FORMAT = "edit_assumption_moment_3"
+"""The sums over captions and words. Earlier releases kept the moment of captions alone."""
 _SAME = 1e-3
 _KEPT = 16
+_PARTS = ("captions", "words")
 
 
-def _digest(captions: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(captions).encode()).hexdigest()
+def _digest(texts: KnownTexts) -> str:
+    return hashlib.sha256("\n".join((*texts.captions, "", *texts.words)).encode()).hexdigest()
 
 
-def load_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity) -> torch.Tensor | None:
-    """The moment that was kept for these captions and this encoder, (width, width) in float64; None if there is none.
+def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> MomentSums | None:
+    """The sums that were kept for these texts and this encoder, whole or as far as they got; None if there are none.
 
     Args:
-        folder: where moments are kept.
-        captions: that it was taken over.
-        encoder: what the encoder makes of the first of them.
+        folder: where they are kept.
+        texts: that they are taken over.
+        encoder: what the encoder makes of the first caption.
     """
-    digest, ours = _digest(captions), encoder.embeddings
+    digest, ours = _digest(texts), encoder.embeddings
 
-    def read(file: TensorFile) -> torch.Tensor | None:
+    def read(file: TensorFile) -> MomentSums | None:
         header = file.metadata()
-        if header.get("format") != FORMAT or header.get("captions") != digest:
+        if header.get("format") != FORMAT or header.get("texts") != digest:
             return None
         theirs = file.get_tensor("encoder")
         if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(ours.norm()):
             return None
-        moment = file.get_tensor("moment").double()
-        return moment if moment.shape == (ours.shape[1],) * 2 and moment.isfinite().all() else None
+        parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
+        if not all(part.square.isfinite().all() for part in parts):
+            return None
+        return MomentSums(*parts, read=int(header["read"]))
 
     for path in sorted(folder.glob("*.safetensors")):
-        if (moment := read_kept(path, read)) is not None:
+        if (sums := read_kept(path, read)) is not None:
             with suppress(OSError):  # the folder may be somebody else's
                 path.touch()
-            return moment
+            return sums
     return None
 
 
-def kept_moment(folder: Path, captions: Sequence[str], encode: Encode, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+def kept_moment(
+    folder: Path,
+    texts: KnownTexts,
+    encode: Encode,
+    short: Callable[[], EncodeShort | None] = lambda: None,
+    advance: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> torch.Tensor:
     """The moment from disk, else computed and kept there, (width, width) in float64.
 
     Args:
-        folder, captions: as for :func:`load_moment`.
-        encode: the encoder, to know it by the first caption.
-        compute: gives the moment where none was kept.
+        folder: where moments are kept.
+        texts: what it is taken over.
+        encode: the encoder.
+        short: gives the same in short windows where it has them, or None; fewer words are read then.
+        advance: told before each call of the encoder how many texts were read, and of how many. What it raises ends the
+            reading, which goes on from there the next time.
+
+    Raises:
+        EditError: an embedding is not finite.
     """
-    identity = EncoderIdentity.of(captions[0], encode(captions[:1])[0])
-    moment = load_moment(folder, captions, identity)
-    if moment is None:
-        moment = compute()
-        keep_moment(folder, captions, identity, moment)
-    return moment
+    first, fewer = texts.captions[0], texts.within(WORDS_IN_WHOLE_WINDOWS)
+    identity = EncoderIdentity.of(first, encode([first])[0])
+    begun = {len(known): load_sums(folder, known, identity) or MomentSums() for known in (texts, fewer)}
+    for known in (texts, fewer):
+        if begun[len(known)].read == len(known):
+            return begun[len(known)].moment()
+    reading = short_windows(encode, short(), first)
+    known = texts if reading else fewer
+    sums = begun[len(known)]
+    before = sums.read
+    try:
+        return known_moment(encode, known, reading, sums, advance)
+    finally:
+        if sums.read > before:
+            keep_sums(folder, known, identity, sums)
 
 
-def keep_moment(folder: Path, captions: Sequence[str], encoder: EncoderIdentity, moment: torch.Tensor) -> None:
-    """Write a moment into a folder that is made if need be, or warn; the files used longest ago give way.
+def keep_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity, sums: MomentSums) -> None:
+    """Write sums into a folder that is made if need be, or warn; the files used longest ago give way.
 
     Args:
-        folder, captions, encoder: as for :func:`load_moment`.
-        moment: (width, width); kept in float32.
+        folder, texts, encoder: as for :func:`load_sums`.
+        sums: kept in float32.
     """
-    digest, embeddings = _digest(captions), encoder.embeddings.contiguous()
+    digest, embeddings = _digest(texts), encoder.embeddings.contiguous()
     name = hashlib.sha256(embeddings.numpy().tobytes() + digest.encode()).hexdigest()[:24]
-    tensors = {"moment": moment.float(), "encoder": embeddings}
-    keep(tensors, folder / f"{name}.safetensors", {"format": FORMAT, "captions": digest})
+    parts = {name: getattr(sums, name) for name in _PARTS}
+    tensors = {name: part.square.float().cpu() for name, part in parts.items()} | {"encoder": embeddings}
+    header = {"format": FORMAT, "texts": digest, "read": str(sums.read)}
+    keep(tensors, folder / f"{name}.safetensors", header | {name: repr(part.rows) for name, part in parts.items()})
     with suppress(OSError):  # another process may be at it, too
         by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
         for path in by_age[:-_KEPT]:

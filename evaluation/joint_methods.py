@@ -14,13 +14,11 @@ from tqdm import tqdm
 from ..editing.concepts.concepts import Concept
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.context_map import ContextMap
-from ..editing.encoding import Encode
 from ..editing.errors import EditError
 from ..pipelines.concepts import edit_concepts, edited_text
-from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.projections import edited_projections
 from .joint import JointMethod
-from .methods import ours, time_as_published, uce
+from .methods import Seen, ours, time_as_published, uce
 
 
 def search_shown(bar: tqdm) -> Callable[[int, int], None]:
@@ -55,22 +53,22 @@ def joint_methods(
         edit = edit_concepts(pipe, recipe(concepts), captions, folder=folder, advance=advance, seed=seed)
         return edited_text(pipe, edit)
 
-    def uce_beside(encode: Encode, concepts: Sequence[Concept]) -> ContextMap:
+    def uce_beside(seen: Seen, concepts: Sequence[Concept]) -> ContextMap:
         sources = [re.compile(rf"\b{re.escape(concept.source)}\b", re.IGNORECASE) for concept in concepts]
         templates = recipe(concepts).templates
         pairs = [Concept(*pair) for concept in concepts for pair in concept.sentences(templates)]
-        return uce(encode, pairs, [text for text in preserve if not any(source.search(text) for source in sources)])
+        return uce(seen, pairs, [text for text in preserve if not any(source.search(text) for source in sources)])
 
-    @lru_cache(maxsize=1)  # the same for all groups, so that captions are encoded once
-    def encoder(pipe: Any) -> Encode:
-        return PipelineEncoder(pipe)
+    @lru_cache(maxsize=1)  # the same for all groups, so that captions and words are encoded once
+    def seen(pipe: Any) -> Seen:
+        return Seen.of(pipe)
 
     def projections(
-        solve: Callable[[Encode, Sequence[Concept]], ContextMap], pipe: Any, concepts: Sequence[Concept]
+        solve: Callable[[Seen, Sequence[Concept]], ContextMap], pipe: Any, concepts: Sequence[Concept]
     ) -> AbstractContextManager[None]:
         if getattr(pipe, "text_encoder_2", None) is not None:
             raise EditError("TIME, UCE and K/V know models of one text encoder here; choose the method EMCID.")
-        return edited_projections(pipe, solve(encoder(pipe), concepts))
+        return edited_projections(pipe, solve(seen(pipe), concepts))
 
     found = (
         JointMethod("EMCID", emcid),

@@ -1,24 +1,30 @@
-"""Efficacy, generality, specificity, as TIME and ReFACT define them: shares of pictures that show what they ought to."""
+"""Efficacy, generality, specificity, as TIME and ReFACT define them: shares of pictures that show what they ought to.
+
+*Unlisted* is specificity where neither captions nor preserve lists name what the unrelated prompts are about.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, harmonic_mean
 
 import torch
 from diffusers import StableDiffusionPipeline
 
-from ..pipelines.encoder import PipelineEncoder
+from ..editing.context_map import ContextMap
 from ..pipelines.generate import generate
 from ..pocket.judge import Judge
 from ..pocket.model import STEPS
 from .groups import cases_of
-from .methods import Method
+from .held_out import HALVES
+from .methods import Method, Seen
 from .suite import Case, SuiteEdit
 
 MEASURES = ("efficacy", "generality", "specificity")
+UNLISTED = "unlisted"
+ALL_MEASURES = (*MEASURES, UNLISTED)
 _RESAMPLED = 2000
 
 
@@ -34,11 +40,11 @@ class Scores:
 
     method: str
     together: int = 1
-    shares: dict[str, list[float]] = field(default_factory=lambda: {measure: [] for measure in MEASURES})
+    shares: dict[str, list[float]] = field(default_factory=lambda: {measure: [] for measure in ALL_MEASURES})
 
     def add(self, shares: Mapping[str, Sequence[float]]) -> None:
         """More edits' shares."""
-        for measure in MEASURES:
+        for measure in ALL_MEASURES:
             self.shares[measure].extend(shares[measure])
 
     def mean(self, measure: str) -> float:
@@ -46,7 +52,7 @@ class Scores:
         return fmean(self.shares[measure])
 
     def harmonic(self) -> float:
-        """Harmonic mean of the three measures' means."""
+        """Harmonic mean of the first three measures' means."""
         return harmonic_mean([self.mean(measure) for measure in MEASURES])
 
     def interval(self, measure: str, level: float = 0.95) -> tuple[float, float]:
@@ -81,7 +87,7 @@ class Gallery:
         advance: Callable[[int], object] = lambda count: None,
     ) -> None:
         self.pipe, self.judge, self.seeds, self.steps, self.advance = pipe, judge, list(seeds), steps, advance
-        self.encode = PipelineEncoder(pipe)
+        self.seen = Seen.of(pipe)
         self._plain: dict[str, list[dict[str, str]]] = {}
 
     def _draw(self, prompts: Sequence[str], context_map: object) -> dict[str, list[dict[str, str]]]:
@@ -120,16 +126,30 @@ def score_group(
     def prompt_of(case: Case) -> str:
         return case.oracle if method.oracle else case.prompt
 
-    context_map = method.solve(gallery.encode, group)
+    def right(case: Case, answers: Mapping[str, list[dict[str, str]]]) -> list[bool]:
+        return [
+            all(answer[question] == value for question, value in case.wanted.items()) for answer in answers[prompt_of(case)]
+        ]
+
+    context_map = method.solve(gallery.seen, group)
     asked = [cases_of(edit, group) for edit in measured]
     answers = gallery.answers([prompt_of(case) for own in asked for cases in own.values() for case in cases], context_map)
-    shares: dict[str, list[float]] = {measure: [] for measure in MEASURES}
-    for own in asked:
-        for measure, cases in own.items():
-            right = [
-                all(answer[question] == value for question, value in case.wanted.items())
-                for case in cases
-                for answer in answers[prompt_of(case)]
-            ]
-            shares[measure].append(fmean(right))
-    return shares
+    shown = {
+        measure: [[picture for case in own[measure] for picture in right(case, answers)] for own in asked]
+        for measure in MEASURES
+    }
+    shown[UNLISTED] = [[] for _ in asked]
+    for half in HALVES:
+        unlisted = [[case for case in own["specificity"] if case.wanted["thing"] in half] for own in asked]
+        told_less = method.solve(replace(gallery.seen, held_out=half), group)
+        if not _equal(told_less, context_map):
+            answers = gallery.answers([prompt_of(case) for cases in unlisted for case in cases], told_less)
+        for pictures, cases in zip(shown[UNLISTED], unlisted, strict=True):
+            pictures.extend(picture for case in cases for picture in right(case, answers))
+    return {measure: list(map(fmean, of_edits)) for measure, of_edits in shown.items()}
+
+
+def _equal(one: ContextMap | None, other: ContextMap | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.rank == other.rank and torch.equal(one.left, other.left) and torch.equal(one.right, other.right)

@@ -15,10 +15,11 @@ from ..console import plain_output, run
 from ..editing.context_map import ContextMap
 from ..editing.debias import Wanted, next_weights, tune
 from ..editing.edit import make_edit
-from ..editing.moments import caption_moment
 from ..editing.recipe import PromptPair, Recipe
 from ..editing.whole_file import check_place, save_somewhere, save_whole_text
+from ..pipelines.encoder import PipelineEncoder
 from ..pipelines.generate import generate
+from ..pipelines.moments import moment_of
 from ..pocket.captions import HAT_PHRASES, bare_captions, caption, ordinary_captions
 from ..pocket.judge import load_judge
 from ..pocket.model import pipeline
@@ -56,8 +57,8 @@ class Bench:
 
     def __init__(self, advance: Callable[[int], object]) -> None:
         self.pipe, self.judge, self.advance = pipeline(), load_judge(), advance
-        self.encode = self.gallery([0]).encode
-        self.moment = caption_moment(self.encode, ordinary_captions())
+        self.encode = PipelineEncoder(self.pipe)
+        self.moment = moment_of(self.pipe, ordinary_captions())
 
     def gallery(self, seeds: Sequence[int]) -> Gallery:
         """Pictures of these seeds."""

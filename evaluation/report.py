@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..editing.whole_file import save_whole_text
 from ..pictures.save import save_picture
-from .measures import MEASURES, Scores
+from .measures import ALL_MEASURES, MEASURES, UNLISTED, Scores
 
 FILES = ("results.json", "table.md", "methods.png", "together.png")
 _KNOWN = {"unedited": "#9aa3ad", "oracle": "#30343a", "TIME": "#b5523b", "UCE": "#c9952c", "ours": "#4f8f5b"}
@@ -27,25 +27,26 @@ def _colours(results: Sequence[Scores]) -> dict[str, str]:
 def table(results: Sequence[Scores]) -> str:
     """A row for each result: shares in percent with their 95 % confidence intervals."""
     lines = [
-        f"| method | edits together | {' | '.join(MEASURES)} | harmonic mean |",
-        f"|---|---:|{'---:|' * (len(MEASURES) + 1)}",
+        f"| method | edits together | {' | '.join(MEASURES)} | harmonic mean | {UNLISTED} |",
+        f"|---|---:|{'---:|' * (len(ALL_MEASURES) + 1)}",
     ]
     for scores in results:
         cells = []
-        for measure in MEASURES:
+        for measure in ALL_MEASURES:
             low, high = scores.interval(measure)
             cells.append(f"{100 * scores.mean(measure):.1f} ({100 * low:.0f}–{100 * high:.0f})")
-        lines.append(f"| {scores.method} | {scores.together} | {' | '.join(cells)} | {100 * scores.harmonic():.1f} |")
+        cells.insert(len(MEASURES), f"{100 * scores.harmonic():.1f}")
+        lines.append(f"| {scores.method} | {scores.together} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def bars(results: Sequence[Scores]) -> Figure:
-    """A panel for each of the three measures, a bar for every method, one edit at a time."""
+    """A panel for each measure, a bar for every method, one edit at a time."""
     single = [scores for scores in results if scores.together == 1]
     figure = Figure(figsize=(11, 0.9 + 0.32 * len(single)), layout="constrained")
     names = [scores.method for scores in single]
     colours = [_KNOWN.get(name, _OTHERS[0]) for name in names]
-    for axes, measure in zip(figure.subplots(1, len(MEASURES), sharey=True), MEASURES, strict=True):
+    for axes, measure in zip(figure.subplots(1, len(ALL_MEASURES), sharey=True), ALL_MEASURES, strict=True):
         means = [100 * scores.mean(measure) for scores in single]
         ends = [scores.interval(measure) for scores in single]
         errors = [
@@ -64,7 +65,7 @@ def curves(results: Sequence[Scores]) -> Figure:
     """Each measure over the number of edits that are solved together."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     colours, counts = _colours(results), sorted({scores.together for scores in results})
-    for axes, measure in zip(figure.subplots(1, len(MEASURES), sharey=True), MEASURES, strict=True):
+    for axes, measure in zip(figure.subplots(1, len(ALL_MEASURES), sharey=True), ALL_MEASURES, strict=True):
         for method in dict.fromkeys(scores.method for scores in results):
             points = sorted((scores.together, 100 * scores.mean(measure)) for scores in results if scores.method == method)
             axes.plot(*zip(*points, strict=True), marker="o", ms=4, color=colours[method], label=method)

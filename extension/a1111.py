@@ -48,6 +48,10 @@ class A1111:
             return list(engine.tokenizer.convert_ids_to_tokens(ids))
         return [sd_hijack_open_clip.tokenizer.decoder.get(token, str(token)) for token in ids]
 
+    def vocabulary(self, engine: Any) -> dict[str, int]:
+        """By either tokenizer."""
+        return engine.tokenizer.get_vocab() if hasattr(engine, "tokenizer") else dict(sd_hijack_open_clip.tokenizer.encoder)
+
     @contextmanager
     def quiet(self, model: Any) -> Iterator[None]:
         """Embeddings and emphasis of a recipe's prompts are not the picture's."""

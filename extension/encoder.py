@@ -10,7 +10,7 @@ import torch
 from modules import devices
 from modules.prompt_parser import SdConditioning
 
-from ..editing.encoding import Chunk, EncodedPrompt
+from ..editing.encoding import Chunk, EncodedPrompt, EncodeShort, short_length
 from ..editing.errors import EditError
 from .hosts import host
 
@@ -51,6 +51,34 @@ class WebuiEncoder:
                 for number, row, vector in zip(batch, rows, vectors, strict=True):
                     found[number] = self._prompt(cut[number], row, vector)
         return [found[number] for number in range(len(prompts))]
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Piece to number of the tokenizer."""
+        return host().vocabulary(self.engine)
+
+    @property
+    def short(self) -> EncodeShort | None:
+        """The same in short windows; None where the model's encoder reads whole ones only, or is one of several."""
+        alone = getattr(self.model, "conditioner", None) is None and self.engine.id_pad == self.engine.id_end
+        return self._short if alone and hasattr(self.engine, "encode_with_transformers") else None
+
+    @torch.no_grad()
+    def _short(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        self.advance()
+        windows = [self.engine.process_texts([prompt])[0][0][0] for prompt in prompts]
+        words = [range(1, list(window.tokens).index(self.engine.id_end, 1)) for window in windows]
+        lengths = [short_length(own, len(window.tokens)) for own, window in zip(words, windows, strict=True)]
+        ids = torch.tensor([list(window.tokens)[: max(lengths)] for window in windows])
+        with devices.autocast():
+            rows = self.engine.encode_with_transformers(ids.to(next(self.engine.parameters()).device)).float().cpu()
+        return [
+            EncodedPrompt(
+                tuple(host().pieces(self.engine, list(window.tokens)[:length])), (Chunk(0, own, length),), row[:length],
+                padding=len(window.tokens) - length,
+            )
+            for window, own, length, row in zip(windows, words, lengths, rows, strict=True)
+        ]  # fmt: skip
 
     def _learn(self, texts: list[str]) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
         with torch.no_grad(), devices.autocast(), host().quiet(self.model):

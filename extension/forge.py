@@ -58,6 +58,10 @@ class Forge:
         """By transformers' tokenizer."""
         return list(engine.tokenizer.convert_ids_to_tokens(ids))
 
+    def vocabulary(self, engine: Any) -> dict[str, int]:
+        """By transformers' tokenizer."""
+        return engine.tokenizer.get_vocab()
+
     @contextmanager
     def quiet(self, model: Any) -> Iterator[None]:
         """Embeddings and emphasis of a recipe's prompts are not the picture's."""

@@ -29,6 +29,9 @@ class Host(Protocol):
     def pieces(self, engine: Any, ids: list[int]) -> list[str]:
         """The text of each token."""
 
+    def vocabulary(self, engine: Any) -> dict[str, int]:
+        """Piece to number of its tokenizer."""
+
     def quiet(self, model: Any) -> AbstractContextManager[None]:
         """While it is open, encoding leaves no trace in the picture's parameters."""
 

@@ -16,10 +16,11 @@ from ..editing.context_map import ContextMap
 from ..editing.edit import Edit, EncoderIdentity, make_edit
 from ..editing.errors import EditError
 from ..editing.moment_file import kept_moment
-from ..editing.moments import caption_moment
+from ..editing.moments import KnownTexts
 from ..editing.projections import Family, Projection
 from ..editing.recipe import Recipe
 from ..editing.report import describe
+from ..editing.vocabulary import whole_words
 from .encoder import WebuiEncoder
 from .hosts import host
 from .store import moments_folder
@@ -123,10 +124,10 @@ def solve(inputs: Inputs, recipe: Recipe, advance: Callable[[], None] = stop_if_
 
 
 def _moment_of(encode: WebuiEncoder) -> torch.Tensor:
-    """Of the pack's own captions: from memory, else from disk, else from the captions."""
+    """Of captions and the encoder's words: from memory, else from disk, else from these."""
     global _moment
-    captions = ordinary_captions()
     if _moment is None or not _moment[0].distance(encode) <= _SAME:
-        identity = EncoderIdentity.of(captions[0], encode(captions[:1])[0])
-        _moment = identity, kept_moment(moments_folder(), captions, encode, lambda: caption_moment(encode, captions))
+        texts = KnownTexts(ordinary_captions(), whole_words(encode.vocabulary))
+        identity = EncoderIdentity.of(texts.captions[0], encode(texts.captions[:1])[0])
+        _moment = identity, kept_moment(moments_folder(), texts, encode, lambda: encode.short)
     return _moment[1]

@@ -75,6 +75,11 @@ class ComfyEncoder:
         hooks = getattr(patcher, "forced_hooks", None)
         return id(self.clip.cond_stage_model), patcher.patches_uuid, self.clip.layer_idx, options, id(hooks) if hooks else None
 
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """Piece to number of the tokenizer whose tokens are the first rows; empty where the host does not tell."""
+        return {piece: number for number, piece in self._pieces_of(self._streams[0]).items()}
+
     def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts, the ones not seen before in one batch.
 
@@ -189,13 +194,18 @@ class ComfyEncoder:
     def _main(self, tokens: dict[str, Any]) -> Any:
         return tokens[self._streams[0]]
 
+    def _tokenizer(self, name: str) -> Any:
+        return getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
+
+    def _pieces_of(self, name: str) -> dict[int, str]:
+        return getattr(self._tokenizer(name), "inv_vocab", {})
+
     def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
         pieces: list[str] = []
         chunks: list[Chunk] = []
         for stream, name in enumerate(self._streams):
-            tokenizer = getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
-            opening = int(getattr(tokenizer, "start_token", None) is not None)
-            vocabulary = getattr(tokenizer, "inv_vocab", {})
+            opening = int(getattr(self._tokenizer(name), "start_token", None) is not None)
+            vocabulary = self._pieces_of(name)
             for chunk in tokens[name]:
                 start = len(pieces)
                 words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]

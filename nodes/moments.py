@@ -1,20 +1,26 @@
-"""The second moment of ordinary captions for a ComfyUI CLIP: in memory, else on disk, else from the captions themselves."""
+"""The second moment of what a ComfyUI CLIP knows: in memory, else on disk, else from its captions and words themselves."""
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 
 from ..editing.captions import ordinary_captions
-from ..editing.encoding import EncodedPrompt
+from ..editing.concepts.encoder import encode_short
+from ..editing.encoding import EncodedPrompt, EncodeShort
+from ..editing.errors import EditError
 from ..editing.moment_file import kept_moment
-from ..editing.moments import batches, caption_moment
+from ..editing.moments import KnownTexts
 from ..editing.projections import FAMILIES
+from ..editing.vocabulary import whole_words
 from .encoder import ComfyEncoder
 from .folders import kept_folder
-from .host import progress
+from .host import progress_to, stop_if_interrupted
+from .text_encoders import text_encoders
 
 (_POCKET,) = (family for family in FAMILIES if family.name == "pocket")
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, torch.Tensor]] = weakref.WeakKeyDictionary()
@@ -39,17 +45,36 @@ def moment_of(encoder: ComfyEncoder, width: int) -> torch.Tensor:
     model, key = encoder.clip.cond_stage_model, encoder.key
     known, moment = _latest.get(model, (None, None))
     if known != key:
-        captions = captions_for(width)
-        moment = kept_moment(kept_folder("moments"), captions, encoder, lambda: _compute(encoder, captions))
+        texts = KnownTexts(captions_for(width), whole_words(encoder.vocabulary))
+        moment = kept_moment(kept_folder("moments"), texts, encoder, partial(_short, encoder), _Progress())
         _latest[model] = key, moment
     return moment
 
 
-def _compute(encoder: ComfyEncoder, captions: Sequence[str]) -> torch.Tensor:
-    advance = progress(len(batches(captions)))
+def _short(encoder: ComfyEncoder) -> EncodeShort | None:
+    """Through CLIP in plain torch, because ComfyUI's own modules read whole windows; None for an encoder of another kind."""
+    try:
+        encoders = text_encoders(encoder.clip)
+    except EditError:
+        return None
 
-    def encode(texts: Sequence[str]) -> list[EncodedPrompt]:
-        advance()
-        return encoder.uncached(texts)
+    def short(prompts: Sequence[str]) -> list[EncodedPrompt]:
+        stop_if_interrupted()
+        return encode_short(encoders, prompts)
 
-    return caption_moment(encode, captions)
+    return short
+
+
+class _Progress:
+    """On the running node; says once in the log what takes its time."""
+
+    def __init__(self) -> None:
+        self.bar: Callable[[int], None] | None = None
+
+    def __call__(self, done: int, all_of_them: int) -> None:
+        if self.bar is None:
+            if done == all_of_them:
+                return
+            logging.info("Edit Assumption: reading %d captions and words, once for this text encoder.", all_of_them - done)
+            self.bar = progress_to(all_of_them)
+        self.bar(done)

@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from ..editing.edit import make_edit
 from ..editing.errors import EditError
-from ..editing.moments import caption_moment
 from ..editing.reach import reach
 from ..editing.recipe import PromptPair, Recipe
 from ..editing.report import percent
@@ -21,6 +20,7 @@ from ..pocket.model import pipeline
 from ..pocket.tokenizer import LENGTH, unknown_words
 from .encoder import PipelineEncoder
 from .generate import generate
+from .moments import moment_of
 
 _SEEDS = 4
 _RELATED = ("a painting of {}", "{} in the snow", "{} at night")
@@ -70,7 +70,7 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
     pipe = pipeline()
     encode = PipelineEncoder(pipe)
     loaded = time.perf_counter()
-    moment = caption_moment(encode, ordinary_captions())
+    moment = moment_of(pipe, ordinary_captions())
     read = time.perf_counter()
     edit = make_edit(recipe, encode, moment=moment)
     solved = time.perf_counter()
@@ -94,7 +94,7 @@ def run_demo(source: str, destination: str, preserve: list[str], strength: float
             f"{source} -> {destination}",
             f"rank {edit.context_map.rank}, left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
             *(f"{row.group:>9}: {row.prompt}: words moved by {percent(amount)}" for row, amount in moved),
-            f"model loaded in {loaded - begin:.1f} s, ordinary captions read in {read - loaded:.1f} s, "
+            f"model loaded in {loaded - begin:.1f} s, captions and words read in {read - loaded:.1f} s, "
             f"edit encoded and solved in {solved - read:.2f} s, "
             f"{2 * len(prompts)} pictures in {drawn - solved:.1f} s",
         ]

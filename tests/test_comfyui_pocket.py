@@ -32,17 +32,17 @@ def pipe():
 @pytest.mark.parametrize("source", [None, "a pack of roses"], ids=["plain", "edited"])
 def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
     from edit_assumption.editing.edit import make_edit
-    from edit_assumption.editing.moments import caption_moment
     from edit_assumption.editing.recipe import PromptPair, Recipe
     from edit_assumption.pipelines.encoder import PipelineEncoder
     from edit_assumption.pipelines.generate import generate
+    from edit_assumption.pipelines.moments import moment_of
     from edit_assumption.pocket.captions import ordinary_captions
 
     graph, context_map = PocketGraph(), None
     if source:
         node, encode = graph.edit(regularizer="captions"), PipelineEncoder(pipe)
         recipe = Recipe((PromptPair(source, "a pack of blue roses"),))
-        context_map = make_edit(recipe, encode, moment=caption_moment(encode, ordinary_captions())).context_map
+        context_map = make_edit(recipe, encode, moment=moment_of(pipe, ordinary_captions())).context_map
     ours, picture = run(comfy, graph.sample("roses in a field"))
     theirs = generate(pipe, ["roses in a field"], [SEED], context_map, STEPS, GUIDANCE)[0]
     assert ours.shape == (1, 32, 6, 6) and picture.shape == theirs.shape == (3, 48, 48)

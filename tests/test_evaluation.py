@@ -15,15 +15,16 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import solve_regularized
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.moments import KnownTexts, known_moment, second_moment
 from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
-from edit_assumption.evaluation.measures import MEASURES, Gallery, Scores, score_group
-from edit_assumption.evaluation.methods import Method, Variant, ablation, methods, unchanged
+from edit_assumption.evaluation.measures import ALL_MEASURES, Gallery, Scores, score_group
+from edit_assumption.evaluation.methods import Method, Seen, Variant, ablation, methods, unchanged
 from edit_assumption.evaluation.run import _Worker
 from edit_assumption.evaluation.suite import named_edits, pocket_suite
 from edit_assumption.pocket.captions import bare_captions, ordinary_captions
 from edit_assumption.pocket.tokenizer import unknown_words
+from edit_assumption.pocket.words import ALL
 
 
 def test_the_suite_has_what_it_needs():
@@ -53,7 +54,7 @@ class Answers(Gallery):
     """Answers as told, in place of drawing."""
 
     def __init__(self, told):
-        self.told, self.encode, self.asked = told, random_tokens, []
+        self.told, self.seen, self.asked = told, SEEN, []
 
     def answers(self, prompts, context_map=None):
         self.asked.append((tuple(prompts), context_map))
@@ -75,9 +76,37 @@ def test_shares_are_those_of_the_pictures_that_show_everything_asked():
     # A case that asks for the attribute alone, so that its thing does not count.
     wanted = {edit.attribute: edit.efficacy[0].wanted[edit.attribute]}
     bare = replace(edit, efficacy=(replace(edit.efficacy[0], wanted=wanted),))
-    assert score_group(Answers(told), Method("any", unchanged), [edit], [edit]) == {measure: [0.5] for measure in MEASURES}
+    assert score_group(Answers(told), Method("any", unchanged), [edit], [edit]) == {measure: [0.5] for measure in ALL_MEASURES}
     found = score_group(Answers(lambda *_: [{**wanted, "thing": "x"}]), Method("any", unchanged), [bare], [bare])
-    assert found == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0]}
+    assert found == {"efficacy": [1.0], "generality": [0.0], "specificity": [0.0], "unlisted": [0.0]}
+
+
+def test_unlisted_prompts_are_drawn_where_nothing_names_their_things():
+    edit, told_of = EDITS[0], {}
+
+    def solve(seen, edits):
+        texts = [*seen.captions, *seen.bare]
+        named = {name for name, thing in ALL.items() if any({thing.name, thing.plural} & set(text.split()) for text in texts)}
+        assert named == set(ALL) - seen.held_out and seen.words == WORDS
+        context_map = ContextMap(torch.full((16, 1), 1.0 + len(told_of)), torch.ones(1, 16))
+        told_of[context_map] = seen.held_out
+        return context_map
+
+    def told(prompt, context_map):
+        (wanted,) = {tuple(case.wanted.items()) for case in edit.specificity if case.prompt == prompt} or {()}
+        return [dict(wanted) if told_of[context_map] and dict(wanted)["thing"] in told_of[context_map] else {"thing": "x"}]
+
+    gallery = Answers(told)
+    found = score_group(gallery, Method("any", solve), [edit], [edit])
+    assert found["unlisted"] == [1.0] and found["specificity"] == [0.0]
+    assert set().union(*told_of.values()) == set(ALL) and sum(map(len, told_of.values())) == len(ALL)
+    assert sum(len(prompts) for prompts, _ in gallery.asked) == 11 + 5
+
+
+def test_a_method_that_nothing_is_told_is_drawn_once():
+    edit, gallery = EDITS[0], Answers(lambda *_: [{"thing": "x"}])
+    score_group(gallery, Method("any", lambda seen, edits: ContextMap(torch.ones(16, 1), torch.ones(1, 16))), [edit], [edit])
+    assert len(gallery.asked) == 1
 
 
 def test_the_oracle_writes_the_destination_and_groups_share_a_map():
@@ -86,14 +115,15 @@ def test_the_oracle_writes_the_destination_and_groups_share_a_map():
     assert EDITS[0].destination in gallery.asked[0][0] and EDITS[0].source not in gallery.asked[0][0]
     maps = []
 
-    def solve(encode, edits):
+    def solve(seen, edits):
         maps.append((len(edits), ContextMap.identity(4)))
         return maps[-1][1]
 
     scores = Scores("any", 3)
     for group, measured in groups(EDITS, 3, SUITE):
         scores.add(score_group(gallery, Method("any", solve), group, measured))
-    assert [count for count, _ in maps] == [3, 3]
+    assert [count for count, _ in maps] == [3] * 6  # each group once with all captions, and without either half
+    maps = maps[::3]
     assert [context_map for _, context_map in gallery.asked[1:]] == [context_map for _, context_map in maps]
     assert all(len(shares) == 4 for shares in scores.shares.values())
 
@@ -129,7 +159,9 @@ def test_an_unrelated_prompt_that_is_edited_too_ought_to_follow_its_own_edit():
 
 
 def test_means_and_intervals():
-    scores = Scores("any", 1, {"efficacy": [1.0, 0.0, 1.0, 1.0], "generality": [0.5] * 4, "specificity": [0.75] * 4})
+    scores = Scores(
+        "any", 1, {"efficacy": [1.0, 0.0, 1.0, 1.0], "generality": [0.5] * 4, "specificity": [0.75] * 4, "unlisted": [1.0] * 4}
+    )
     assert scores.mean("efficacy") == 0.75
     assert scores.harmonic() == pytest.approx(3 / (1 / 0.75 + 1 / 0.5 + 1 / 0.75))
     assert scores.interval("generality") == (0.5, 0.5)
@@ -149,14 +181,19 @@ def random_tokens(prompts):
     return encoded
 
 
+WORDS = ("rose", "orchid", "harpsichord")
+SEEN = Seen(random_tokens, WORDS)
+
+
 def test_every_method_gives_a_map_of_the_whole_group():
     for name, method in {**ablation(), **methods()}.items():
-        context_map = method.solve(random_tokens, EDITS)
+        context_map = method.solve(SEEN, EDITS)
         assert (context_map is None) == (name in ("unedited", "oracle"))
         assert context_map is None or (context_map.width == 16 and context_map.rank > 0)
 
 
 BARE = bare_captions()
+CAPTIONS = ordinary_captions()
 PAPER = {"captions": (), "regularization": 0.1, "scaled": False}
 LABELLED = {
     "TIME": {**PAPER, "as_given": True},
@@ -164,7 +201,8 @@ LABELLED = {
     "ours": {},
     "identity": {"captions": ()},
     "identity, preserve": {"captions": (), "preserve": BARE},
-    "words only": {"positions": "words"},
+    "captions": {"captions": CAPTIONS},
+    "words only": {"captions": CAPTIONS, "positions": "words"},
     "identity, words only": {"positions": "words", "captions": ()},
     "bare captions": {"captions": BARE},
     "preserve": {"preserve": BARE},
@@ -203,11 +241,13 @@ def what_a_label_promises(
     for prompt in random_tokens([prompt for prompt in preserve if prompt not in {edit.source for edit in EDITS}]):
         kept = prompt.embeddings[rows_of(prompt, positions)]
         columns.append(Columns.of(kept, kept))
-    captions = ordinary_captions() if captions is None else captions
-    moment = caption_moment(random_tokens, captions, positions) if captions else None
+    if captions is None:
+        moment = known_moment(random_tokens, KnownTexts(CAPTIONS, WORDS))
+    else:
+        moment = second_moment(random_tokens(captions), positions) if captions else None
     protected = None
     if null_space:
-        energy, directions = torch.linalg.eigh(caption_moment(random_tokens, ordinary_captions()))
+        energy, directions = torch.linalg.eigh(second_moment(random_tokens(CAPTIONS)))
         protected = directions.T[energy.cumsum(0) >= null_space * energy.sum()]
     solver = solve if as_given else solve_regularized
     return solver(Columns.joined(columns), regularization, scaled, moment, protected).context_map.change()
@@ -223,7 +263,7 @@ def test_every_label_stands_on_its_own_method():
     }
     promised = {name: what_a_label_promises(**settings) for name, settings in LABELLED.items()}
     for name in promised:
-        change = known[name].solve(random_tokens, EDITS).change()
+        change = known[name].solve(SEEN, EDITS).change()
         apart = {other: float((change - theirs).norm() / theirs.norm()) for other, theirs in promised.items()}
         assert apart.pop(name) < 1e-5 < min(apart.values()) / 10, (name, apart)
 
@@ -235,26 +275,27 @@ def test_a_name_is_scored_by_its_own_method():
     for variants, known in ((False, methods()), (True, ablation())):
         _Worker.variants = variants
         for name in known:
+            before = len(gallery.asked)
             _Worker.score(name, [(EDITS[:1], EDITS[:1])])
-            prompts, context_map = gallery.asked[-1]
+            prompts, context_map = gallery.asked[before]
             assert (EDITS[0].destination in prompts) == known[name].oracle
-            expected = known[name].solve(random_tokens, EDITS[:1])
+            expected = known[name].solve(SEEN, EDITS[:1])
             assert (context_map is None) == (expected is None)
             assert expected is None or torch.equal(context_map.change(), expected.change())
 
 
 def test_in_the_null_space_what_captions_say_most_strongly_does_not_move():
-    _, directions = torch.linalg.eigh(caption_moment(random_tokens, ordinary_captions()))
-    moved = Variant(null_space=0.25)(random_tokens, EDITS).apply(directions.T) - directions.T
+    _, directions = torch.linalg.eigh(second_moment(random_tokens(CAPTIONS)))
+    moved = Variant(null_space=0.25)(SEEN, EDITS).apply(directions.T) - directions.T
     still = moved.norm(dim=1) < 1e-6
     assert still[8:].all() and not still[:4].any()
 
 
 def test_the_report_has_numbers_and_pictures(tmp_path):
-    shares = {"efficacy": [1.0, 0.5], "generality": [0.5, 0.5], "specificity": [1.0, 1.0]}
+    shares = {"efficacy": [1.0, 0.5], "generality": [0.5, 0.5], "specificity": [1.0, 1.0], "unlisted": [1.0, 0.5]}
     results = [Scores("one", 1, shares), Scores("two", 1, shares), Scores("one", 10, shares)]
     text = report.write(results, tmp_path, {"seeds": 3})
-    assert "| one | 10 | 75.0 (50–100) | 50.0 (50–50) | 100.0 (100–100) | 69.2 |" in text
+    assert "| one | 10 | 75.0 (50–100) | 50.0 (50–50) | 100.0 (100–100) | 69.2 | 75.0 (50–100) |" in text
     answer = json.loads((tmp_path / "results.json").read_text())
     assert answer["seeds"] == 3 and answer["results"][2] == {"method": "one", "together": 10, "shares": shares}
     assert {file.name for file in tmp_path.iterdir()} == {"results.json", "table.md", "methods.png", "together.png"}

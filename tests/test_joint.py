@@ -23,10 +23,9 @@ from edit_assumption.evaluation.joint import (
 )
 from edit_assumption.evaluation.joint_methods import joint_methods
 from edit_assumption.evaluation.joint_report import read_joint, taken, write_joint
-from edit_assumption.evaluation.methods import ours, time_as_published, uce
+from edit_assumption.evaluation.methods import Seen, ours, time_as_published, uce
 from edit_assumption.pipelines.asked import POCKET_TEMPLATES, Settings
 from edit_assumption.pipelines.draw import draw_pictures
-from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pipelines.projections import edited_projections
 from edit_assumption.pocket.captions import bare_captions, ordinary_captions
@@ -170,17 +169,17 @@ def test_mapped_projections_are_mapped_embeddings(pipe):
 @torch.inference_mode()
 def check_labels(pipe, known, settings, concepts):
     """Each method is told from the others by what it does: EMCID to the text encoder, the others to the projections."""
-    encode, templates = PipelineEncoder(pipe), settings.recipe(concepts).templates
+    seen, templates = Seen.of(pipe), settings.recipe(concepts).templates
     sentences = [Concept(*pair) for concept in concepts for pair in concept.sentences(templates)]
     kept = [text for text in bare_captions() if not {concept.source for concept in concepts} & set(text.split())]
     promised = {
-        "TIME": time_as_published(encode, concepts),
-        "UCE": uce(encode, sentences, kept),
-        "K/V": ours(encode, concepts, tuple(settings.captions)),
+        "TIME": time_as_published(seen, concepts),
+        "UCE": uce(seen, sentences, kept),
+        "K/V": ours(seen, concepts, tuple(settings.captions)),
     }
     layer = next(module for name, module in pipe.unet.named_modules() if name.endswith("attn2.to_k"))
     assert list(known) == ["EMCID", *promised] and all(method.name == name for name, method in known.items())
-    identity, prompt = torch.eye(128), encode(["a rose"])[0].embeddings
+    identity, prompt = torch.eye(128), seen.encode(["a rose"])[0].embeddings
 
     def read_by_layer():
         """What a projection of the UNet makes of a text whose tokens are the coordinates, when the UNet is handed it."""
@@ -195,7 +194,7 @@ def check_labels(pipe, known, settings, concepts):
     plain = read_by_layer()
     for name, method in known.items():
         with method.put_on(pipe, concepts):
-            assert torch.equal(encode(["a rose"])[0].embeddings, prompt) == (name != "EMCID")
+            assert torch.equal(seen.encode(["a rose"])[0].embeddings, prompt) == (name != "EMCID")
             read = read_by_layer()
         if name == "EMCID":
             assert torch.equal(read, plain)

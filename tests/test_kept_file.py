@@ -17,7 +17,8 @@ from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.edit import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.kept_file import keep, read_kept
-from edit_assumption.editing.moment_file import keep_moment, kept_moment, load_moment
+from edit_assumption.editing.moment_file import keep_sums, kept_moment, load_sums
+from edit_assumption.editing.moments import KnownTexts, MomentSums, Total
 
 WIDTH = 32
 CAPTIONS = [f"a {look} {thing}" for look in ("red", "blue", "green") for thing in ("rose", "cat", "dog", "house")]
@@ -41,7 +42,7 @@ def warned(caplog, *words):
 def test_moments(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     for _ in range(2):  # warned of once
-        assert kept_moment(tmp_path / "file", CAPTIONS, encode, lambda: torch.eye(8)).trace() == 8
+        assert kept_moment(tmp_path / "file", KnownTexts(CAPTIONS), encode).trace() == 8
     assert warned(caplog, "cannot be written", str(tmp_path / "file"), "a file stands where a folder is needed")
 
 
@@ -89,9 +90,9 @@ def test_a_file_that_may_not_be_read(tmp_path, caplog):
 def test_somebody_elses_moments_are_read(caplog):
     folder = Path(tempfile.mkdtemp())
     try:
-        keep_moment(folder, CAPTIONS, IDENTITY, torch.eye(8))
+        keep_sums(folder, KnownTexts(CAPTIONS), IDENTITY, MomentSums(Total(torch.eye(8), 1), read=len(CAPTIONS)))
         folder.chmod(0o755)
         with without_rights(folder):
-            assert load_moment(folder, CAPTIONS, IDENTITY) is not None
+            assert load_sums(folder, KnownTexts(CAPTIONS), IDENTITY) is not None
     finally:
         shutil.rmtree(folder)

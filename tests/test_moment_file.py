@@ -1,4 +1,4 @@
-"""Second moments on disk: given back to the same encoder and captions, to no other."""
+"""Second moments on disk: given back to the same encoder and texts, to no other; what was stopped goes on."""
 
 import os
 
@@ -6,62 +6,114 @@ import pytest
 import torch
 from edit_assumption.editing import moment_file
 from edit_assumption.editing.edit import EncoderIdentity
-from edit_assumption.editing.moment_file import keep_moment, load_moment
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.moment_file import keep_sums, kept_moment, load_sums
+from edit_assumption.editing.moments import KnownTexts, MomentSums, Total, known_moment
 
-CAPTIONS = ("a cat", "a dog")
+TEXTS = KnownTexts(("a cat", "a dog"), ("rose", "tulip"))
 
 
 def identity(seed=0, width=8):
-    return EncoderIdentity(CAPTIONS[0], torch.randn(4, width, generator=torch.Generator().manual_seed(seed)))
+    return EncoderIdentity(TEXTS.captions[0], torch.randn(4, width, generator=torch.Generator().manual_seed(seed)))
 
 
-def moment(seed=0, width=8):
-    rows = torch.randn(20, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return rows.T @ rows
+def sums(seed=0, width=8, read=4):
+    rows = torch.randn(2, 20, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return MomentSums(*(Total(part.T @ part, 20) for part in rows), read=read)
 
 
 def test_it_comes_back(tmp_path):
     folder = tmp_path / "deep/moments"
-    assert load_moment(folder, CAPTIONS, identity()) is None
-    keep_moment(folder, CAPTIONS, identity(), moment())
-    found = load_moment(folder, CAPTIONS, identity())
-    assert found.dtype == torch.float64 and torch.allclose(found, moment(), rtol=1e-6)
+    assert load_sums(folder, TEXTS, identity()) is None
+    keep_sums(folder, TEXTS, identity(), sums())
+    found = load_sums(folder, TEXTS, identity())
+    assert found.read == 4 and found.moment().dtype == torch.float64
+    assert torch.allclose(found.moment(), sums().moment(), rtol=1e-6)
     # The same encoder on another device rounds in another way.
-    nearly = EncoderIdentity(CAPTIONS[0], identity().embeddings * (1 + 1e-5))
-    assert torch.equal(load_moment(folder, CAPTIONS, nearly), found)
+    nearly = EncoderIdentity(TEXTS.captions[0], identity().embeddings * (1 + 1e-5))
+    assert torch.equal(load_sums(folder, TEXTS, nearly).moment(), found.moment())
 
 
 @pytest.mark.parametrize("other", [identity(1), identity(0, 16)], ids=["another encoder", "another width"])
 def test_a_foreign_one_is_never_used(tmp_path, other):
-    keep_moment(tmp_path, CAPTIONS, identity(), moment())
-    assert load_moment(tmp_path, CAPTIONS, other) is None
-    assert load_moment(tmp_path, ("a cat", "a horse"), identity()) is None
+    keep_sums(tmp_path, TEXTS, identity(), sums())
+    assert load_sums(tmp_path, TEXTS, other) is None
+    assert load_sums(tmp_path, KnownTexts(("a cat", "a horse"), TEXTS.words), identity()) is None
+    assert load_sums(tmp_path, KnownTexts(TEXTS.captions, ("rose",)), identity()) is None
 
 
 def test_a_damaged_one_is_as_good_as_none(tmp_path):
-    keep_moment(tmp_path, CAPTIONS, identity(), moment())
+    keep_sums(tmp_path, TEXTS, identity(), sums())
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     for damaged in (b"", b"no safetensors", whole[: len(whole) // 2]):
         path.write_bytes(damaged)
-        assert load_moment(tmp_path, CAPTIONS, identity()) is None
-    keep_moment(tmp_path, CAPTIONS, identity(), moment().fill_(torch.nan))
-    assert load_moment(tmp_path, CAPTIONS, identity()) is None
+        assert load_sums(tmp_path, TEXTS, identity()) is None
+    broken = sums()
+    broken.words.square.fill_(torch.nan)
+    keep_sums(tmp_path, TEXTS, identity(), broken)
+    assert load_sums(tmp_path, TEXTS, identity()) is None
 
 
 def test_those_used_longest_ago_give_way(tmp_path, monkeypatch):
     monkeypatch.setattr(moment_file, "_KEPT", 2)
     for seed in range(3):
-        keep_moment(tmp_path, CAPTIONS, identity(seed), moment(seed))
+        keep_sums(tmp_path, TEXTS, identity(seed), sums(seed))
         for path in tmp_path.iterdir():  # as if an hour had passed
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
-    assert load_moment(tmp_path, CAPTIONS, identity(0)) is None
-    assert all(load_moment(tmp_path, CAPTIONS, identity(seed)) is not None for seed in (1, 2))
+    assert load_sums(tmp_path, TEXTS, identity(0)) is None
+    assert all(load_sums(tmp_path, TEXTS, identity(seed)) is not None for seed in (1, 2))
 
 
-def test_one_of_the_first_release_is_made_again(tmp_path, monkeypatch):
-    """It was kept with the start token in it, and shrunk."""
-    monkeypatch.setattr(moment_file, "FORMAT", "edit_assumption_moment")
-    keep_moment(tmp_path, CAPTIONS, identity(), moment())
+@pytest.mark.parametrize("older", ["edit_assumption_moment", "edit_assumption_moment_2"])
+def test_one_of_captions_alone_is_made_again(tmp_path, monkeypatch, older):
+    monkeypatch.setattr(moment_file, "FORMAT", older)
+    keep_sums(tmp_path, TEXTS, identity(), sums())
     monkeypatch.undo()
-    assert load_moment(tmp_path, CAPTIONS, identity()) is None
+    assert load_sums(tmp_path, TEXTS, identity()) is None
+
+
+class Reader:
+    """A text encoder that remembers what it read; ``short`` when it reads it in short windows."""
+
+    def __init__(self, stops_at=None):
+        self.read, self.stops_at = [], stops_at
+
+    def __call__(self, prompts):
+        self.read += prompts
+        return [self.encoded(prompt) for prompt in prompts]
+
+    def encoded(self, prompt):
+        rows = torch.randn(12, 8, generator=torch.Generator().manual_seed(sum(map(ord, prompt))))
+        words = len(prompt.split())
+        return EncodedPrompt((prompt,) * 12, (Chunk(0, range(1, 1 + words), 12),), rows)
+
+    def advance(self, done, of):
+        if done == self.stops_at:
+            raise KeyboardInterrupt
+
+
+def test_reading_that_was_stopped_goes_on_from_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(moment_file, "WORDS_IN_WHOLE_WINDOWS", 2)
+    first, second = Reader(stops_at=2), Reader()
+    with pytest.raises(KeyboardInterrupt):
+        kept_moment(tmp_path, TEXTS, first, advance=first.advance)
+    assert first.read[-2:] == ["a cat", "a dog"] and "a rose" not in first.read
+    found = kept_moment(tmp_path, TEXTS, second, advance=second.advance)
+    assert second.read == ["a cat", "a rose", "a tulip"]  # the first to know the encoder by
+    torch.testing.assert_close(found, known_moment(Reader(), TEXTS), rtol=1e-5, atol=1e-5)
+    third = Reader()
+    torch.testing.assert_close(kept_moment(tmp_path, TEXTS, third), found, rtol=1e-5, atol=1e-5)
+    assert third.read == ["a cat"] and len(list(tmp_path.iterdir())) == 1
+
+
+def test_fewer_words_are_read_where_windows_are_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(moment_file, "WORDS_IN_WHOLE_WINDOWS", 1)
+    whole, short = Reader(), Reader()
+    kept_moment(tmp_path, TEXTS, whole)
+    assert whole.read[-1] == "a rose"
+    kept_moment(tmp_path / "short", TEXTS, whole, lambda: short)
+    assert short.read == ["a cat", "a cat", "a dog", "a rose", "a tulip"]  # the first to compare with whole windows
+    again = Reader()
+    kept_moment(tmp_path / "short", TEXTS, again, lambda: pytest.fail("the windows were made again"))
+    assert again.read == ["a cat"]

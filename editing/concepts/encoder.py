@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..edit import EncoderIdentity
-from ..encoding import Chunk, EncodedPrompt
+from ..encoding import Chunk, EncodedPrompt, short_length
 from .keys import device_of
 from .sentences import Tokenize
 from .tower import Tower
@@ -53,3 +53,23 @@ class TextEncoder:
     def identity(self, prompt: str, layers: int) -> EncoderIdentity:
         """What its first layers make of a prompt."""
         return EncoderIdentity.of(prompt, self.encode([prompt], layers)[0])
+
+
+@torch.no_grad()
+def encode_short(encoders: Sequence[TextEncoder], prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """What the diffusion model reads of prompts, in short windows (:data:`~..encoding.EncodeShort`).
+
+    Args:
+        encoders: all of the model's, in the order in which it reads their numbers.
+        prompts: of one window each.
+    """
+    tokens = [encoder.tokenize(prompts) for encoder in encoders]
+    lengths = [short_length(entry.words, len(entry.ids)) for entry in tokens[0]]
+    sides = []
+    for encoder, own in zip(encoders, tokens, strict=True):
+        ids = torch.tensor([entry.ids[: max(lengths)] for entry in own], device=device_of(encoder.tower))
+        sides.append(encoder.tower.finish(encoder.tower.embed(ids), 0).cpu())
+    return [
+        EncodedPrompt(entry.pieces[:length], (Chunk(0, entry.words, length),), row[:length], padding=len(entry.ids) - length)
+        for entry, length, row in zip(tokens[0], lengths, torch.cat(sides, dim=2), strict=True)
+    ]

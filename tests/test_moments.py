@@ -1,0 +1,122 @@
+"""The second moment over captions and vocabulary, in short windows and in whole ones."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_length
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import KnownTexts, MomentSums, known_moment, second_moment, short_windows
+
+LENGTH = 20
+TEXTS = KnownTexts(("a cat", "a dog in the snow", "two birds"), ("rose", "harpsichord"))
+
+
+def whole(prompts):
+    """An encoder whose padding says the same from its sixth row on."""
+    encoded = []
+    for prompt in prompts:
+        words = prompt.split()
+        rows = torch.randn(LENGTH, 6, generator=torch.Generator().manual_seed(sum(map(ord, prompt))))
+        end = 1 + len(words)
+        rows[end + SHORT_PADDING :] = rows[end + SHORT_PADDING]
+        tokens = ("<start>", *words, *["<end>"] * (LENGTH - end))
+        encoded.append(EncodedPrompt(tokens, (Chunk(0, range(1, end), LENGTH),), rows))
+    return encoded
+
+
+def short(prompts):
+    """The same, cut."""
+    found = []
+    for prompt in whole(prompts):
+        words = prompt.chunks[0].words
+        length = short_length(words, LENGTH)
+        cut = EncodedPrompt(
+            prompt.tokens[:length], (Chunk(0, words, length),), prompt.embeddings[:length], padding=LENGTH - length
+        )
+        found.append(cut)
+    return found
+
+
+def rows_of(prompts):
+    return torch.cat([prompt.embeddings[1:] for prompt in whole(prompts)]).double()
+
+
+def test_captions_and_words_have_their_shares():
+    captions, words = (rows_of(prompts) for prompts in (TEXTS.captions, ("a rose", "a harpsichord")))
+    expected = 0.3 * captions.T @ captions / len(captions) + 0.7 * words.T @ words / len(words)
+    torch.testing.assert_close(known_moment(whole, TEXTS), expected)
+    alone = captions.T @ captions / len(captions)
+    torch.testing.assert_close(known_moment(whole, KnownTexts(TEXTS.captions)), alone)
+
+
+def test_the_last_row_of_a_short_window_stands_for_the_padding_behind_it():
+    torch.testing.assert_close(known_moment(whole, TEXTS, short), known_moment(whole, TEXTS))
+    torch.testing.assert_close(second_moment(short(["a cat"])), second_moment(whole(["a cat"])))
+
+
+def test_short_windows_are_used_only_where_they_say_the_same():
+    assert short_windows(whole, short, "a cat") is short
+    assert short_windows(whole, None, "a cat") is None
+
+    def bidirectional(prompts):
+        return [replace(prompt, embeddings=prompt.embeddings + 0.1) for prompt in short(prompts)]
+
+    def forgetful(prompts):
+        return [replace(prompt, padding=0) for prompt in short(prompts)]
+
+    assert short_windows(whole, bidirectional, "a cat") is None and short_windows(whole, forgetful, "a cat") is None
+
+
+def test_what_was_stopped_goes_on():
+    sums, read = MomentSums(), []
+
+    def stop(done, of):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sums.go_on(TEXTS, whole, 2, stop)
+    assert sums.read == 2
+
+    def encode(prompts):
+        read.extend(prompts)
+        return whole(prompts)
+
+    told = []
+    moment = known_moment(encode, TEXTS, sums=sums, advance=lambda done, of: told.append((done, of)))
+    torch.testing.assert_close(moment, known_moment(whole, TEXTS))
+    assert read == ["two birds", "a rose", "a harpsichord"] and told == [(2, 5), (3, 5), (5, 5)]
+
+
+def test_fewer_words_are_the_most_frequent():
+    assert TEXTS.within(1) == KnownTexts(TEXTS.captions, ("rose",)) and len(TEXTS.within(1)) == 4
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    def broken(prompts):
+        return [replace(prompt, embeddings=prompt.embeddings * torch.inf) for prompt in whole(prompts)]
+
+    with pytest.raises(EditError, match="not finite"):
+        known_moment(broken, TEXTS)
+
+
+def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
+    pytest.importorskip("diffusers", reason="diffusers is not installed")
+    from edit_assumption.pipelines.encoder import PipelineEncoder
+    from edit_assumption.pipelines.moments import moment_of, short_windows_of, words_of
+    from edit_assumption.pocket.captions import bare_captions
+    from edit_assumption.pocket.model import pipeline
+
+    pipe = pipeline()
+    encode, cut, prompts = PipelineEncoder(pipe), short_windows_of(pipe), bare_captions()
+    assert short_windows(encode, cut, prompts[0]) is cut
+    for entry, brief in zip(encode(prompts), cut(prompts), strict=True):
+        length = len(brief.tokens)
+        assert brief.tokens == entry.tokens[:length] and length == entry.words[-1] + 2 + SHORT_PADDING
+        assert length + brief.padding == len(entry.tokens) and brief.words == entry.words
+        assert float((brief.embeddings - entry.embeddings[:length]).norm() / entry.embeddings[:length].norm()) < 1e-5
+    words = words_of(pipe)
+    assert {"rose", "tulips", "umbrella"} <= set(words)
+    exact = known_moment(encode, KnownTexts(prompts, words))
+    assert 0 < float((moment_of(pipe, prompts) - exact).norm() / exact.norm()) < 0.1  # padding goes on changing a little
