@@ -56,12 +56,16 @@ class EncoderIdentity:
         return torch.where(sizes > 0, sizes, 1.0)
 
     def distance(self, encode: Encode) -> float:
-        """Relative difference of another encoder's embeddings of the prompt; infinite for another width.
+        """:meth:`apart` from another encoder."""
+        return self.apart(encode([self.prompt])[0].embeddings)
+
+    def apart(self, embeddings: torch.Tensor) -> float:
+        """Relative difference of another encoder's embeddings of the prompt, (tokens, width); infinite for another width.
 
         The root mean square over the tokens, each relative to its own length, coordinates in their own units: neither a token
         nor a coordinate that is much larger than the others decides alone.
         """
-        theirs = encode([self.prompt])[0].embeddings[: len(self.embeddings)].to("cpu", torch.float32)
+        theirs = embeddings[: len(self.embeddings)].to("cpu", torch.float32)
         if theirs.shape != self.embeddings.shape:
             return float("inf")
         apart, sizes = ((rows / self.unit).square().sum(dim=1) for rows in (theirs - self.embeddings, self.embeddings))

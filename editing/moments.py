@@ -56,6 +56,7 @@ class Total:
 
     def add(self, prompts: Iterable[EncodedPrompt], positions: str = "all") -> None:
         """The tokens of more prompts; the last of a short window stands for the padding behind it, too."""
+        parts = []
         for prompt in prompts:
             starts = {place for chunk in prompt.chunks for place in range(chunk.start, chunk.words.start)}
             places = [place for place in positions_of(prompt, positions) if place not in starts]
@@ -64,7 +65,9 @@ class Total:
             self.rows += len(rows) + prompt.padding
             if prompt.padding:
                 rows[-1] *= (1 + prompt.padding) ** 0.5
-            self.square = self.square.to(rows.device) + rows.T @ rows
+            parts.append(rows)
+        rows = torch.cat(parts)
+        self.square = self.square.to(rows.device) + rows.T @ rows
 
     def mean(self) -> torch.Tensor:
         """(width, width), the mean over the tokens."""

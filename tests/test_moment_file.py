@@ -34,6 +34,25 @@ def test_it_comes_back(tmp_path):
     assert torch.equal(load_sums(folder, TEXTS, nearly).moment(), found.moment())
 
 
+def moved(by):
+    """The encoder under a LoRA: every token moves by so much of its length."""
+    other = identity(5).embeddings
+    return EncoderIdentity(TEXTS.captions[0], identity().embeddings + by * other)
+
+
+def test_a_close_relatives_serves_but_no_part_of_it(tmp_path):
+    near, far = moved(0.008), moved(0.05)
+    assert identity().apart(near.embeddings) < 0.02 < identity().apart(far.embeddings)
+    keep_sums(tmp_path / "part", TEXTS, identity(), sums(read=2))
+    assert load_sums(tmp_path / "part", TEXTS, near) is None and load_sums(tmp_path / "part", TEXTS, identity()).read == 2
+    keep_sums(tmp_path, TEXTS, identity(), sums())
+    assert torch.allclose(load_sums(tmp_path, TEXTS, near).moment(), sums().moment(), rtol=1e-6)
+    assert load_sums(tmp_path, TEXTS, far) is None
+    keep_sums(tmp_path, TEXTS, near, sums(1))  # the nearest comes first
+    assert torch.allclose(load_sums(tmp_path, TEXTS, near).moment(), sums(1).moment(), rtol=1e-6)
+    assert torch.allclose(load_sums(tmp_path, TEXTS, identity()).moment(), sums().moment(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("other", [identity(1), identity(0, 16)], ids=["another encoder", "another width"])
 def test_a_foreign_one_is_never_used(tmp_path, other):
     keep_sums(tmp_path, TEXTS, identity(), sums())
