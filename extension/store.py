@@ -30,7 +30,7 @@ def folder() -> Path:
 
 
 def moments_folder() -> Path:
-    """Where second moments of captions are kept."""
+    """Where second moments of captions and words are kept."""
     return Path(paths.data_path, "cache", "edit-assumption")
 
 

@@ -65,8 +65,8 @@ def setting_inputs() -> list[io.Input]:
             options=list(REGULARIZERS),
             default=REGULARIZERS[0],
             optional=True,
-            tooltip="What is held in place. captions: what ordinary captions say, read once for each CLIP. identity: "
-            "everything alike, as in TIME's paper; unrelated prompts change more.",
+            tooltip="What is held in place. captions: ordinary captions and the words that the CLIP knows, read once for each "
+            "CLIP. identity: everything alike, as in TIME's paper; unrelated prompts change more.",
         ),
         io.Boolean.Input(
             "pooled",

@@ -108,7 +108,7 @@ class Bench:
         if self.inputs:
             patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
         times = (
-            f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, ordinary captions looked up in "
+            f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
         )
         return Solved(patched, edit, chosen, times)
