@@ -87,3 +87,17 @@ def test_lists_of_prompts_are_tidy_and_have_no_repetition():
     assert len(lists) >= 10 and min(map(len, lists.values())) >= 8
     for prompts in lists.values():
         assert len(set(prompts)) == len(prompts) and all(prompt == tidy(prompt) and prompt for prompt in prompts)
+
+
+def test_a_dark_page_has_light_words_on_a_dark_ground(edit, encode):
+    pytest.importorskip("matplotlib")
+    from edit_assumption.pictures.preview import preview_picture
+    from edit_assumption.pictures.style import darken, pixels
+
+    light, dark = (preview_picture(preview(edit, encode, unrelated=["a house"])) for _ in range(2))
+    darken(dark)
+    before, after = pixels(light), pixels(dark)
+    assert before.shape == after.shape
+    assert before[0, 0].min() == 1 and after[0, 0].max() < 0.2
+    # Words and lines are as far from the ground as before: nothing dark is left on it.
+    assert after.mean(dim=2).max() > 0.8 and after.mean() < 0.3
