@@ -185,8 +185,7 @@ def parts_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: st
             answers = torch.tensor([partner[position] for position in chosen], device=destination.embeddings.device)
             rows = _chosen(source, chosen)
             parts.append(Columns.of(rows, destination.embeddings, pair.strength, pair.weight, answers))
-    if not parts:
-        raise EditError("Every edit of the recipe has strength 0, so nothing would change; raise a strength.")
+    recipe.check_active()
     for prompt in recipe.kept:
         kept = _chosen(encoded[prompt], positions_of(encoded[prompt], positions))
         parts.append(Columns.of(kept, kept))

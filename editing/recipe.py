@@ -149,6 +149,11 @@ class Recipe:
         """The pairs that are not switched off by a strength of 0."""
         return tuple(pair for pair in self.pairs if pair.strength != 0)
 
+    def check_active(self) -> None:
+        """Raise :class:`EditError` where every pair is switched off."""
+        if not self.active:
+            raise EditError("Every edit of the recipe has strength 0, so nothing would change; raise a strength.")
+
     @property
     def kept(self) -> tuple[str, ...]:
         """The prompts to preserve, without those that an active pair edits, by themselves or in an augmentation.
