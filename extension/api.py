@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from functools import wraps
 from secrets import compare_digest
+from threading import Event
 from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import shared
-from modules.call_queue import queue_lock
 from pydantic import BaseModel, Field
 
 from ..editing.errors import EditError
 from ..editing.recipe import Recipe
 from . import store, work
+from .jobs import Stopped, job, sender_has_gone
 from .panel import DEFAULTS, recipe_of
 
 
 class RecipeRequest(BaseModel):
     """A recipe and its settings, as in the panel."""
+
+    class Config:
+        """A field that is misspelt would go unsaid."""
+
+        extra = "forbid"
 
     recipe: str = Field(description="One edit a line: source -> destination")
     strength: float = DEFAULTS["strength"]
@@ -72,6 +81,7 @@ class SavedEdit(BaseModel):
 
     name: str
     recipe: str
+    problem: str = Field(description="What keeps it from being used; empty for a good one")
 
 
 class FileAnswer(BaseModel):
@@ -100,7 +110,7 @@ def _solve(asked: RecipeRequest) -> SolveAnswer:
 
 def _list() -> list[SavedEdit]:
     """The saved edits."""
-    return [SavedEdit(name=name, recipe=store.load(name).recipe.to_text()) for name in store.names()]
+    return [SavedEdit(**asdict(entry)) for entry in store.listed()]
 
 
 def _save(asked: SaveRequest) -> FileAnswer:
@@ -135,35 +145,55 @@ def _reach(asked: ReachRequest) -> ReachAnswer:
 
 
 _ROUTES = (
-    ("GET", "/edits", _list, list[SavedEdit]),
-    ("DELETE", "/edits/{name}", _delete, FileAnswer),
-    ("POST", "/solve", _solve, SolveAnswer),
-    ("POST", "/save", _save, FileAnswer),
-    ("POST", "/export", _export, FileAnswer),
-    ("POST", "/reach", _reach, ReachAnswer),
+    ("GET", "/edits", _list, list[SavedEdit], nullcontext),
+    ("DELETE", "/edits/{name}", _delete, FileAnswer, nullcontext),
+    ("POST", "/solve", _solve, SolveAnswer, job),
+    ("POST", "/save", _save, FileAnswer, job),
+    ("POST", "/export", _export, FileAnswer, job),
+    ("POST", "/reach", _reach, ReachAnswer, job),
 )
+"""Method, path, function, its answer, and the turn in which it is called: files alone do not wait for what is being drawn."""
 
 
 def add_routes(app: FastAPI) -> None:
     """For the WebUI's callback once its server is up."""
-    guard = [Depends(found)] if (found := _guard(app)) else []
-    for method, path, function, answer in _ROUTES:
+    before = [*([Depends(found)] if (found := _guard(app)) else []), Depends(_watch_sender)]
+    for method, path, function, answer, turn in _ROUTES:
         app.add_api_route(
-            f"/edit-assumption{path}", _in_turn(function), methods=[method], response_model=answer, tags=["Edit Assumption"],
-            summary=(function.__doc__ or "").strip(), dependencies=guard,
+            f"/edit-assumption{path}", _told(function, turn), methods=[method], response_model=answer, tags=["Edit Assumption"],
+            summary=(function.__doc__ or "").strip(), dependencies=before,
         )  # fmt: skip
 
 
-def _in_turn(function: Callable[..., Any]) -> Callable[..., Any]:
-    """After what is being drawn; what is wrong with a request is told to its sender."""
+async def _watch_sender(request: Request) -> AsyncIterator[None]:
+    """While a request is answered, in a thread beside the server's own: notice when its sender goes."""
+    gone = Event()
+
+    async def wait() -> None:  # ``is_disconnected`` notices nothing behind the WebUI's middleware
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    waiting = asyncio.create_task(wait())
+    sender_has_gone.set(gone.is_set)
+    yield
+    waiting.cancel()
+
+
+def _told(function: Callable[..., Any], turn: Callable[[], AbstractContextManager[None]]) -> Callable[..., Any]:
+    """The function in its turn; what is wrong with a request is told to its sender."""
 
     @wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Any:
         try:
-            with queue_lock:
+            with turn():
                 return function(*args, **kwargs)
+        except store.NoSuchEdit as error:
+            raise HTTPException(404, str(error)) from error
         except EditError as error:
             raise HTTPException(422, str(error)) from error
+        except Stopped as error:
+            raise HTTPException(409, str(error)) from error
 
     return answer
 

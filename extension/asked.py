@@ -25,14 +25,20 @@ class Asked:
         panel: the panel's recipe, None while it is off.
         always: saved edit to strength, whatever the prompt names.
         named: saved edit to strength, from the prompt.
+        unknown: names in the prompt of which no edit is saved.
         wrong: what is wrong with it, if anything is.
+        pasted: saved edit to its recipe in the parameters that were pasted.
+        was_on: whether edits of the projections were on at any time.
         fitting: saved edit and model, where the one was found to be for the other's text encoders.
     """
 
     panel: Recipe | None = None
     always: dict[str, float] = field(default_factory=dict)
     named: dict[str, float] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
     wrong: EditError | None = None
+    pasted: dict[str, Recipe] = field(default_factory=dict)
+    was_on: bool = False
     fitting: set[tuple[str, Any]] = field(default_factory=set)
     _read: dict[str, AnyEdit] = field(default_factory=dict)
 
@@ -84,6 +90,51 @@ class Asked:
             if saved:
                 found[key] = json.dumps({name: recipe.to_text() for name, recipe in saved.items()}, ensure_ascii=False)
         return found
+
+    def not_done(self) -> list[str]:
+        """A sentence for each edit that the prompt names and that is not there, or not what it was in the pasted picture.
+
+        Raises:
+            EditError: a saved edit cannot be read, or a strength leaves its limits.
+        """
+        sentences = []
+        for name in self.unknown:
+            then = next((recipe for key, recipe in self.pasted.items() if key.lower() == name.lower()), None)
+            if then is None:
+                sentences.append(f"no edit is saved as “{name}”; look for its name among the cards of edits.")
+            elif not (self.panel and set(then.pairs) <= set(self.panel.pairs)):
+                sentences.append(f"no edit is saved as “{name}”, and the panel does not have its recipe: “{_in_line(then)}”.")
+        now = self._saved_recipes()
+        for name in [name for name in self.pasted if name in now]:
+            then, is_now = self.pasted[name], now[name]
+            if not _differ_in_strength_alone(is_now, then):
+                was = f"it was “{_in_line(then)}” and is “{_in_line(is_now)}”"
+                sentences.append(f"“{name}” was saved anew since the pasted picture: {was}.")
+        return sentences
+
+
+def _in_line(recipe: Recipe) -> str:
+    return "; ".join(recipe.to_text().splitlines())
+
+
+def _differ_in_strength_alone(one: Recipe, other: Recipe) -> bool:
+    """Whether a common factor of all strengths is all that tells them apart."""
+    if not one.shares_settings(other) or (one.preserve, one.strict) != (other.preserve, other.strict):
+        return False
+
+    def pairs(recipe: Recipe) -> list[Any]:
+        lead = recipe.pairs[0].strength or 1.0
+        return [(pair.sentences(), pair.weight, round(pair.strength / lead, 6)) for pair in recipe.pairs]
+
+    return pairs(one) == pairs(other)
+
+
+def pasted_named(text: str) -> dict[str, Recipe]:
+    """Named edits' recipes, as :meth:`Asked.parameters` writes them under :data:`NAMED_KEY`; none where they are not."""
+    try:
+        return {str(name): parse_recipe(lines) for name, lines in json.loads(text or "{}").items()}
+    except (ValueError, TypeError, AttributeError, EditError):
+        return {}
 
 
 def pasted_recipe(parameters: dict[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from ..editing.encoding import Chunk, EncodedPrompt, EncodeShort, short_length
 from ..editing.errors import EditError
 from .hosts import host
 
-_AT_ONCE = 32
+_AT_ONCE = 16
 
 
 class WebuiEncoder:
@@ -22,11 +22,11 @@ class WebuiEncoder:
 
     Args:
         model: the WebUI's ``sd_model``.
-        advance: called before each batch; may raise to stop.
+        advance: told before each batch how many prompts were encoded, and of how many; may raise to stop.
         pooled: how many numbers the pooled embedding has, at the head of what the model calls its vector; 0 for none.
     """
 
-    def __init__(self, model: Any, advance: Callable[[], None] = lambda: None, pooled: int = 0) -> None:
+    def __init__(self, model: Any, advance: Callable[[int, int], None] = lambda done, total: None, pooled: int = 0) -> None:
         self.model, self.advance, self.pooled = model, advance, pooled
         self.engine = host().text_engine(model)
 
@@ -45,7 +45,7 @@ class WebuiEncoder:
         found: dict[int, EncodedPrompt] = {}
         for numbers in batches.values():
             for start in range(0, len(numbers), _AT_ONCE):
-                self.advance()
+                self.advance(len(found), len(prompts))
                 batch = numbers[start : start + _AT_ONCE]
                 rows, vectors = self._learn([prompts[number] for number in batch])
                 for number, row, vector in zip(batch, rows, vectors, strict=True):
@@ -65,7 +65,7 @@ class WebuiEncoder:
 
     @torch.no_grad()
     def _short(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
-        self.advance()
+        self.advance(0, len(prompts))
         windows = [self.engine.process_texts([prompt])[0][0][0] for prompt in prompts]
         words = [range(1, list(window.tokens).index(self.engine.id_end, 1)) for window in windows]
         lengths = [short_length(own, len(window.tokens)) for own, window in zip(words, windows, strict=True)]

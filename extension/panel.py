@@ -1,4 +1,4 @@
-"""The inputs of a recipe, in the panel and in the tab."""
+"""The inputs of a recipe, in the panel and in the tab, and the list of saved edits that fill them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from ..editing.concepts.edit import ConceptEdit
+from ..editing.errors import EditError
+from ..editing.lines import read_lines
 from ..editing.recipe import (
     DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
@@ -17,6 +20,7 @@ from ..editing.recipe import (
     parse_recipe,
     preserve_from_lines,
 )
+from . import store
 
 DEFAULTS: dict[str, Any] = {
     "recipe": "",
@@ -30,6 +34,12 @@ DEFAULTS: dict[str, Any] = {
     "pooled": False,
 }
 """Field to default, in the order of the panel's arguments."""
+_TYPES: dict[type, tuple[tuple[type, ...], str]] = {
+    str: ((str,), "text"),
+    float: ((float, int), "a number"),
+    bool: ((bool,), "true or false"),
+}
+"""Of a default to those of values, and what they are called."""
 
 
 def recipe_inputs(prefix: str) -> list[Any]:
@@ -50,8 +60,22 @@ def recipe_inputs(prefix: str) -> list[Any]:
         **place("recipe"),
     )
     with gr.Row():
-        strength = gr.Slider(-STRENGTH_LIMIT, STRENGTH_LIMIT, step=0.05, label="Strength", **place("strength"))
-        regularization = gr.Slider(0.001, 10, step=0.001, label="Regularization", **place("regularization"))
+        strength = gr.Slider(
+            -STRENGTH_LIMIT,
+            STRENGTH_LIMIT,
+            step=0.05,
+            label="Strength",
+            info="0 is off, 1 the whole edit; above 1 overdoes it, below 0 reverses it.",
+            **place("strength"),
+        )
+        regularization = gr.Slider(
+            0.001,
+            10,
+            step=0.001,
+            label="Regularization",
+            info="Lower edits more strongly; higher leaves other prompts alone.",
+            **place("regularization"),
+        )
     with gr.Accordion("Advanced", open=False):
         preserve = gr.Textbox(
             label="Preserve",
@@ -73,6 +97,61 @@ def recipe_inputs(prefix: str) -> list[Any]:
     return [recipe, strength, regularization, preserve, regularizer, projections, blocks, augmentations, pooled]
 
 
+def saved_edits(prefix: str, scale: int = 4) -> gr.Dropdown:
+    """A list of what is saved. It is filled when the page is loaded, and follows the tab's Save and Delete."""
+    return gr.Dropdown([], label="Saved edits", scale=scale, elem_id=f"{prefix}_saved")
+
+
+def saved_list(chosen: str | None = None) -> Any:
+    """The list's new choices; ``chosen`` is selected where it is one of them, else nothing is."""
+    names = store.names()
+    return gr.update(choices=names, value=chosen if chosen in names else None)
+
+
+def values_of(name: str | None) -> list[Any]:
+    """What a saved edit puts into the inputs, in the order of :data:`DEFAULTS`.
+
+    Raises:
+        EditError: none is chosen, it cannot be read, or it does not fit the inputs.
+    """
+    if not name:
+        raise EditError("Choose a saved edit first.")
+    edit = store.load(name)
+    if isinstance(edit, ConceptEdit):
+        raise EditError(
+            f"“{name}” is an edit of the text encoder and does not fit the recipe; write <edit:{name}:1> in a prompt to use it."
+        )
+    return list({**DEFAULTS, "recipe": edit.recipe.to_text()}.values())
+
+
+def fill(name: str | None) -> list[Any]:
+    """The inputs' updates for a saved edit that was chosen in the panel; what is wrong appears over the page."""
+    try:
+        return [gr.update(value=value) for value in values_of(name)]
+    except EditError as error:
+        raise gr.Error(str(error)) from error
+
+
+def switched_on(value: Any) -> bool:
+    """The panel's first value, off where there is none. Raises :class:`EditError` for anything but true or false."""
+    if value is not None and not isinstance(value, bool):
+        raise EditError(f"“enabled” is {value!r:.60}; give true or false.")
+    return bool(value)
+
+
+def says_nothing(recipe: Any) -> bool:
+    """Whether a recipe is left empty, but for comments."""
+    return recipe is None or (isinstance(recipe, str) and not read_lines(recipe, str))
+
+
+def _checked(name: str, value: Any) -> Any:
+    """The value, an :class:`EditError` where it is of another type than the panel's own, as the API may give it."""
+    types, wanted = _TYPES[type(DEFAULTS[name])]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise EditError(f"“{name}” is {value!r:.60}; give {wanted}.")
+    return value
+
+
 def recipe_of(values: dict[str, Any]) -> Recipe:
     """The recipe that the inputs say.
 
@@ -82,10 +161,7 @@ def recipe_of(values: dict[str, Any]) -> Recipe:
     Raises:
         EditError: a line or a setting is not understood.
     """
-    unknown = set(values) - set(DEFAULTS)
-    if unknown:
-        raise TypeError(f"unknown fields: {', '.join(sorted(unknown))}")
-    settings = {**DEFAULTS, **{name: value for name, value in values.items() if value is not None}}
+    settings = {**DEFAULTS, **{name: _checked(name, value) for name, value in values.items() if value is not None}}
     recipe = parse_recipe(
         settings["recipe"],
         regularization=settings["regularization"],
@@ -93,7 +169,7 @@ def recipe_of(values: dict[str, Any]) -> Recipe:
         projections=settings["projections"],
         blocks=tuple(settings["blocks"].split(",")),
         augmentations=augmentations_from_lines(settings["augmentations"]),
-        pooled=bool(settings["pooled"]),
+        pooled=settings["pooled"],
         **preserve_from_lines(settings["preserve"]),
     )
     return recipe.scale(float(settings["strength"]))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from modules import extra_networks, shared, ui_extra_networks
 from modules.ui_extra_networks import quote_js
 
+from ..editing.errors import EditError
 from ..editing.tensor_file import open_tensors
 from . import store
+from .remarks import say_not_done
 from .script import ASKED
 
 
@@ -34,11 +37,14 @@ class PromptEdits(extra_networks.ExtraNetwork):
                 unknown.append(name)
             except ValueError:
                 unclear.append(":".join(params.items))
-        asked.named = wanted
-        if unknown:
-            p.comment("Edits not found: " + ", ".join(unknown))
-        if unclear:
-            p.comment("Edits whose strength is no number: " + ", ".join(unclear))
+        asked.named, asked.unknown = wanted, unknown
+        for written in unclear:
+            say_not_done(
+                p, f"the strength in <edit:{written}> is no number; write one such as <edit:{written.split(':')[0]}:0.8>."
+            )
+        with suppress(EditError):  # which the sampler raises, too
+            for sentence in asked.not_done():
+                say_not_done(p, sentence)
 
     def deactivate(self, p: Any) -> None:
         """The edits are off already: they are on while the sampler draws."""
@@ -60,14 +66,18 @@ class EditsPage(ui_extra_networks.ExtraNetworksPage):
         if not path.is_file():
             return None
         stem = str(path.with_suffix(""))
-        metadata = _header(str(path))
+        try:
+            with open_tensors(path) as file:
+                metadata, lines = file.metadata(), file.metadata().get("recipe_text", "")
+        except (OSError, ValueError):
+            metadata, lines = {}, "This file is damaged or cannot be read; save the edit again."
         return {
             "name": name,
             "filename": str(path),
             "shorthash": store.short_hash(name),
             "preview": self.find_preview(stem) or self.find_embedded_preview(stem, name, metadata),
-            "description": self.find_description(stem) or metadata.get("recipe_text", ""),
-            "search_terms": [name, metadata.get("recipe_text", "")],
+            "description": self.find_description(stem) or lines,
+            "search_terms": [name, lines],
             "metadata": metadata,
             "prompt": quote_js(f"<edit:{name}:") + " + opts.extra_networks_default_multiplier + " + quote_js(">"),
             "local_preview": f"{stem}.{shared.opts.samples_format}",
@@ -83,11 +93,3 @@ class EditsPage(ui_extra_networks.ExtraNetworksPage):
     def allowed_directories_for_previews(self) -> list[str]:
         """The folder of edits."""
         return [str(store.folder())]
-
-
-def _header(path: str) -> dict[str, str]:
-    try:
-        with open_tensors(path) as file:
-            return file.metadata()
-    except (OSError, ValueError):
-        return {}

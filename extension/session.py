@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial, wraps
 from typing import Any
 
 from modules import shared
 
 from ..editing.errors import EditError
-from .asked import Asked
+from .asked import NAMED_KEY, RECIPE_KEY, Asked
 from .hosts import host, name_of
-from .settings import say
-from .solving import Inputs, Stopped, solve
+from .jobs import Stopped
+from .remarks import Refusal, say, say_not_done
+from .solving import Inputs, solve
 from .text_changes import changed_text, fitting
 
 _MARK = "edit_assumption_asked"
@@ -59,8 +60,17 @@ class Session:
         with changed_text(model, fitting(model, self.asked)):  # as the prompts of the picture are encoded
             edits = [solve(inputs, recipe) for recipe in recipes]
         self.stack.enter_context(host().edited(model, inputs.maps(edits)))
+        self.asked.was_on = True
         for edit in edits:
             say(self.p, partial(inputs.report, edit))
+
+    def withdraw(self) -> None:
+        """After an interrupt before anything was on: the picture must not claim an edit."""
+        if self.asked.was_on:
+            return
+        for key in (RECIPE_KEY, NAMED_KEY):
+            self.p.extra_generation_params.pop(key, None)
+        say_not_done(self.p, "interrupted before the edit was ready; this picture is without it.")
 
     def follow(self) -> None:
         """After a refiner took the model's place: the edits for that one, or none and a remark."""
@@ -69,7 +79,7 @@ class Session:
         try:
             self.put_on()
         except EditError as error:
-            self.p.comment(f"Edit Assumption: not on the refiner. {error}")
+            say_not_done(self.p, f"not on the refiner. {error}")
 
 
 def follow_model(_: Any = None) -> None:
@@ -94,8 +104,12 @@ def edit_while_sampling(p: Any, asked: Asked) -> None:
         @wraps(sample)
         def edited(*args: Any, **kwargs: Any) -> Any:
             with Session(p, getattr(sampler, _MARK)) as session:
-                with suppress(Stopped):  # the sampler sees for itself that it is to stop
+                try:
                     session.put_on()
+                except EditError as error:
+                    raise Refusal(error) from error
+                except Stopped:  # the sampler sees for itself that it is to stop
+                    session.withdraw()
                 return sample(*args, **kwargs)
 
         return edited

@@ -1,9 +1,6 @@
-"""The page "Edit Assumption" among the WebUI's settings, and what is said below a picture where it is wanted."""
+"""The page "Edit Assumption" among the WebUI's settings."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import gradio as gr
 from modules import shared
@@ -22,14 +19,3 @@ def add_settings() -> None:
     for name, option in options.items():
         option.section = _SECTION
         shared.opts.add_option(name, option)
-
-
-def say(p: Any, report: Callable[[], str]) -> None:
-    """Below the picture, unless the settings say no.
-
-    Args:
-        p: the WebUI's processing object.
-        report: gives lines.
-    """
-    if shared.opts.data.get("edit_assumption_report", True):
-        p.comment("Edit Assumption: " + "; ".join(report().splitlines()))

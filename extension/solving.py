@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from modules import shared
 
 from ..editing import projections as table
 from ..editing.captions import ordinary_captions
@@ -23,6 +22,7 @@ from ..editing.report import describe
 from ..editing.vocabulary import whole_words
 from .encoder import WebuiEncoder
 from .hosts import host
+from .jobs import stop_if_unwanted, told_progress
 from .store import moments_folder
 
 _KEPT = 16
@@ -31,16 +31,6 @@ _SAME = 1e-5
 _POOLED_WIDTHS = {"SDXL": 1280}
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
 _moment: tuple[EncoderIdentity, torch.Tensor] | None = None
-
-
-class Stopped(Exception):
-    """The user pressed Interrupt."""
-
-
-def stop_if_interrupted() -> None:
-    """Raise :class:`Stopped` when the user did."""
-    if shared.state.interrupted:
-        raise Stopped
 
 
 @dataclass(frozen=True)
@@ -78,8 +68,8 @@ class Inputs:
                 found.setdefault(key, []).append(context_map)
         return found
 
-    def encoder(self, advance: Callable[[], None] = stop_if_interrupted) -> WebuiEncoder:
-        """The model's own."""
+    def encoder(self, advance: Callable[[int, int], None] = lambda done, total: stop_if_unwanted()) -> WebuiEncoder:
+        """The model's own. What is told how many prompts are encoded, and of how many, may raise to stop."""
         return WebuiEncoder(self.model, advance, _POOLED_WIDTHS.get(self.family.name, 0))
 
     def report(self, edit: Edit) -> str:
@@ -93,24 +83,26 @@ class Inputs:
         return describe(edit, chosen, edit_change(edit, chosen, weights))
 
 
-def solve(inputs: Inputs, recipe: Recipe, advance: Callable[[], None] = stop_if_interrupted) -> Edit:
+def solve(inputs: Inputs, recipe: Recipe) -> Edit:
     """The recipe's edit for the loaded model.
 
     Args:
         inputs: of the model.
         recipe: what is asked.
-        advance: called now and then; may raise to stop.
 
     Raises:
         EditError: the model does not fit, or the edit cannot be solved.
+        Stopped: nobody wants it any longer.
     """
-    encode = inputs.encoder(advance)
+    recipe.check_active()
+    encode = inputs.encoder()
     known = _solved.get(recipe)
     # Checkpoint, LoRA, CLIP skip, emphasis: whatever changes what the encoder says makes the edit another one.
     if known is not None and known.encoder.distance(encode) <= _SAME:
         _solved.move_to_end(recipe)
         return known
-    begun = encode(recipe.prompts())
+    with told_progress("reading the recipe's prompts") as advance:
+        begun = inputs.encoder(advance)(recipe.prompts())
     width = begun[0].embeddings.shape[1]
     if width != inputs.family.width:
         raise EditError(f"The text encoder gives {width} numbers a token, but this model reads {inputs.family.width}.")
@@ -129,5 +121,6 @@ def _moment_of(encode: WebuiEncoder) -> torch.Tensor:
     if _moment is None or not _moment[0].distance(encode) <= _SAME:
         texts = KnownTexts(ordinary_captions(), whole_words(encode.vocabulary))
         identity = EncoderIdentity.of(texts.captions[0], encode(texts.captions[:1])[0])
-        _moment = identity, kept_moment(moments_folder(), texts, encode, lambda: encode.short)
+        with told_progress("reading captions and words, once for this text encoder") as advance:
+            _moment = identity, kept_moment(moments_folder(), texts, encode, lambda: encode.short, advance)
     return _moment[1]

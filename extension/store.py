@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from modules import paths, shared
@@ -17,7 +18,14 @@ from ..editing.errors import EditError
 from ..editing.whole_file import check_place, why
 
 _ENDING = ".safetensors"
-_NAME = re.compile(r"\w[\w .()+-]{0,99}")
+_NAME = re.compile(r"\w[\w .()+-]*")
+_LONGEST, _MOST_BYTES = 100, 240
+"""Characters of a name, and what they come to in UTF-8: file systems have room for 255 with the ending."""
+_WINDOWS_OWN = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
+
+
+class NoSuchEdit(EditError):
+    """No edit is saved under a name."""
 
 
 def folder() -> Path:
@@ -40,7 +48,13 @@ def checked_name(name: str) -> str:
     Raises:
         EditError: it could lead out of a folder, or mean something in a prompt.
     """
-    name = name.strip().removesuffix(_ENDING)
+    name = name.strip()
+    while name.lower().endswith(_ENDING):
+        name = name[: -len(_ENDING)].rstrip()
+    if len(name) > _LONGEST or len(name.encode(errors="replace")) > _MOST_BYTES:
+        raise EditError(f"The name “{name[:20]}…” is too long; give one of at most {_LONGEST} characters, fewer if not Latin.")
+    if _WINDOWS_OWN.fullmatch(name):
+        raise EditError(f"“{name}” cannot be a name, because Windows keeps it for a device; choose another name.")
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise EditError(f"“{name}” cannot be a name; use letters, digits, spaces and - _ . + ( ), a letter or digit first.")
     return name
@@ -56,12 +70,39 @@ def names() -> list[str]:
     return sorted((path.stem for path in folder().glob(f"*{_ENDING}") if _NAME.fullmatch(path.stem)), key=str.casefold)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A file in the folder.
+
+    Args:
+        name: of the edit.
+        recipe: its lines; empty where they cannot be read.
+        problem: a sentence about what keeps it from being used; empty for a good one.
+    """
+
+    name: str
+    recipe: str = ""
+    problem: str = ""
+
+
+def listed() -> list[Listed]:
+    """All saved edits, damaged ones marked."""
+    return [_listed(name) for name in names()]
+
+
+def _listed(name: str) -> Listed:
+    try:
+        return Listed(name, load(name).recipe.to_text())
+    except EditError as error:
+        return Listed(name, problem=str(error))
+
+
 def load(name: str) -> AnyEdit:
-    """A saved edit. Raises :class:`EditError` where there is none of this name, or it cannot be read or is damaged."""
+    """A saved edit. Raises :class:`NoSuchEdit`, or :class:`EditError` where it cannot be read or is damaged."""
     path = path_of(name)
     if not _is_there(path):
         known = ", ".join(names()) or "none yet"
-        raise EditError(f"There is no edit “{name}”; saved edits are: {known}.")
+        raise NoSuchEdit(f"There is no edit “{name}”; saved edits are: {known}.")
     return load_edit(path)
 
 
@@ -88,10 +129,10 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def delete(name: str) -> None:
-    """Remove an edit's file. Raises :class:`EditError` where there is none."""
+    """Remove an edit's file. Raises :class:`NoSuchEdit`, or :class:`EditError` where it cannot be removed."""
     path = path_of(name)
     if not _is_there(path):
-        raise EditError(f"There is no edit “{name}” to delete.")
+        raise NoSuchEdit(f"There is no edit “{name}” to delete.")
     with file_errors(path):
         path.unlink()
 

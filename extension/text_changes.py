@@ -20,7 +20,7 @@ from ..editing.errors import EditError
 from .asked import Asked
 from .encoder import WebuiEncoder
 from .hosts import host, name_of
-from .settings import say
+from .remarks import Refusal, say, say_not_done
 
 
 def edit_while_encoding(p: Any, asked: Asked) -> None:
@@ -37,8 +37,8 @@ def edit_while_encoding(p: Any, asked: Asked) -> None:
             edits = fitting(model, asked)
         except EditError as error:
             if model.sd_checkpoint_info != p.refiner_checkpoint_info:
-                raise
-            p.comment(f"Edit Assumption: not on the refiner. {error}")
+                raise Refusal(error) from error
+            say_not_done(p, f"not on the refiner. {error}")
             edits = []
         for edit in edits:
             say(p, partial(describe_concepts, edit))

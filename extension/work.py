@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from modules import processing, scripts, shared
+from modules import infotext_utils, processing, scripts, shared
 from PIL import Image
 
 from ..editing.edit import Edit
@@ -18,9 +18,11 @@ from ..editing.preview import Preview, preview
 from ..editing.recipe import Recipe
 from ..pictures.cover import cover_entry
 from . import store
+from .asked import RECIPE_KEY
 from .hosts import host
+from .jobs import Stopped, stop_if_unwanted
 from .script import CHANGED, EditAssumption
-from .solving import Inputs, solve, stop_if_interrupted
+from .solving import Inputs, solve
 
 PRECISIONS = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -38,7 +40,7 @@ def look(recipe: Recipe, related: list[str], unrelated: list[str]) -> Preview:
 
 
 def save(recipe: Recipe, name: str, overwrite: bool, picture: Image.Image | None = None) -> Path:
-    """Solve and write an edit file, with a picture for its card."""
+    """Solve and write an edit file, with a picture for its card where there is one."""
     store.free_edit(name, overwrite)
     _, edit = solved(recipe)
     return store.save(edit, name, overwrite, cover_entry(picture) if picture is not None else None)
@@ -54,13 +56,27 @@ def export(recipe: Recipe, name: str, overwrite: bool, tolerance: float = 0.0, p
     inputs, edit = solved(recipe)
     chosen = edit.chosen(inputs.projections)
     weights = {projection.key: host().weight(inputs.model, projection.key) for projection in chosen}
-    tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_interrupted)
+    tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_unwanted)
     with store.file_errors(place):
         save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))
     networks = sys.modules.get("networks")  # the built-in Lora extension's own module, where it is switched on
     if hasattr(networks, "list_available_networks"):
         networks.list_available_networks()
     return place
+
+
+def infotext(recipe: Recipe, prompt: str, **sampling: Any) -> str:
+    """A picture's parameters as the WebUI pastes them.
+
+    Args:
+        recipe: for the panel.
+        prompt: what is to be drawn.
+        sampling: as :func:`draw_pair` takes it.
+    """
+    names = {"steps": "Steps", "sampler_name": "Sampler", "cfg_scale": "CFG scale", "seed": "Seed"}
+    settings = {name: sampling[key] for key, name in names.items()}
+    settings |= {"Size": f"{sampling['width']}x{sampling['height']}", RECIPE_KEY: infotext_utils.quote(recipe.to_text())}
+    return f"{prompt}\n" + ", ".join(f"{name}: {value}" for name, value in settings.items())
 
 
 def draw_pair(recipe: Recipe, prompts: list[str], count: int, **sampling: Any) -> tuple[list[Image.Image], list[Image.Image]]:
@@ -76,7 +92,9 @@ def draw_pair(recipe: Recipe, prompts: list[str], count: int, **sampling: Any) -
     texts = [prompt for prompt in prompts for _ in range(count)]
     seeds = [int(seed) + number for _ in prompts for number in range(count)]
     ours = next(script for script in scripts.scripts_txt2img.alwayson_scripts if isinstance(script, EditAssumption))
+    solved(recipe)  # before anything is drawn, for what may be wrong with it
     both = []
+    shared.state.job_count = 2 * len(prompts)
     for changed in ({"enabled": False}, {"enabled": True, "recipe": recipe.to_text()}):
         p = processing.StableDiffusionProcessingTxt2Img(
             sd_model=shared.sd_model, prompt=texts, seed=seeds, n_iter=len(prompts), batch_size=count,
@@ -90,6 +108,6 @@ def draw_pair(recipe: Recipe, prompts: list[str], count: int, **sampling: Any) -
             drawn = processing.process_images(p)
         images = drawn.images[drawn.index_of_first_image :][: len(texts)]
         if len(images) < len(texts):
-            raise EditError("Drawing was interrupted.")
+            raise Stopped
         both.append(images)
     return both[0], both[1]

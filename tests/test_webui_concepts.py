@@ -309,7 +309,7 @@ def test_a_damaged_file_is_refused(webui, swap):
 
 
 def test_it_is_listed_with_its_lines(webui, swap):
-    assert {"name": "swap", "recipe": swap.recipe.to_text()} in webui.get("/edit-assumption/edits").json()
+    assert {"name": "swap", "recipe": swap.recipe.to_text(), "problem": ""} in webui.get("/edit-assumption/edits").json()
     answer = webui.post("/edit-assumption/solve", {"recipe": swap.recipe.to_text()})
     assert answer.status_code == 422
 

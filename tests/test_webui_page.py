@@ -1,6 +1,8 @@
 """The panel and the tab in a real A1111's and a real Forge's own page, in Chromium."""
 
+import base64
 import io
+import json
 import os
 import re
 
@@ -14,6 +16,7 @@ from edit_assumption.editing.concepts.edit import ConceptEdit
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.edit import EncoderIdentity
 from edit_assumption.editing.edit_file import save_edit
+from edit_assumption.editing.tensor_file import open_tensors
 from PIL import Image
 
 RECIPE = "a pack of roses -> a pack of blue roses"
@@ -54,6 +57,19 @@ def show_tab(page):
     page.locator(f"{TAB}_recipe textarea").wait_for(timeout=20_000)
 
 
+def choose(page, place, name):
+    """In a list that opens."""
+    page.locator(f"{place} input").click()
+    page.wait_for_timeout(700)  # it unfolds
+    page.locator(f"{place} li", has_text=name).first.click()
+
+
+def brightness(image):
+    """Of the picture's left upper corner, from 0 to 255."""
+    with Image.open(io.BytesIO(requests.get(image.get_attribute("src"), timeout=60).content)) as picture:
+        return np.asarray(picture.convert("L"))[:8, :8].mean()
+
+
 def quick(page):
     """Two steps at 64 x 64, and always the same seed."""
     for name, value in (("steps", "2"), ("width", "64"), ("height", "64")):
@@ -91,7 +107,18 @@ def test_what_is_wrong_is_said_on_the_page(webui, open_page):
     page.locator("#edit_assumption_txt2img_recipe textarea").fill("roses are blue")
     page.locator("#txt2img_generate").click()
     page.get_by_text("Line 1: there is no “->” between a source and a destination").first.wait_for(timeout=120_000)
+    assert "EditError" not in page.locator("#html_log_txt2img").inner_text()
     take(page, f"{webui.kind}_error", "light")
+
+
+def test_an_open_panel_without_a_recipe_is_no_error(webui, open_page):
+    page = open_page()
+    show_panel(page)
+    quick(page)
+    page.locator("#txt2img_prompt textarea").fill("a field of roses")
+    page.locator("#txt2img_generate").click()
+    page.get_by_text("the panel is on and its recipe is empty").first.wait_for(timeout=120_000)
+    page.locator("#txt2img_gallery img").first.wait_for(timeout=60_000)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -103,17 +130,31 @@ def test_the_tab(webui, open_page, theme):
     page.get_by_text("What the edit will do").wait_for(timeout=FIRST_EDIT)
     page.locator(f"{TAB}_picture img").first.wait_for(timeout=60_000)
     assert "source: a pack of roses: words move by" in page.locator(f"{TAB}_numbers textarea").input_value()
+    assert (brightness(page.locator(f"{TAB}_picture img").first) > 128) == (theme == "light")
     take(page, f"{webui.kind}_tab_preview", theme)
     page.locator(f"{TAB}_name textarea, {TAB}_name input").first.fill(f"from the tab {theme}")
     page.locator(f"{TAB}_save").click()
     page.get_by_text(f"Write <edit:from the tab {theme}:1> in a prompt").wait_for(timeout=120_000)
+    page.wait_for_function(f"document.querySelector('{TAB}_saved input').value == 'from the tab {theme}'")
     page.locator(f"{TAB}_export").click()
     page.get_by_text(f"Write <lora:from the tab {theme}:1> in a prompt").wait_for(timeout=120_000)
     assert (webui.base / f"models/EditAssumption/from the tab {theme}.safetensors").is_file()
     assert (webui.base / f"models/Lora/from the tab {theme}.safetensors").is_file()
+    page.locator(f"{TAB}_to_page").click()
+    page.wait_for_function("document.querySelector('#txt2img_prompt textarea').value == 'a pack of roses'")
+    recipe = page.locator("#edit_assumption_txt2img_recipe textarea")
+    recipe.wait_for(timeout=20_000)
+    assert recipe.input_value() == RECIPE
+    show_tab(page)
+    page.locator(f"{TAB}_recipe textarea").fill(f"{RECIPE} @ 0")
+    page.locator(f"{TAB}_draw").click()
+    page.get_by_text("Every edit of the recipe has strength 0").wait_for(timeout=60_000)
     page.locator(f"{TAB}_recipe textarea").fill("")
     page.locator(f"{TAB}_preview").click()
     page.get_by_text("The recipe has no edit").wait_for(timeout=60_000)
+    page.locator(f"{TAB}_recipe textarea").fill("a doctor -> a female doctor")
+    page.locator(f"{TAB}_to_panel").click()
+    page.wait_for_function("document.querySelector('#edit_assumption_txt2img_recipe textarea').value.includes('doctor')")
 
 
 def test_before_and_after_in_the_tab(webui, open_page):
@@ -125,23 +166,47 @@ def test_before_and_after_in_the_tab(webui, open_page):
         page.locator(f"{TAB}_{name} input[type=number]").fill(value)
         page.locator(f"{TAB}_{name} input[type=number]").blur()
     page.locator(f"{TAB}_draw").click()
+    page.locator(".progressDiv").wait_for(timeout=60_000)
     page.get_by_text("Before and after, from the same seeds").wait_for(timeout=240_000)
     page.locator(f"{TAB}_picture img").first.wait_for(timeout=60_000)
     take(page, f"{webui.kind}_tab_grid", "light")
+    page.locator(f"{TAB}_name textarea, {TAB}_name input").first.fill("with a cover")
+    page.locator(f"{TAB}_save").click()
+    page.get_by_text("Write <edit:with a cover:1> in a prompt").wait_for(timeout=120_000)
+    with open_tensors(webui.base / "models/EditAssumption/with a cover.safetensors") as file:
+        (cover,) = json.loads(file.metadata()["ssmd_cover_images"])
+    assert Image.open(io.BytesIO(base64.b64decode(cover))).size == (64, 64)
 
 
-def test_a_saved_edit_is_a_card(webui, open_page):
-    webui.post("/edit-assumption/save", {"recipe": RECIPE, "name": "a card", "overwrite": True}).raise_for_status()
+def test_a_saved_edit_is_a_card_until_it_is_deleted(webui, open_page):
     page = open_page()
     page.locator("#txt2img_extra_tabs > .tab-nav button", has_text=re.compile("^ *Edits *$")).click()
+    page.wait_for_timeout(1000)
+    show_tab(page)
+    page.locator(f"{TAB}_recipe textarea").fill(RECIPE)
+    page.locator(f"{TAB}_name textarea, {TAB}_name input").first.fill("a card")
+    page.locator(f"{TAB}_save").click()
+    page.get_by_text("Write <edit:a card:1> in a prompt").wait_for(timeout=FIRST_EDIT)
     card = page.locator("#txt2img_edits_cards .card", has_text="a card")
-    if not card.count():
-        page.locator("#txt2img_edits_extra_refresh, #txt2img_extra_refresh").first.click()
-    card.first.wait_for(timeout=60_000)
+    card.wait_for(timeout=60_000, state="attached")
+    page.locator("#tabs > .tab-nav button", has_text="txt2img").first.click()
     take(page, f"{webui.kind}_cards", "light")
     card.first.click()
     page.wait_for_timeout(500)
     assert "<edit:a card:1>" in page.locator("#txt2img_prompt textarea").input_value()
+    page.locator("#txt2img_extra_tabs > .tab-nav button", has_text="Generation").click()
+    show_panel(page)
+    choose(page, "#edit_assumption_txt2img_saved", "a card")
+    page.wait_for_function(f"document.querySelector('#edit_assumption_txt2img_recipe textarea').value == '{RECIPE}'")
+    show_tab(page)
+    page.locator(f"{TAB}_delete").click()
+    page.get_by_text("Delete the edit “a card” for good?").wait_for(timeout=60_000)
+    page.locator(f"{TAB}_keep").click()
+    page.locator(f"{TAB}_really").wait_for(timeout=60_000, state="hidden")
+    page.locator(f"{TAB}_delete").click()
+    page.locator(f"{TAB}_really").click()
+    page.get_by_text("Deleted “a card”").wait_for(timeout=60_000)
+    card.wait_for(timeout=60_000, state="detached")
 
 
 def test_a_concept_edit_is_no_recipe_for_the_tab(webui, open_page):
@@ -150,14 +215,16 @@ def test_a_concept_edit_is_no_recipe_for_the_tab(webui, open_page):
     edit = ConceptEdit(concepts, changes, {"clip_l": EncoderIdentity("a tench", torch.ones(16, 768))}, 0.1)
     folder = webui.base / "models/EditAssumption"
     folder.mkdir(parents=True, exist_ok=True)
-    save_edit(edit, folder / "0 first in the list.safetensors")
+    save_edit(edit, folder / "of the text encoder.safetensors")
     page = open_page()
     show_tab(page)
     page.locator(f"{TAB}_load").click()
-    page.get_by_text("“0 first in the list” is an edit of the text encoder").wait_for(timeout=60_000)
+    page.get_by_text("Choose a saved edit first").wait_for(timeout=60_000)
+    choose(page, f"{TAB}_saved", "of the text encoder")
+    page.locator(f"{TAB}_load").click()
+    page.get_by_text("“of the text encoder” is an edit of the text encoder").wait_for(timeout=60_000)
     assert page.locator(f"{TAB}_recipe textarea").input_value() == ""
-    page.locator(f"{TAB}_delete").click()
-    page.get_by_text("Deleted “0 first in the list”").wait_for(timeout=60_000)
+    (folder / "of the text encoder.safetensors").unlink()
 
 
 def test_pasted_parameters_draw_the_picture_again(webui, open_page):
