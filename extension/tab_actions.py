@@ -1,0 +1,178 @@
+"""What the tab's buttons do: each gives a sentence for the status, and what stands elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from html import escape
+from typing import Any
+
+import gradio as gr
+import torch
+from modules import errors
+from PIL import Image
+
+from ..editing.errors import EditError
+from ..editing.lines import prompt_lines
+from ..editing.recipe import Recipe
+from . import store, work
+from .jobs import Stopped, job
+from .panel import DEFAULTS, recipe_of, saved_list, values_of
+from .script import PANELS
+
+_ERROR = (
+    "margin: 0; padding: 0.5em 0.8em; border: 1px solid var(--error-border-color); border-radius: 6px; "
+    "color: var(--error-text-color); background: var(--error-background-fill);"
+)
+
+
+def told(handler: Callable[..., tuple[Any, ...]], others: int) -> Callable[..., tuple[Any, ...]]:
+    """The handler; what is wrong becomes a sentence in the status.
+
+    Args:
+        handler: gives a sentence, and the values of ``others`` components.
+        others: left as they are when something is wrong.
+    """
+
+    @wraps(handler)
+    def answer(*values: Any) -> tuple[Any, ...]:
+        try:
+            sentence, *rest = handler(*values)
+            return f"<p>{escape(sentence)}</p>" if sentence else "", *rest
+        except (EditError, Stopped) as error:
+            wrong = str(error)
+        except Exception as error:  # Gradio would put "Error" over every output, and keep the sentence to itself
+            errors.report("Edit Assumption's tab failed", exc_info=True)
+            wrong = f"This did not work: {error}. The console has more."
+        return f"<div class='error' style='{_ERROR}'>{escape(wrong)}</div>", *[gr.update() for _ in range(others)]
+
+    return answer
+
+
+def in_turn(handler: Callable[..., tuple[Any, ...]], others: int) -> Callable[..., tuple[Any, ...]]:
+    """As :func:`told`, after what is being drawn, and with the WebUI's progress bar.
+
+    Args:
+        handler: its first value is whether the page is dark.
+        others: as for :func:`told`.
+    """
+
+    def turn(task: str, *values: Any) -> tuple[Any, ...]:
+        with job(task):
+            return handler(*values)
+
+    return told(turn, others)
+
+
+def _read(values: tuple[Any, ...]) -> tuple[Recipe, tuple[Any, ...]]:
+    count = len(DEFAULTS)
+    return recipe_of(dict(zip(DEFAULTS, values[:count], strict=True))), values[count:]
+
+
+def look_at(dark: bool, *values: Any) -> tuple[Any, ...]:
+    """The alignment and the reach, as a chart and in numbers."""
+    from ..pictures.preview import preview_picture
+
+    recipe, (related, unrelated) = _read(values)
+    shown = work.look(recipe, prompt_lines(related, "related prompts"), prompt_lines(unrelated, "unrelated prompts"))
+    return "What the edit will do, from text alone.", _picture(preview_picture(shown), dark), shown.text()
+
+
+def draw_both(dark: bool, *values: Any) -> tuple[Any, ...]:
+    """Before and after as a grid, the report, and what a cover is made of."""
+    from ..pictures.grid import Row, before_after_grid
+
+    recipe, (related, unrelated, *sampling) = _read(values)
+    recipe.check_active()
+    groups = {
+        "source": [pair.source for pair in recipe.active],
+        "related": prompt_lines(related, "related prompts"),
+        "unrelated": prompt_lines(unrelated, "unrelated prompts"),
+    }
+    prompts = {prompt: group for group, members in groups.items() for prompt in members}
+    settings = _sampling(sampling)
+    count = settings.pop("count")
+    before, after = work.draw_pair(recipe, list(prompts), count, **settings)
+    both = [_pixels(images).split(count) for images in (before, after)]
+    rows = [Row(prompt, group, *parts) for (prompt, group), *parts in zip(prompts.items(), *both, strict=True)]
+    inputs, edit = work.solved(recipe)
+    return (
+        "Before and after, from the same seeds.",
+        _picture(before_after_grid(rows, range(count), "", ""), dark),
+        inputs.report(edit),
+        (recipe, after[0]),
+    )
+
+
+def _sampling(values: Sequence[Any]) -> dict[str, Any]:
+    """What the tab's inputs for sampling hold, as ``work.draw_pair`` takes it."""
+    if any(value is None for value in values):
+        raise EditError("A field under “Sampling” is empty; give it a value.")
+    seed, count, steps, width, height, cfg, sampler = values
+    return {
+        "seed": seed, "count": int(count), "steps": int(steps), "width": int(width), "height": int(height), "cfg_scale": cfg,
+        "sampler_name": sampler,
+    }  # fmt: skip
+
+
+def save_recipe(_: bool, *values: Any) -> tuple[Any, ...]:
+    """An edit file, with a cover where the picture is of this very recipe."""
+    recipe, (name, overwrite, cover) = _read(values)
+    drawn, picture = cover or (None, None)
+    path = work.save(recipe, name, overwrite, picture if drawn == recipe else None)
+    return f"Saved. Write <edit:{path.stem}:1> in a prompt to use it.", *saved_lists(path.stem)
+
+
+def export_recipe(_: bool, *values: Any) -> tuple[Any, ...]:
+    """A LoRA."""
+    recipe, (name, overwrite) = _read(values)
+    path = work.export(recipe, name, overwrite)
+    return (f"Exported. Write <lora:{path.stem}:1> in a prompt to use it.",)
+
+
+def parameters(*values: Any) -> tuple[Any, ...]:
+    """What txt2img pastes."""
+    recipe, sampling = _read(values)
+    recipe.check_active()
+    settings = _sampling(sampling)
+    return "", work.infotext(recipe, recipe.active[0].source, **settings)
+
+
+def load_saved(name: str | None) -> tuple[Any, ...]:
+    """A saved edit into the inputs, and its name."""
+    return f"Loaded “{name}”.", *[gr.update(value=value) for value in values_of(name)], gr.update(value=name)
+
+
+def ask(name: str | None) -> tuple[Any, ...]:
+    """Show the question before something is deleted."""
+    if not name:
+        raise EditError("Choose a saved edit first.")
+    return "", gr.update(visible=True), f"<p>{escape(f'Delete the edit “{name}” for good?')}</p>"
+
+
+def delete_saved(name: str | None) -> tuple[Any, ...]:
+    """Remove a file, hide the question."""
+    if not name:
+        raise EditError("Choose a saved edit first.")
+    store.delete(name)
+    return f"Deleted “{name}”.", gr.update(visible=False), *saved_lists()
+
+
+def saved_lists(chosen: str | None = None) -> list[Any]:
+    """Of the tab, where what was saved is chosen, and of the panels."""
+    return [saved_list(chosen), *(saved_list() for _ in PANELS)]
+
+
+def _picture(figure: Any, dark: bool) -> Image.Image:
+    from ..pictures.style import darken, pixels
+
+    if dark:
+        darken(figure)
+    return Image.fromarray(pixels(figure).mul(255).round().to(torch.uint8).numpy())
+
+
+def _pixels(images: list[Image.Image]) -> torch.Tensor:
+    """(n, 3, height, width) from -1 to 1."""
+    from torchvision.transforms.functional import pil_to_tensor
+
+    return torch.stack([pil_to_tensor(image.convert("RGB")) for image in images]).float() / 127.5 - 1
