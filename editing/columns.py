@@ -116,7 +116,7 @@ def _fingerprints(rows: torch.Tensor) -> torch.Tensor:
     """A number of 64 bits for every row."""
     generator = torch.Generator().manual_seed(0)
     bits = rows.contiguous().view(torch.int64) if rows.dtype == torch.float64 else rows.float().contiguous().view(torch.int32)
-    odd = torch.randint(-(2**62), 2**62, (bits.shape[1],), generator=generator) * 2 + 1
+    odd = torch.randint(-(2**62), 2**62, (bits.shape[1],), generator=generator, device=generator.device) * 2 + 1
     odd = odd.to(bits.device)
     return torch.cat([(part.long() * odd).sum(dim=1) for part in bits.split(4096)])  # wraps around, so it is exact
 

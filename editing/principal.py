@@ -37,7 +37,7 @@ def principal(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torc
     most = min(width // 4, len(left) // 2)
     count = min(_FIRST, most)
     while count:
-        basis = torch.randn(width, count, generator=chance, dtype=torch.float64).to(left.device)
+        basis = torch.randn(width, count, generator=chance, dtype=torch.float64, device=chance.device).to(left.device)
         for _ in range(_ITERATIONS):
             basis = torch.linalg.qr(left.T @ (right @ basis)).Q
         energy, vectors = torch.linalg.eigh((left @ basis).T @ (right @ basis))

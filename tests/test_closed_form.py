@@ -302,3 +302,100 @@ def test_second_moment_protects_what_prompts_use():
     other = rows(E1).double()
     plain, protected = (solve(columns, 0.1, moment=prior).context_map for prior in (None, moment))
     assert float((plain.apply(other) - other).norm()) > 20 * float((protected.apply(other) - other).norm())
+
+
+def conflicting(tokens, width):
+    """Two parts of all weights and strengths: some tokens stay, some stand in both parts with another target."""
+    generator = torch.Generator().manual_seed(tokens)
+    source, destination, other = torch.randn(3, tokens, width, generator=generator)
+    destination[::4] = source[::4]
+    strength, weight = torch.rand(2, tokens, generator=generator, dtype=torch.float64) + 0.5
+    answers = torch.arange(tokens).flip(0)
+    first = Columns(source, destination.flip(0), strength, weight, answers)
+    return [first, Columns(source[2:6], other[2:6], strength[4:8], weight[7:11])]
+
+
+@pytest.mark.parametrize("moment", [False, True], ids=["identity", "moment"])
+@pytest.mark.parametrize(("tokens", "width"), [(14, 40), (40, 14)], ids=["dual", "primal"])
+def test_the_residual_is_what_a_better_map_could_do(tokens, width, moment):
+    """By coordinates in the moment's units, without the distance of conflicting targets from their weighted mean."""
+    parts = conflicting(tokens, width)
+    prior = None
+    if moment:
+        factor = torch.randn(width, 3 * width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        prior = factor @ factor.T * torch.linspace(0.1, 3, width).outer(torch.linspace(0.1, 3, width))
+    solution = solve(parts, 2.0, scaled=False, moment=prior)
+    whole = Columns.joined(parts)
+    source, shift, weight = whole.source.double(), whole.shift(), whole.weight[:, None]
+    system = source.T @ (weight * source) + 2.0 * (torch.eye(width).double() if prior is None else prior)
+    change = torch.linalg.solve(system, source.T @ (weight * shift)).T
+    assert relative(dense_change(solution), change) < 1e-5
+    unit = torch.ones(width).double() if prior is None else prior.diagonal().sqrt()
+    edited = shift.norm(dim=1) > 0
+
+    def cost(missed):
+        return float((weight * (missed / unit).square())[edited].sum())
+
+    least = shift.clone()
+    for here, again in enumerate(range(tokens, tokens + 4), start=2):
+        if edited[here]:
+            pair = torch.tensor([here, again])
+            least[pair] = (weight[pair] * shift[pair]).sum(0) / weight[pair].sum()
+    mean = cost(least - shift)
+    expected = (cost(source @ change.T - shift) - mean) / (cost(shift) - mean)
+    assert solution.residual == pytest.approx(expected**0.5, rel=1e-5)
+    assert solution.edited == int((whole.shift()[:tokens].norm(dim=1) > 0).sum()) + int(not edited[4])
+    assert solution.tokens == tokens and solution.regularization == 2.0
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-2])
+@pytest.mark.parametrize("moment", [False, True], ids=["identity", "moment"])
+@pytest.mark.parametrize(("tokens", "width"), [(14, 40), (40, 14), (300, 264)], ids=["dual", "primal", "iterated"])
+def test_everything_is_made_where_the_embeddings_are(tokens, width, moment, tolerance):
+    """What is made without a word of where goes elsewhere here, and fits nothing."""
+    parts = conflicting(tokens, width)
+    settings = {"protected": torch.randn(3, width, generator=torch.Generator().manual_seed(2)), "tolerance": tolerance}
+    if moment:
+        factor = torch.randn(width, 3 * width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        settings["moment"] = factor @ factor.T
+    plain = solve(parts, 2.0, **settings)
+    with torch.device("meta"):
+        found = solve(parts, 2.0, **settings)
+    assert torch.equal(found.context_map.left, plain.context_map.left) and found.residual == plain.residual
+    assert found.context_map.left.device.type == "cpu"
+
+
+def test_opposite_targets_of_one_token_leave_all_undone():
+    """Their mean is the token itself: no map could do any of what was asked."""
+    solution = solve(Columns.of(rows(E1, E1, E2), rows(E1 + E2, E1 - E2, E2)), 1.0)
+    assert solution.residual == 1.0 and float(dense_change(solution).norm()) < 1e-12
+    assert (solution.tokens, solution.edited) == (2, 1)
+
+
+@pytest.mark.parametrize("tokens", [1, 6], ids=["dual", "primal"])
+def test_room_beside_what_is_strictly_protected(tokens):
+    """Of the edited token's length, 1, a share of 0.01 is free: enough; 0.0005 is not."""
+    kept = [0.01 * (E2 + E3)] * (tokens - 1)
+    for share, enough in ((0.01, True), (0.0005, False)):
+        columns = Columns.joined([Columns.of((E1 + share * E2)[None], (E1 + E3)[None]), Columns.of(rows(*kept), rows(*kept))]
+                                 if kept else [Columns.of((E1 + share * E2)[None], (E1 + E3)[None])])  # fmt: skip
+        if enough:
+            assert solve(columns, 1e-6, protected=E1[None]).context_map.rank == 1
+        else:
+            with pytest.raises(EditError) as caught:
+                solve(columns, 1e-6, protected=E1[None])
+            assert str(caught.value) == (
+                "The edit would change nothing: its source is strictly preserved; take it out of that list."
+            )
+
+
+def test_sentences_of_the_solve():
+    stays = Columns.of(rows(E1, E2), rows(E1, E2))
+    for columns, regularization, sentence in (
+        (stays, 1.0, "The edit would change nothing: the text encoder sees the same in source and destination."),
+        (random_columns(2, 4), 0.0, "The regularization is 0; give a number greater than 0."),
+        (Columns.of(rows(float("nan") * E1), rows(E2)), 1.0, "The edit cannot be solved: raise the regularization."),
+    ):
+        with pytest.raises(EditError) as caught:
+            solve(columns, regularization, scaled=False)
+        assert str(caught.value) == sentence

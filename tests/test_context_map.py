@@ -209,3 +209,46 @@ def test_overflow_of_float32_is_refused():
 def test_factors_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
         ContextMap(torch.zeros(4, 2), torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float32, torch.float64])
+def test_weights_are_changed_in_float32_or_better(dtype):
+    """A weight of float64 loses no digit to the map's float32."""
+    context_map, weight = random_map(), random_weight(dtype=dtype)
+    change = weight.double() @ context_map.left.double() @ context_map.right.double()
+    found = weight_change(weight, context_map.left, context_map.right)
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert float((found.double() - change).norm() / change.norm()) < (1e-14 if dtype == torch.float64 else 1e-6)
+    if dtype == torch.float64:
+        edited = context_map.apply_to_weight(weight)
+        assert float((edited - weight - change).norm() / change.norm()) < 1e-14
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_a_dense_map_is_of_its_factors_type(dtype):
+    dense = random_map(rank=0).to(dtype=dtype).dense()
+    assert dense.dtype == dtype and torch.equal(dense, torch.eye(32, dtype=dtype))
+
+
+def test_everything_is_made_where_the_factors_are():
+    """What is made without a word of where goes elsewhere here, and fits nothing."""
+    context_map, later, weight = random_map(), random_map(seed=3), random_weight()
+    expected = context_map.dense(), context_map.compose(later).dense(), context_map.padded(40).dense()
+    with torch.device("meta"):
+        found = context_map.dense(), context_map.compose(later).dense(), context_map.padded(40).dense()
+        weight_change(weight, context_map.left, context_map.right)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_padded_leaves_what_is_added():
+    dense = random_map().padded(35).dense()
+    torch.testing.assert_close(dense[:32, :32], random_map().dense())
+    assert torch.equal(dense[32:], torch.eye(35)[32:]) and torch.equal(dense[:32, 32:], torch.zeros(32, 3))
+
+
+def test_singular_values_are_those_of_the_change():
+    context_map = random_map()
+    found = context_map.singular_values()
+    change = context_map.left.double() @ context_map.right.double()
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, torch.linalg.svdvals(change)[:5], rtol=1e-10, atol=0)

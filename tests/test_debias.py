@@ -130,3 +130,119 @@ OTHERS = json.dumps({"wanted": {"subject": "x", "variants": []}, "rounds": []})
 def test_a_result_that_is_none_is_refused(text):
     with pytest.raises(EditError):
         rounds_from_json(DOCTORS, text)
+
+
+def test_sentences_of_what_is_refused():
+    cases = {
+        "The subject is empty; write whose pictures are lopsided, such as: a doctor": (" ", "a: 1\nb: 1"),
+        "Write at least two variants, one a line, such as: a female doctor: 50": ("a doctor", "a female doctor"),
+        "Some variants have a share and some have none; give every line one, or none.": ("a doctor", "a\nb: 50"),
+        "“b: half” does not end in a share; write a number above 0 there, such as: a female doctor: 50": (
+            "a doctor", "a: 50\nb: half"
+        ),
+        "Line 1 of variants: “!” begins a setting, which has no place here; write \\! if it belongs to the text.": (
+            "a doctor", "!a\nb"
+        ),
+    }  # fmt: skip
+    for sentence, given in cases.items():
+        with pytest.raises(EditError) as caught:
+            Wanted.parse(*given)
+        assert str(caught.value) == sentence
+
+
+def test_shares_are_read_behind_the_last_colon():
+    found = Wanted.parse(" a  doctor ", "  art: blue : 0.5 %\nred:1.5")
+    assert found == Wanted("a doctor", ("art: blue", "red"), (0.25, 0.75))
+    assert Wanted.parse("a", "b\nc").variants == ("b", "c")
+
+
+def test_the_recipes_pairs_have_the_sentences_they_were_given():
+    recipe = DOCTORS.recipe((1.0, 0.0), augmentations=("art of",), passes=2)
+    assert [pair.augmentations for pair in recipe.pairs] == [("art of",)] * 2 and recipe.passes == 2
+    assert {pair.destination: pair.weight for pair in recipe.pairs} == {"a female doctor": 1.0, "a male doctor": 1e-6}
+    assert {pair.strength for pair in recipe.pairs} == {1.0}
+    plain = DOCTORS.recipe((0.5, 0.5)).pairs[0]
+    assert plain.augmentations == type(plain)("a", "b").augmentations
+    with pytest.raises(ValueError):
+        DOCTORS.recipe((1.0,))
+    with pytest.raises(ValueError):
+        largest_gap(DOCTORS, Round((1.0,), (1,)))
+
+
+def test_rounds_as_text():
+    wanted = Wanted("a rosé", ("a", "b"), (0.5, 0.5))
+    text = rounds_to_json(wanted, [Round((0.25, 0.75), (3, 0))])
+    assert text == (
+        '{"wanted": {"subject": "a rosé", "variants": ["a", "b"], "shares": [0.5, 0.5]}, '
+        '"rounds": [{"weights": [0.25, 0.75], "counts": [3, 0]}]}'
+    )
+    assert rounds_from_json(wanted, f"\ufeff{text}") == [Round((0.25, 0.75), (3, 0))]
+    assert Round((0.25, 0.75), (3, 0)).shares == (1.0, 0.0) and Round((0.25, 0.75), (0, 0)).shares == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "entry", "sentence"),
+    [
+        (("x", "a", "b"), ((0.5, 0.5), (1, 1)), "is of another subject or other variants; leave it empty to begin anew."),
+        (("s", "a", "x"), ((0.5, 0.5), (1, 1)), "is of another subject or other variants; leave it empty to begin anew."),
+        (("s", "a", "b"), ((0.5,), (1, 1)), "does not fit its own variants; leave it empty to begin anew."),
+        (("s", "a", "b"), ((0.5, 0.5), (1,)), "does not fit its own variants; leave it empty to begin anew."),
+        (("s", "a", "b"), ((0.5, 0.5), (1, -1)), "does not fit its own variants; leave it empty to begin anew."),
+    ],
+)
+def test_rounds_of_something_else_are_refused(names, entry, sentence):
+    text = rounds_to_json(Wanted(names[0], names[1:], (0.5, 0.5)), [Round(*entry)])
+    with pytest.raises(EditError) as caught:
+        rounds_from_json(Wanted("s", ("a", "b"), (0.5, 0.5)), text)
+    assert str(caught.value) == f"The result to go on from {sentence}"
+
+
+def test_a_text_that_is_no_result_is_named():
+    with pytest.raises(EditError) as caught:
+        rounds_from_json(DOCTORS, "{}")
+    assert str(caught.value) == "This is not a result of Debias Concept ('wanted'); connect one, or leave it empty."
+
+
+def test_the_next_weights_are_those_of_the_most_probable_law():
+    """Against a search by Newton's method, written without the library: logits a + b (w - 1/n), a and log b normal."""
+    rounds = [Round((0.5, 0.3, 0.2), (20, 9, 3)), Round((0.2, 0.4, 0.4), (6, 17, 11))]
+    wanted = Wanted("s", ("a", "b", "c"), (0.2, 0.3, 0.5))
+    weights = torch.tensor([entry.weights for entry in rounds]).double()
+    counts = torch.tensor([entry.counts for entry in rounds]).double()
+
+    def surprise(state):
+        slope = 8 * torch.exp(0.7 * state[3])
+        logits = state[:3] + slope * (weights - 1 / 3)
+        prior = (state[:3] ** 2).sum() / 2.5**2 / 2 + state[3] ** 2 / 2
+        return prior - (counts * torch.log_softmax(logits, 1)).sum()
+
+    state = torch.zeros(4, dtype=torch.float64)
+    for _ in range(60):
+        slope = torch.autograd.functional.jacobian(surprise, state)
+        bent = torch.autograd.functional.hessian(surprise, state) + 1e-3 * torch.eye(4)
+        state = state - 0.5 * torch.linalg.solve(bent, slope)
+    bias, slope = state[:3] - state[:3].mean(), float(8 * torch.exp(0.7 * state[3]))
+    needed = (torch.tensor(wanted.shares).double().log() - bias) / slope
+    assert torch.allclose(torch.tensor(next_weights(wanted, rounds)).double(), needed + (1 - needed.sum()) / 3, atol=1e-4)
+
+
+def test_weights_are_drawn_to_the_middle_until_they_are_small_enough():
+    """One of a hundred pictures or so: a weight far below 0 would be needed."""
+    wanted = Wanted("s", ("a", "b"), (0.999, 0.001))
+    weights = next_weights(wanted, [Round((0.5, 0.5), (0, 400)), Round((0.9, 0.1), (1, 399))])
+    sizes = sum(map(abs, weights))
+    assert 0.97 * 1.9 - 0.03 < sizes <= 1.9 and sum(weights) == pytest.approx(1)
+    assert weights[0] > 1 > 0 > weights[1]
+
+
+def test_what_is_tuned_is_told_round_by_round():
+    asked = []
+
+    def count_shown(weights, number):
+        asked.append((weights, number))
+        return torch.tensor([5, 5]) if number == 1 else [6, 4]
+
+    told = list(tune(DOCTORS, count_shown, 0.1, 3, [Round((0.4, 0.6), (9, 1))]))
+    assert [len(rounds) for rounds in told] == [2] and told[0][1].counts == (5, 5) and asked[0][1] == 1
+    assert list(tune(DOCTORS, count_shown, 0.1, 3, told[0])) == [] == list(tune(DOCTORS, count_shown, 0.0, 2, told[0]))
+    assert list(tune(DOCTORS, count_shown, 0.1, 2, [Round((0.4, 0.6), (6, 4))])) == []  # the gap is the tolerance itself

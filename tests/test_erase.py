@@ -109,3 +109,34 @@ def test_distances_are_measured_in_units_of_the_coordinates():
     found = evoking(larger, token * unit, unit=unit) / unit
     assert torch.allclose(found, evoking(context_map, token))
     assert not torch.allclose(evoking(larger, token * unit) / unit, found, rtol=1e-2)
+
+
+def test_what_evokes_is_the_papers_formula():
+    """(M^T M + mu I)^-1 M^T c, in the coordinates' units; tokens of any type."""
+    generator = torch.Generator().manual_seed(0)
+    context_map = ContextMap(torch.randn(6, 2, generator=generator), torch.randn(2, 6, generator=generator))
+    unit = torch.rand(6, generator=generator) + 0.5
+    tokens = torch.randn(3, 6, generator=generator)
+    dense = torch.eye(6).double() + context_map.left.double() @ context_map.right.double()
+    for given, size in ((None, torch.ones(6)), (unit, unit)):
+        seen = torch.diag(1 / size.double()) @ dense @ torch.diag(size.double())
+        for mu in (0.1, 2.0):
+            expected = torch.linalg.inv(seen.T @ seen + mu * torch.eye(6).double()) @ seen.T @ (tokens.double() / size).T
+            found = evoking(context_map, tokens, mu, given)
+            assert found.dtype == torch.float64 and torch.allclose(found, expected.T * size, rtol=1e-9)
+    assert torch.equal(evoking(context_map, tokens), evoking(context_map, tokens, 0.1))
+
+
+def test_columns_of_what_evokes_are_asked_in_full():
+    """Of a token at half strength: its target is where it was to go, and all of the way."""
+    context_map = ContextMap(-0.5 * E1[:, None], E1[None])
+    columns = Columns(torch.stack([E2, E1, E1]), torch.stack([E2, E3, E4]), torch.tensor([1.0, 0.5, 2.0]).double(),
+                      torch.tensor([5.0, 6.0, 7.0]).double())  # fmt: skip
+    found = evoking_columns(context_map, columns)
+    assert found.strength.tolist() == [1.0, 1.0] and found.weight.tolist() == [6.0, 7.0]
+    assert torch.allclose(found.destination, torch.stack([0.5 * E1 + 0.5 * E3, -E1 + 2 * E4]).double())
+    assert torch.allclose(found.source, (0.5 / 0.35) * torch.stack([E1, E1]).double())
+    unit = torch.tensor([2.0, 1.0, 1.0, 1.0])
+    assert torch.equal(
+        evoking_columns(context_map, columns, unit).source, evoking(context_map, torch.stack([E1, E1]).double(), unit=unit)
+    )

@@ -67,3 +67,34 @@ def test_no_room_is_refused():
     with pytest.raises(EditError, match="preserve fewer"):
         complement(torch.randn(30, 8))
     assert complement(torch.randn(3, 8)).shape == (8, 5)
+
+
+def test_what_is_left_is_orthonormal_and_beside_all_that_is_kept():
+    protected = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    with torch.device("meta"):  # what is made without a word of where goes elsewhere here, and fits nothing
+        basis = complement(protected)
+    assert basis.shape == (12, 7) and basis.dtype == torch.float64 and basis.is_contiguous()
+    assert torch.allclose(basis.T @ basis, torch.eye(7, dtype=torch.float64), atol=1e-12)
+    assert float((protected.double() @ basis).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_direction_counts_unless_all_weaker_ones_together_are_too_small(size):
+    """Of e1 (1), e2 (0.03) and e3 (0.04): the last two together are 0.05, e2 alone is 0.03."""
+    protected = size * torch.diag(torch.tensor([1.0, 0.03, 0.04, 0.0]))
+    for tolerance, free in ((0.06, 3), (0.0495, 2), (0.035, 2), (0.025, 1), (1e-9, 1)):
+        assert complement(protected, tolerance).shape == (4, free)
+
+
+def test_a_direction_below_the_default_is_free():
+    for share, free in ((1.1e-5, 2), (0.9e-5, 3)):
+        assert complement(torch.stack([E1, share * E2])).shape == (4, free)
+
+
+def test_no_room_is_one_sentence():
+    with pytest.raises(EditError) as caught:
+        complement(torch.eye(4))
+    assert str(caught.value) == (
+        "The strictly preserved prompts leave no room for an edit: together they use all 4 directions of the text encoder; "
+        "preserve fewer of them strictly."
+    )

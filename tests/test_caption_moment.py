@@ -1,0 +1,50 @@
+"""The second moment of ordinary captions, caption by caption."""
+
+import pytest
+import torch
+from edit_assumption.editing import moments
+from edit_assumption.editing.captions import ordinary_captions
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.moments import caption_moment, second_moment
+
+
+def encode(prompts):
+    """Two windows: a start token, words, an end token and padding each; every prompt other numbers."""
+    found = []
+    for prompt in prompts:
+        rows = torch.randn(10, 4, generator=torch.Generator().manual_seed(len(prompt)))
+        found.append(EncodedPrompt(("x",) * 10, (Chunk(0, range(1, 3), 5), Chunk(5, range(6, 9), 10)), rows))
+    return found
+
+
+@pytest.mark.parametrize(("positions", "rows"), [("all", [1, 2, 3, 4, 6, 7, 8, 9]), ("words", [1, 2, 3, 6, 7, 8, 9])])
+@pytest.mark.parametrize("count", [3, 16, 37])
+def test_the_moment_is_the_mean_over_all_but_start_tokens(positions, rows, count):
+    captions, calls = ["rose" * number for number in range(1, count + 1)], []
+
+    def counted(prompts):
+        calls.append(list(prompts))
+        return encode(prompts)
+
+    found = caption_moment(counted, captions, positions)
+    tokens = torch.cat([prompt.embeddings[rows] for prompt in encode(captions)]).double()
+    assert found.dtype == torch.float64 and torch.allclose(found, tokens.T @ tokens / len(tokens), rtol=1e-12)
+    assert [caption for call in calls for caption in call] == captions and max(map(len, calls)) <= 16
+    assert [list(batch) for batch in moments.batches(captions)] == calls
+
+
+def test_all_positions_of_ordinary_captions_are_the_default():
+    expected = caption_moment(encode, ["a cat", "a green dog"], "all")
+    assert torch.equal(caption_moment(encode, ["a cat", "a green dog"]), expected)
+    assert torch.equal(second_moment(encode(["a cat", "a green dog"])), expected)
+    asked = []
+    caption_moment(lambda prompts: asked.extend(prompts) or encode(prompts))
+    assert asked == list(ordinary_captions())
+
+
+def test_embeddings_that_are_not_finite_are_refused():
+    prompt = encode(["a cat"])[0]
+    prompt.embeddings[2, 2] = float("nan")
+    with pytest.raises(EditError, match="not finite"):
+        second_moment([prompt])
