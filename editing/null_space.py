@@ -20,8 +20,8 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
     Args:
         protected: (tokens, width), in the coordinates and with the lengths by which they are to be judged: a token that is
             much shorter than the others counts for little.
-        tolerance: a direction counts as theirs unless all of them together, relative to their size (Frobenius), reach less
-            than this into it and into every weaker one.
+        tolerance: a direction counts as theirs unless all of them together, relative to their size (Frobenius), reach no
+            further than this into it and into every weaker one.
 
     Returns:
         (width, rest), float64.
@@ -34,7 +34,7 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
     _, sizes, directions = torch.linalg.svd(core)
     energy = torch.zeros(len(directions), dtype=torch.float64, device=sizes.device)
     energy[: len(sizes)] = sizes.square()
-    free = energy.flip(0).cumsum(0).flip(0) < tolerance**2 * energy.sum()
+    free = energy.flip(0).cumsum(0).flip(0) <= tolerance**2 * energy.sum()  # all of it beside nothing but zeros
     if not free.any():
         raise EditError(
             f"The strictly preserved prompts leave no room for an edit: together they use all {protected.shape[1]} directions "

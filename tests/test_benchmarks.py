@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from edit_assumption.benchmarks import find_host, inputs, library, reference, rows
+from edit_assumption.benchmarks import concepts, find_host, inputs, library, reference, rows, timing
 from edit_assumption.benchmarks.rows import Row, at_least, below
 from edit_assumption.benchmarks.run import HOST_ROWS
 
@@ -16,13 +16,38 @@ def check(found):
     assert len({row.what for row in found}) == len(found)
     for row in found:
         assert math.isfinite(row.value) and row.value > 0, row
-        assert row.unit in ("×", "MB", "") and row.details, row
+        assert row.unit in ("×", "MB", "s a concept", "") and row.details, row
         assert (row.met is None) == (row.target == ""), row
         side = re.match(r"([≥<≤]) ([\d.,e-]+)", row.target)
         if side:
             aim = float(side[2].replace(",", ""))
             assert row.met == (row.value >= aim if side[1] == "≥" else row.value <= aim), row
             assert row.target.endswith(row.unit) or "," in row.target or "(" in row.target, row
+
+
+def seconds_in(details):
+    """The times that a row's details name, in their order."""
+    return [float(number) / (1000 if unit == "ms" else 1) for number, unit in re.findall(r"([\d.e+]+) (ms|s)\b", details)]
+
+
+def test_the_fastest_call_of_each_counts(monkeypatch):
+    """On a clock that stands still but for what the functions themselves take."""
+    clock, calls = [0.0], []
+
+    def taking(name, *seconds):
+        left = list(seconds)
+
+        def function():
+            calls.append(name)
+            clock[0] += left.pop(0)
+
+        return function
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    assert timing.alternate(2, taking("a", 9, 0.5, 0.3), taking("b", 0.01, 0.2, 0.1, 0.4)) == pytest.approx([0.3, 0.1])
+    assert calls == ["a", "b", "a", "b", "b", "a", "b"]  # each once before; then turns of a quarter of a second
+    assert timing.alternate(1, taking("a", 0.7), warm=True) == pytest.approx([0.7])
+    assert [timing.readable(time) for time in (12.345, 1.0, 0.9999, 0.0123)] == ["12.3 s", "1 s", "1e+03 ms", "12.3 ms"]
 
 
 @pytest.fixture
@@ -42,8 +67,26 @@ def test_solve_and_apply_divides_theirs_by_ours(small):
     ratios = [row.value for row in found if row.unit == "×"]
     assert ratios == [3 / 1, 4 / 1, 5 / 1, 3 / 2, 4 / 2]
     assert [row.target for row in found if row.unit == "×"] == ["≥ 100×", "", "", "≥ 250×", "≥ 9×"]
+    assert [seconds_in(row.details) for row in found if row.unit == "×"] == [
+        [1, 6, 3], [4], [5], [2, 7, 3], [4]
+    ]  # ours, of which to align and solve, and theirs  # fmt: skip
     exact, seen = (row for row in found if row.unit == "")
-    assert exact.met and exact.value < 1e-5 and seen.met
+    assert exact.met and exact.value < 1e-5 and seen.met and seen.value < 1e-3
+    others = [float(number) for number in re.findall(r"\d\.\de-\d\d", exact.details)]
+    assert len(others) == 3 and exact.value < min(others) and exact.target == "below the reference's"
+
+
+def test_distance_on_tokens_is_that_of_what_they_become():
+    generator = torch.Generator().manual_seed(0)
+    weights, edited = ([torch.randn(3, 8, generator=generator) for _ in range(2)] for _ in range(2))
+    source, destination = ([torch.randn(4, 8, generator=generator) for _ in range(2)] for _ in range(2))
+    best, tokens = reference.optimum(weights, source, destination, 0.1), torch.cat(source).double()
+    apart, asked = (
+        sum(float(((one - other) @ tokens.T).square().sum()) for one, other in zip(each, best, strict=True))
+        for each in (edited, weights)
+    )
+    found = library._distance_on_tokens(weights, edited, (source, destination))
+    assert found == pytest.approx((apart / asked) ** 0.5, rel=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +102,103 @@ def test_memory_is_that_of_map_and_sample(moment):
     assert found[0].value == pytest.approx(map_of + sample, abs=0.02)
 
 
-def test_captions_cost_a_ratio(moment):
+def test_captions_cost_a_ratio(moment, monkeypatch):
+    """Of the default's time to the identity's."""
     assert moment.shape == (inputs.WIDTH, inputs.WIDTH)
+    ran = []
+
+    def alternate(rounds, *functions):
+        ran.extend(function().recipe.regularizer for function in functions)
+        return [3.0, 2.0]
+
+    monkeypatch.setattr(library, "alternate", alternate)
     row = library.with_captions(True, moment)
     check([row])
-    assert row.unit == "×"
+    assert ran == ["captions", "identity"]
+    assert (row.value, row.unit, seconds_in(row.details)) == (1.5, "×", [3, 2])
 
 
 def test_many_pairs_say_how_many_tokens_they_have(monkeypatch):
-    monkeypatch.setattr(library, "alternate", lambda rounds, function, warm=False: [0.5] if function() else [])
+    times, peaks = iter([0.5, 2.0, 8.0, 40.0]), iter([0, 0, 0, 0, 0, 0, 100, 350])
+    monkeypatch.setattr(library, "alternate", lambda rounds, function, warm=False: [next(times)] if function() else [])
+    monkeypatch.setattr(library, "memory_peak", lambda: next(peaks))
     monkeypatch.setattr(inputs, "synthetic_recipe", lambda pairs, recipe=inputs.synthetic_recipe: recipe(min(pairs, 2)))
     found = list(library.many_pairs(False, torch.eye(inputs.WIDTH).double()))
-    check([row for row in found if row.unit == "×"])
+    check(found)
     assert [row.what.split(" pairs")[0] for row in found] == ["10", "100", "1,000", "1,000", "memory for 1,000"]
     assert [row.target for row in found] == ["", "", "", "< 12×", "< 1000 MB"]
+    assert [row.value for row in found] == [2 / 0.5, 8 / 0.5, 40 / 0.5, 40 / 8, 250] and found[3].met and found[4].met
+    assert [seconds_in(row.details) for row in found[:4]] == [[2, 0.5], [8, 0.5], [40, 0.5], [40, 8]]
+    tokens = len(inputs.synthetic_recipe(2).prompts()) // 2 * inputs.LENGTH
+    assert f"{tokens:,} source tokens" in found[0].details
+
+
+def test_rounding_is_told_for_each_kind_of_tokens(monkeypatch):
+    random = inputs.KINDS["random"]
+    monkeypatch.setattr(inputs, "KINDS", {"few": lambda tokens, width: random(tokens // 8, width)})
+    (row,) = library.rounding(True)
+    check([row])
+    assert "of few tokens" in row.what and row.met and row.target == "< 3e-07"
+    assert float(re.fullmatch(r"width 768: (.*)", row.details)[1]) == pytest.approx(row.value, rel=0.06)
+
+
+def test_stage_one_divides_the_plain_loops_time_by_ours(monkeypatch):
+    """Good is what is fast enough, and shown as often as by every other method."""
+    times = {"plain": 20.0, "released": 40.0, "attention": 2.0, "text": 1.0, "full": 4.0}
+    shares = {"plain": 0.5, "attention": 0.75, "text": 0.25, "full": 0.6}
+    clock = [0.0]
+
+    class Bench:
+        def __init__(self, count):
+            assert count == 2
+
+        def ours(self, mode):
+            clock[0] += 2 * times[mode]  # for two concepts
+            return mode
+
+        def plain(self):
+            return self.ours("plain")
+
+        def released(self):
+            return self.ours("released"), None
+
+        def written(self, values):
+            return values
+
+        def shown(self, edited):
+            return shares[edited]
+
+        def released_shown(self, begun, values):
+            assert (begun, values) == ("released", None)
+            return 0.55, 0.65
+
+    monkeypatch.setattr(concepts, "_Bench", Bench)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    found = concepts.stage_one(2)
+    check([row for row in found if "as good" not in row.target])
+    released, plain, attention, text, full = found
+    assert [row.what.split("stage one, ")[1].split(" ")[0] for row in found] == ["EMCID", "a", "mode", "mode", "mode"]
+    assert [row.value for row in found] == [40.0, 20.0, 10.0, 20.0, 5.0]
+    assert "shown in 55 %, 65 % where our second stage" in released.details and "shown in 50 %" in plain.details
+    for row, mode, share in ((attention, "attention", "75"), (text, "text", "25"), (full, "full", "60")):
+        assert f"mode {mode}," in row.what and f"shown in {share} %" in row.details
+        assert seconds_in(row.details)[0] == times[mode]
+    assert (attention.met, text.met, full.met) == (True, None, False) and text.target == ""  # 60 % is less than 65 %
+
+
+def test_stage_two_divides_the_square_systems_time_by_ours(monkeypatch):
+    ran = []
+
+    def alternate(rounds, ours, theirs, warm=False):
+        answers = ours(), theirs()
+        ran.append(float((answers[0][0] @ answers[0][1] - answers[1]).norm() / answers[1].norm()))
+        return [2.0, 7.0]
+
+    for name, size in (("_KEY_WIDTH", 24), ("_WIDTH", 6), ("_TOGETHER", 9), ("alternate", alternate)):
+        monkeypatch.setattr(concepts, name, size)
+    (row,) = concepts.stage_two(True)
+    check([row])
+    assert (row.value, seconds_in(row.details)) == (3.5, [2, 7]) and "3 concepts" in row.details and ran[0] < 1e-4
 
 
 def test_the_trained_tokens_keep_their_geometry():
@@ -117,3 +243,7 @@ def test_comfyuis_rows_come_from_the_node_with_its_default_settings(comfy, full_
     found = [Row(**row) for row in json.loads(json.dumps(measured["rows"]))]
     assert [row.what for row in found] == list(HOST_ROWS)
     check(found)
+    times = [seconds_in(row.details) for row in found]
+    ratios = [times[0][1] / times[0][0], *(ours / theirs for ours, theirs, *_ in times[1:])]
+    assert [row.value for row in found] == [pytest.approx(ratio, rel=0.02) for ratio in ratios]
+    assert [row.met for row in found] == [None, None, found[2].value <= 1.15, found[3].value <= 1.02]

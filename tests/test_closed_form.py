@@ -399,3 +399,30 @@ def test_sentences_of_the_solve():
         with pytest.raises(EditError) as caught:
             solve(columns, regularization, scaled=False)
         assert str(caught.value) == sentence
+
+
+def test_the_token_scale_of_half_precision_does_not_overflow():
+    source = torch.full((2, 768), 200.0, dtype=torch.float16)
+    assert token_scale(Columns.of(source, source)) == 40000.0
+
+
+def test_tiny_tokens_against_a_tiny_regularization():
+    """Below all that float32 can hold: 1e-50 / (1e-50 + 1e-50) of the way."""
+    source, shift = 1e-25 * E1.double(), 1e-25 * E2.double()
+    for tokens in (1, 5):
+        columns = Columns.of(source.repeat(tokens, 1), (source + shift).repeat(tokens, 1), weight=1 / tokens)
+        change = solve(columns, 1e-50, scaled=False).context_map.change()
+        assert torch.allclose(change, 0.5 * torch.outer(E2, E1), atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [0, 5], ids=["dual", "primal"])
+def test_short_tokens_and_zeros_beside_what_is_strictly_protected(kept):
+    more = [Columns.of(rows(E3), rows(E3))] * kept
+    short = [Columns.of(rows(0.5 * E1), rows(0.5 * E1 + E4)), *more]
+    assert solve(short, 1e-3, scaled=False, protected=rows(E2)).context_map.rank == 1
+    nothing = [Columns.of(rows(0 * E1), rows(E4)), *more]
+    with pytest.raises(EditError, match="strictly preserved"):
+        solve(nothing, 1e-3, scaled=False, protected=rows(E2))
+    with pytest.raises(EditError) as caught:
+        solve(nothing, 1e-3, scaled=False)
+    assert str(caught.value) == "The edit would change nothing: lower the regularization or raise the strength."

@@ -252,3 +252,8 @@ def test_singular_values_are_those_of_the_change():
     change = context_map.left.double() @ context_map.right.double()
     assert found.dtype == torch.float64
     torch.testing.assert_close(found, torch.linalg.svdvals(change)[:5], rtol=1e-10, atol=0)
+
+
+def test_a_product_of_nothing_is_nothing():
+    assert ContextMap.from_product(torch.zeros(6, 8), torch.ones(8, 6)).rank == 0
+    assert not ContextMap.from_product(torch.zeros(6, 2), torch.ones(2, 6)).change().any()

@@ -1,10 +1,12 @@
 """Debiasing: weights are tuned until the judged shares are the wanted ones."""
 
 import json
+import math
 import random
 
 import pytest
 import torch
+from edit_assumption.editing import debias
 from edit_assumption.editing.debias import (
     Round,
     Wanted,
@@ -243,6 +245,21 @@ def test_what_is_tuned_is_told_round_by_round():
         return torch.tensor([5, 5]) if number == 1 else [6, 4]
 
     told = list(tune(DOCTORS, count_shown, 0.1, 3, [Round((0.4, 0.6), (9, 1))]))
-    assert [len(rounds) for rounds in told] == [2] and told[0][1].counts == (5, 5) and asked[0][1] == 1
+    assert (
+        [len(rounds) for rounds in told] == [2]
+        and told[0][1].counts == (5, 5)
+        and asked == [(next_weights(DOCTORS, [Round((0.4, 0.6), (9, 1))]), 1)]
+    )
     assert list(tune(DOCTORS, count_shown, 0.1, 3, told[0])) == [] == list(tune(DOCTORS, count_shown, 0.0, 2, told[0]))
-    assert list(tune(DOCTORS, count_shown, 0.1, 2, [Round((0.4, 0.6), (6, 4))])) == []  # the gap is the tolerance itself
+    assert list(tune(DOCTORS, count_shown, 0.25, 2, [Round((0.4, 0.6), (3, 1))])) == []  # the gap is the tolerance itself
+
+
+def test_the_next_weights_solve_the_law_for_the_shares(monkeypatch):
+    bias = torch.tensor([0.1, -0.3, 0.2]).double()
+    monkeypatch.setattr(debias, "_fit", lambda rounds: (bias, 7.0))
+    wanted = Wanted("s", ("a", "b", "c"), (0.2, 0.3, 0.5))
+    weights = torch.tensor(next_weights(wanted, [Round((1.0, 0.0, 0.0), (1, 1, 1))]), dtype=torch.float64)
+    shares = torch.softmax(bias + 7 * weights, 0)
+    assert shares.tolist() == pytest.approx(wanted.shares, rel=1e-12)
+    needed = [(math.log(share) - float(each)) / 7 for share, each in zip(wanted.shares, bias, strict=True)]
+    assert weights.tolist() == pytest.approx([each + (1 - sum(needed)) / 3 for each in needed], rel=1e-12)

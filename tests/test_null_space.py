@@ -78,7 +78,7 @@ def test_what_is_left_is_orthonormal_and_beside_all_that_is_kept():
     assert float((protected.double() @ basis).abs().max()) < 1e-12
 
 
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("size", [1e-25, 1.0, 1e6])
 def test_a_direction_counts_unless_all_weaker_ones_together_are_too_small(size):
     """Of e1 (1), e2 (0.03) and e3 (0.04): the last two together are 0.05, e2 alone is 0.03."""
     protected = size * torch.diag(torch.tensor([1.0, 0.03, 0.04, 0.0]))
@@ -98,3 +98,7 @@ def test_no_room_is_one_sentence():
         "The strictly preserved prompts leave no room for an edit: together they use all 4 directions of the text encoder; "
         "preserve fewer of them strictly."
     )
+
+
+def test_tokens_of_zeros_take_no_room():
+    assert complement(torch.zeros(2, 4)).shape == (4, 4)

@@ -127,3 +127,50 @@ def test_a_tolerance_costs_the_objective_its_square(tokens):
     size = float(((change @ system @ change.T).diagonal() / moment.diagonal()).sum())
     assert 0 < objective(short) - objective(whole) <= 1e-4 * size
     assert short.residual > whole.residual  # it is that of the map that is used
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7])
+def test_sums_of_any_width(width):
+    columns = mixed_columns(30, width)
+    with torch.device("meta"):  # what is made without a word of where goes elsewhere here, and fits nothing
+        found = Sums.of([columns])
+    tokens, shift, weight = columns.source.double(), columns.shift(), columns.weight[:, None]
+    assert relative(found.whole, tokens.T @ (weight * tokens)) < 1e-14
+    assert torch.equal(found.whole, found.whole.T) and torch.equal(found.edited, found.edited.T)
+    assert relative(found.cross, tokens.T @ (weight * shift)) < 1e-14
+    assert {entry.dtype for entry in (found.whole, found.edited, found.cross, found.asked)} == {torch.float64}
+
+
+def test_sums_of_what_is_all_edited():
+    columns = Columns.of(*torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)))
+    found = Sums.of([columns])
+    assert torch.equal(found.whole, found.edited) and found.changes.all()
+
+
+@pytest.mark.parametrize("width", [256, 257], ids=["all at once", "by iteration"])
+def test_directions_of_a_product_of_two(width):
+    """left^T right = A D A^T from two factors that differ, and where the last direction lies at the tolerance."""
+    generator = torch.Generator().manual_seed(3)
+    vectors = torch.linalg.qr(torch.randn(width, 4, generator=generator, dtype=torch.float64)).Q
+    energy = torch.tensor([16.0, 4.0, 1.0, 0.25]).double()
+    root = vectors.T * energy.sqrt()[:, None]
+    left, right = torch.cat([2 * root, torch.zeros(20, width)]), torch.cat([0.5 * root, torch.zeros(20, width)])
+    for tolerance, rank in ((0.5, 1), (0.3, 2), (0.2, 3), (0.1, 4), (1e-6, 4)):
+        basis = principal(left, right, tolerance)
+        assert basis.shape == (width, rank)
+        assert torch.allclose((basis.T @ vectors[:, :rank]).abs(), torch.eye(rank).double(), atol=1e-6)
+
+
+def test_a_large_width_with_too_many_directions_is_left_whole(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 100)
+    rest = torch.zeros(76, 300, dtype=torch.float64)
+    for count, rows, found in ((76, 76, False), (75, 76, True), (76, 0, False), (40, 39, False), (40, 40, True)):
+        root = torch.cat([falling(300, count, 1.0), rest[:rows]])  # of 300 a quarter is 75, of 80 rows half is 40
+        basis = principal(root, root, 1e-6)
+        assert (basis is not None) == found and (not found or basis.shape == (300, count))
+    assert principal(root[:1], root[:1], 1e-6) is None
+
+
+def test_a_small_width_has_all_directions():
+    root = falling(8, 8, 1.0)
+    assert principal(root, root, 1e-9).shape == (8, 8)
