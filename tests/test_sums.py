@@ -1,5 +1,7 @@
 """Many columns by their sums, and what of a map may be left out."""
 
+import math
+
 import pytest
 import torch
 from edit_assumption.benchmarks.inputs import KINDS
@@ -174,3 +176,46 @@ def test_a_large_width_with_too_many_directions_is_left_whole(monkeypatch):
 def test_a_small_width_has_all_directions():
     root = falling(8, 8, 1.0)
     assert principal(root, root, 1e-9).shape == (8, 8)
+
+
+def tried(monkeypatch, first, energy, tolerance, width):
+    """How many directions of a product with these energies are looked for, time after time."""
+    counts = []
+
+    def leading(energy, vectors, total, tolerance, plain=module._leading):
+        counts.append(len(energy))
+        return plain(energy, vectors, total, tolerance)
+
+    with monkeypatch.context() as context:
+        context.setattr(module, "_FIRST", first)
+        context.setattr(module, "_leading", leading)
+        root = torch.zeros(width, width, dtype=torch.float64)
+        root.diagonal()[: len(energy)] = energy.sqrt()
+        found = principal(root, root, tolerance)
+    return counts, None if found is None else found.shape[1]
+
+
+def test_as_many_more_directions_are_tried_as_it_takes(monkeypatch):
+    """What is left falls to ``lost`` over the first ones; to fall to the tolerance's square takes so many times as many."""
+    energy = torch.tensor([1.0] * 6 + [0.00864] * 34).double()
+    counts = [6]
+    while (lost := float(energy[counts[-1] :].sum() / energy.sum())) > 0.1**2:
+        counts.append(math.ceil(1.25 * counts[-1] * 2 * math.log(0.1) / math.log(lost)))
+    assert counts == [6, 12, 22, 35] and tried(monkeypatch, 6, energy, 0.1, 300) == (counts, 33)
+    # Of 60 alike 15 leave three quarters, for a share of 0.563² it takes 3.994 times as many: 75, a quarter of the width.
+    assert tried(monkeypatch, 15, torch.ones(60).double(), 0.563, 300) == ([15, 75], 41)
+    # One of 1100 leaves more than 0.999, which counts as 0.999, so that the guess stays finite.
+    assert tried(monkeypatch, 1, torch.ones(1100).double(), 0.9, 1100) == ([1, 264], 209)
+
+
+def test_what_is_lost_may_be_the_tolerance_itself():
+    root = torch.diag(torch.tensor([4.0, 3.0]).double())
+    assert principal(root, root, 0.6).shape == (2, 1)
+
+
+def test_the_same_directions_every_time():
+    root, found = falling(300, 40, 0.7), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(principal(root, root, 0.1))
+    assert torch.equal(*found)
