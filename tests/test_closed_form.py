@@ -426,3 +426,15 @@ def test_short_tokens_and_zeros_beside_what_is_strictly_protected(kept):
     with pytest.raises(EditError) as caught:
         solve(nothing, 1e-3, scaled=False)
     assert str(caught.value) == "The edit would change nothing: lower the regularization or raise the strength."
+
+
+@pytest.mark.parametrize("more", [[], [E2, E3, E4, 2 * E4]], ids=["dual", "primal"])
+def test_residuals_by_hand(more):
+    """A half of the way; and of a token with two targets beside itself, a quarter of the way to each, of half that can be."""
+    kept = [Columns.of(rows(*more), rows(*more))] if more else []
+    assert solve([Columns.of(rows(E1), rows(E1 + E2)), *kept], 1.0, scaled=False).residual == pytest.approx(0.5)
+    thrice = Columns.of(rows(E1, E1, E1), rows(E1 + E2, E1 + E3, E1))
+    solution = solve([thrice, *kept], 1.0, scaled=False)
+    assert torch.allclose(solution.context_map.change(), torch.outer(E2 + E3, E1) / 4, atol=1e-6)
+    # Squared: each is 10/16 away, of which 1/2 no map can do; 1 was asked of each, of which the same.
+    assert solution.residual == pytest.approx(((10 / 16 - 1 / 2) / (1 - 1 / 2)) ** 0.5)

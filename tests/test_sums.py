@@ -219,3 +219,10 @@ def test_the_same_directions_every_time():
         torch.manual_seed(seed)
         found.append(principal(root, root, 0.1))
     assert torch.equal(*found)
+
+
+def test_a_map_of_nearly_all_directions_is_kept_as_it_stands():
+    """The decomposition of a large one would take longer than its solve."""
+    columns = Columns.of(*torch.randn(2, 400, 300, generator=torch.Generator().manual_seed(0)))
+    whole, exact = (solve(columns, 0.1, tolerance=tolerance).context_map for tolerance in (1e-6, 0.0))
+    assert torch.equal(whole.right, torch.eye(300)) and relative(whole.change(), exact.change()) < 1e-5
