@@ -226,3 +226,12 @@ def test_a_map_of_nearly_all_directions_is_kept_as_it_stands():
     columns = Columns.of(*torch.randn(2, 400, 300, generator=torch.Generator().manual_seed(0)))
     whole, exact = (solve(columns, 0.1, tolerance=tolerance).context_map for tolerance in (1e-6, 0.0))
     assert torch.equal(whole.right, torch.eye(300)) and relative(whole.change(), exact.change()) < 1e-5
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0, 4.0])
+def test_sums_of_columns_that_share_a_weight(weight):
+    columns = Columns.of(*torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0)), weight=weight)
+    tokens = columns.source.double()
+    found = Sums.of([columns])
+    assert relative(found.whole, weight * tokens.T @ tokens) < 1e-14
+    assert relative(found.cross, weight * tokens.T @ columns.shift()) < 1e-14
