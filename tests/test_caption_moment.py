@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from edit_assumption.editing import moments
 from edit_assumption.editing.captions import ordinary_captions
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
@@ -18,26 +17,33 @@ def encode(prompts):
     return found
 
 
-@pytest.mark.parametrize(("positions", "rows"), [("all", [1, 2, 3, 4, 6, 7, 8, 9]), ("words", [1, 2, 3, 6, 7, 8, 9])])
+def mean_square(captions, rows=(1, 2, 3, 4, 6, 7, 8, 9)):
+    tokens = torch.cat([prompt.embeddings[list(rows)] for prompt in encode(captions)]).double()
+    return tokens.T @ tokens / len(tokens)
+
+
+@pytest.mark.parametrize(("positions", "rows"), [("all", (1, 2, 3, 4, 6, 7, 8, 9)), ("words", (1, 2, 3, 6, 7, 8, 9))])
+def test_the_moment_is_the_mean_over_all_but_start_tokens(positions, rows):
+    captions = ["a cat", "a green dog", "apples"]
+    found = second_moment(encode(captions), positions)
+    assert found.dtype == torch.float64 and torch.allclose(found, mean_square(captions, rows), rtol=1e-12)
+    assert torch.equal(second_moment(encode(captions)), second_moment(encode(captions), "all"))
+
+
 @pytest.mark.parametrize("count", [3, 16, 37])
-def test_the_moment_is_the_mean_over_all_but_start_tokens(positions, rows, count):
+def test_captions_are_read_a_few_at_a_time(count):
     captions, calls = ["rose" * number for number in range(1, count + 1)], []
 
     def counted(prompts):
         calls.append(list(prompts))
         return encode(prompts)
 
-    found = caption_moment(counted, captions, positions)
-    tokens = torch.cat([prompt.embeddings[rows] for prompt in encode(captions)]).double()
-    assert found.dtype == torch.float64 and torch.allclose(found, tokens.T @ tokens / len(tokens), rtol=1e-12)
-    assert [caption for call in calls for caption in call] == captions and max(map(len, calls)) <= 16
-    assert [list(batch) for batch in moments.batches(captions)] == calls
+    assert torch.allclose(caption_moment(counted, captions), mean_square(captions), rtol=1e-12)
+    assert [caption for call in calls for caption in call] == captions
+    assert [len(call) for call in calls] == {3: [3], 16: [16], 37: [16, 16, 5]}[count]
 
 
-def test_all_positions_of_ordinary_captions_are_the_default():
-    expected = caption_moment(encode, ["a cat", "a green dog"], "all")
-    assert torch.equal(caption_moment(encode, ["a cat", "a green dog"]), expected)
-    assert torch.equal(second_moment(encode(["a cat", "a green dog"])), expected)
+def test_ordinary_captions_are_the_default():
     asked = []
     caption_moment(lambda prompts: asked.extend(prompts) or encode(prompts))
     assert asked == list(ordinary_captions())
