@@ -257,3 +257,9 @@ def test_singular_values_are_those_of_the_change():
 def test_a_product_of_nothing_is_nothing():
     assert ContextMap.from_product(torch.zeros(6, 8), torch.ones(8, 6)).rank == 0
     assert not ContextMap.from_product(torch.zeros(6, 2), torch.ones(2, 6)).change().any()
+
+
+def test_what_is_not_finite_is_one_sentence():
+    with pytest.raises(EditError) as caught:
+        ContextMap(torch.full((2, 1), float("nan")), torch.ones(1, 2))
+    assert str(caught.value) == "The edit is not finite; lower the strength or raise the regularization."
