@@ -248,3 +248,18 @@ def test_the_noise_teacher_teaches_through_a_search(tower, sentences):
     settings = ValueSettings(steps=30, text=0.0, decay=0.0, settling=0.3)
     found = find_values(tower, sentences, LAST, settings, teacher)
     assert (found.after < 0.7).all() and turns_of(teacher) == 8
+
+
+def test_the_noise_teachers_seeds_and_its_lead(sentences):
+    """A concept's own noise: from one seed and its place, or from a seed of its own."""
+
+    def lead(*given):
+        return given
+
+    def teacher(**settings):
+        return NoiseTeacher(Model(), PICTURES, len(TEMPLATES), lead, **settings)
+
+    assert teacher(seed=3).seeds == [3_000_009, 3_000_010] and teacher(seed=[5, 9]).seeds == [5, 9]
+    assert teacher().seeds == [0, 1] and teacher().turns == 8
+    edited, meant = torch.zeros(2, 1)
+    assert teacher()(sentences, edited, meant, -1) == (sentences, edited, meant, -1)
