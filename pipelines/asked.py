@@ -171,7 +171,7 @@ def settings_of(options: argparse.Namespace, templates: Sequence[str] = ()) -> S
 
 def check_pocket_words(recipe: ConceptRecipe) -> None:
     """Raise :class:`EditError` for a word that the pocket model does not know."""
-    check_words([text for concept in recipe.concepts for pair in concept.sentences(recipe.templates) for text in pair])
+    check_words([text for concept in recipe.searched for pair in concept.sentences(recipe.templates) for text in pair])
 
 
 def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[str, torch.Tensor]:
@@ -188,7 +188,7 @@ def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[
     Raises:
         EditError: a folder is of no concept, or has no pictures.
     """
-    sources = {concept.source.lower(): concept.source for concept in concepts}
+    sources = {concept.source.lower(): concept.source for concept in concepts if not concept.variants}
     found = {}
     for own in _inside(folder, Path.is_dir):
         source = sources.get(tidy(own.name).lower())

@@ -125,4 +125,10 @@ def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations, seed: i
         }
         return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype), **told).sample.float()
 
-    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds)
+    def truth(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        share = kept.to(clean)[(points * last).long()].view(-1, *[1] * (clean.ndim - 1))
+        kinds = {"epsilon": noise, "sample": clean, "v_prediction": share.sqrt() * noise - (1 - share).sqrt() * clean}
+        return kinds[pipe.scheduler.config.prediction_type]
+
+    own = [number for number, concept in enumerate(recipe.searched) if concept.pictures]
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=truth, own=own)

@@ -64,7 +64,7 @@ def each_beside(
     """
     if len(encoders) == 1:
         return {encoders[0].name: teacher()}
-    others = [_Other(entry.tower, sentences_of(recipe.concepts, entry.tokenize, recipe.templates)) for entry in encoders]
+    others = [_Other(entry.tower, sentences_of(recipe.searched, entry.tokenize, recipe.templates)) for entry in encoders]
     return {
         encoder.name: _Beside(teacher(), [None if other is own else other for other in others])
         for encoder, own in zip(encoders, others, strict=True)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
+from ..errors import EditError
 from .concepts import Concept
 from .recipe import ConceptRecipe
 
 
 class Destinations(Sequence):
-    """For each concept of a recipe, by its number, (p, channels, height, width).
+    """For each of a recipe's ``searched`` concepts, by its number, (p, channels, height, width).
 
     What a concept gets depends on itself, the model and the seed, not on the concepts beside it.
 
@@ -23,6 +24,9 @@ class Destinations(Sequence):
         own: the user's pictures for each concept; None where there are none.
         draw: a concept and a seed of its own to latents of its destination.
         read: the user's pictures to their latents.
+
+    Raises:
+        EditError: a concept with [pictures] has none.
     """
 
     def __init__(
@@ -34,10 +38,13 @@ class Destinations(Sequence):
         draw: Callable[[Concept, int], torch.Tensor],
         read: Callable[[torch.Tensor], torch.Tensor] = lambda latents: latents,
     ) -> None:
-        self.concepts, self.own, self.draw, self.read = recipe.concepts, own, draw, read
+        self.concepts, self.own, self.draw, self.read = recipe.searched, own, draw, read
+        for concept, theirs in zip(self.concepts, own, strict=True):
+            if concept.pictures and theirs is None:
+                raise EditError(f"There are no pictures of “{concept.source}”; give some, or leave [pictures] out of its line.")
         self.names = [
-            _name(f"{model} {seed} {concept.source} {concept.destination} {recipe.templates}", theirs)
-            for concept, theirs in zip(recipe.concepts, own, strict=True)
+            _name(f"{model} {seed} {concept.source} {concept.destination} {recipe.templates}{_mark(concept)}", theirs)
+            for concept, theirs in zip(self.concepts, own, strict=True)
         ]
         """One for each concept, that changes with its pictures and the model."""
         self.seeds = [int(name[:12], 16) for name in self.names]
@@ -61,6 +68,10 @@ def sample_digest(weights: Iterable[torch.Tensor]) -> str:
     for tensor in weights:
         digest.update(tensor.detach().flatten()[:64].float().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _mark(concept: Concept) -> str:
+    return " noise" if concept.pictures else ""
 
 
 def _name(told: str, pictures: torch.Tensor | None) -> str:

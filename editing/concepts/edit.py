@@ -12,6 +12,7 @@ from ..edit import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..errors import EditError
 from ..low_rank import lowest_rank
 from .encoder import TextEncoder
+from .following import following
 from .recipe import ConceptRecipe
 from .sentences import sentences_of
 from .statistics import Statistics
@@ -95,19 +96,36 @@ def find_concept_values(
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
     search: Search = find_values,
 ) -> dict[str, Values]:
-    """Stage one: encoder to its values. The arguments are those of :func:`make_concept_edit`."""
-    count = len(recipe.concepts)
+    """Stage one: encoder to the values of ``recipe.searched``. The arguments are those of :func:`make_concept_edit`.
+
+    Raises:
+        EditError: there are lines with [pictures], and the mode is not "full".
+    """
+    if recipe.mode != "full" and any(concept.pictures for concept in recipe.concepts):
+        raise EditError("Only the mode “full” looks at pictures; choose it, or leave out the lines with [pictures].")
+    count = len(recipe.searched)
     total, found = count * len(encoders), {}
     for place, encoder in enumerate(encoders):
         before = place * count
         tower, last = encoder.tower, layers_of(encoder.tower, recipe.layers)[-1]
-        sentences = sentences_of(recipe.concepts, encoder.tokenize, recipe.templates)
-        names = value_names(tower, last, recipe.concepts, recipe.templates, settings, teacher)
+        sentences = sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
+        names = value_names(tower, last, recipe.searched, recipe.templates, settings, teacher)
         found[encoder.name] = search(
             tower, sentences, last, settings, distill and distill[encoder.name],
             lambda done, before=before: advance(before + done, total), ValueStore(folder, names),
         )  # fmt: skip
     return found
+
+
+def mixed(recipe: ConceptRecipe, shifts: torch.Tensor) -> torch.Tensor:
+    """The shifts of ``recipe.searched``, (searched, width), to those of its concepts, (concepts, width).
+
+    A debiased concept's is the mean of its variants', by their shares, as EMCID's release has it.
+    """
+    parts = shifts.split([len(concept.meanings) for concept in recipe.concepts])
+    return torch.stack([
+        torch.tensor(concept.shares, dtype=own.dtype) @ own for concept, own in zip(recipe.concepts, parts, strict=True)
+    ])  # fmt: skip
 
 
 def write_concept_values(
@@ -132,13 +150,17 @@ def write_concept_values(
         tower, layers, found = encoder.tower, layers_of(encoder.tower, recipe.layers), values[encoder.name]
         _check_layers(encoder, layers, statistics)
         moments = statistics[encoder.name].moments()
-        sentences = sentences_of(recipe.concepts, encoder.tokenize, recipe.templates)
+        sentences = sentences_of(recipe.written, encoder.tokenize, recipe.templates)
+        everywhere = torch.tensor([number for number, own in enumerate(recipe.concepts) if own.everywhere], dtype=torch.long)
         regularization = recipe.regularization * tower.key_width
-        after = write_shifts(tower, sentences, found.shifts, moments, regularization, layers, advance)
+        after = write_shifts(
+            tower, sentences, mixed(recipe, found.shifts), moments, regularization, layers, advance,
+            following(tower, sentences.of(everywhere), layers[-1]) if len(everywhere) else None,
+        )  # fmt: skip
         changes[encoder.name] = {layer: _own(after, tower, layer) for layer in layers}
         first = recipe.concepts[0].sentences(recipe.templates)[0][0]
         identities[encoder.name] = encoder.identity(first, layers[-1] + 1)
-        left.append(float(found.after.mean() / found.before.mean().clamp(min=1e-12)))
+        left.append(max(0.0, float(found.after.mean() / found.before.mean().clamp(min=1e-12))))
     if not any(float(up.norm()) for layers in changes.values() for up, _ in layers.values()):
         raise EditError("The edit would change nothing: sources and destinations read the same to this text encoder.")
     return ConceptEdit(recipe, changes, identities, sum(left) / len(left))
@@ -174,7 +196,7 @@ def make_concept_edit(
     for encoder in encoders:
         _check_layers(encoder, layers_of(encoder.tower, recipe.layers), statistics)  # before the search, which takes longest
     values = find_concept_values(recipe, encoders, settings, distill, teacher, folder, advance, search)
-    total = len(recipe.concepts) * len(encoders)
+    total = len(recipe.searched) * len(encoders)
     return write_concept_values(recipe, encoders, statistics, values, lambda: advance(total, total))
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from .sentences import Sentences
 from .tower import Tower
 
 _AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Places:
+    """A token in each of some sentences.
+
+    Args:
+        ids: (n, tokens) of the sentences.
+        subject: (n,) the token's place.
+    """
+
+    ids: torch.Tensor
+    subject: torch.Tensor
+
+    def and_those(self, others: Places) -> Places:
+        """These, and others behind them."""
+        return Places(torch.cat([self.ids, others.ids]), torch.cat([self.subject, others.subject]))
 
 
 class SubjectStreams:
@@ -18,11 +36,11 @@ class SubjectStreams:
 
     Args:
         tower: the encoder.
-        sentences: of the concepts.
+        sentences: with the subjects' places.
     """
 
     @torch.no_grad()
-    def __init__(self, tower: Tower, sentences: Sentences) -> None:
+    def __init__(self, tower: Tower, sentences: Places) -> None:
         self.layer = 0
         order = sentences.subject.argsort(stable=True)
         self._place = order.argsort()  # where each sentence is found

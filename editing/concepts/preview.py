@@ -29,7 +29,7 @@ def preview_concepts(
         EditError: the edit is for other encoders.
     """
     edit.check_encoders(encoders)
-    pairs = [concept.sentences(edit.recipe.templates)[0] for concept in edit.recipe.concepts[:_READ]]
+    pairs = [concept.sentences(edit.recipe.templates)[0] for concept in edit.recipe.written[:_READ]]
     texts = list(dict.fromkeys([*(text for pair in pairs for text in pair), *related, *unrelated]))
 
     def read(given: Sequence[TextEncoder]) -> list[dict[str, EncodedPrompt]]:

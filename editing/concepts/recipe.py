@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import EditError
 from ..lines import escape, kind_of, split, tidy
-from .concepts import TEMPLATES, Concept, parse_concepts
+from .concepts import TEMPLATES, Concept, Variant, parse_concepts
 
 DEFAULT_REGULARIZATION = 0.5
 MODES = ("attention", "text", "full")
@@ -56,6 +57,16 @@ class ConceptRecipe:
         if self.mode not in MODES:
             raise EditError(f"The mode “{self.mode}” is not known; choose one of {', '.join(MODES)}.")
 
+    @property
+    def searched(self) -> tuple[Concept, ...]:
+        """What stage one finds a value for: each concept, a debiased one once for each variant."""
+        return tuple(meaning for concept in self.concepts for meaning in concept.meanings)
+
+    @property
+    def written(self) -> tuple[Concept, ...]:
+        """What stage two writes: each concept once, a debiased one as its first variant's."""
+        return tuple(concept.meanings[0] for concept in self.concepts)
+
     def to_text(self) -> str:
         """As lines; :func:`parse_concept_recipe` gives back an equal recipe.
 
@@ -68,12 +79,17 @@ class ConceptRecipe:
             lines.append("! templates: " + " | ".join(map(escape, self.templates)))
         if self.layers:
             lines.append("! layers: " + ", ".join(map(str, self.layers)))
-        lines += [f"{escape(concept.source)} -> {escape(concept.destination)}".rstrip() for concept in self.concepts]
+        lines += [concept.to_text() for concept in self.concepts]
         return "\n".join(lines)
 
     def to_json(self) -> str:
         """For the edit file."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        data = asdict(self)
+        data["concepts"] = [
+            {name: entry for name, entry in own.items() if name in ("source", "destination") or entry}
+            for own in data["concepts"]
+        ]
+        return json.dumps(data, ensure_ascii=False)
 
 
 def layers_from_text(text: str) -> tuple[int, ...]:
@@ -120,12 +136,18 @@ def parse_concept_recipe(text: str, **defaults: Any) -> ConceptRecipe:
     return ConceptRecipe(concepts, **settings)
 
 
+def _concept(entry: Mapping[str, Any]) -> Concept:
+    variants = tuple(Variant(own["text"], own["part"]) for own in entry.get("variants", ()))
+    marks = {name: bool(entry.get(name, False)) for name in ("pictures", "everywhere")}
+    return Concept(entry["source"], entry["destination"], variants, **marks)
+
+
 def concept_recipe_from_json(text: str) -> ConceptRecipe:
     """Read what :meth:`ConceptRecipe.to_json` wrote. Raises :class:`EditError` where it is something else."""
     try:
         data: dict[str, Any] = json.loads(text)
         return ConceptRecipe(
-            concepts=tuple(Concept(entry["source"], entry["destination"]) for entry in data["concepts"]),
+            concepts=tuple(map(_concept, data["concepts"])),
             regularization=data["regularization"],
             templates=tuple(data["templates"]),
             layers=tuple(map(int, data["layers"])),

@@ -20,7 +20,7 @@ def describe_concepts(edit: ConceptEdit, remarks: Iterable[str] = ()) -> str:
         remarks: more lines, such as times.
     """
     concepts = edit.recipe.concepts
-    names = [f"{concept.source} → {concept.destination or '(forgotten)'}" for concept in concepts[:_SHOWN]]
+    names = [concept.described() for concept in concepts[:_SHOWN]]
     if len(concepts) > _SHOWN:
         names.append(f"and {len(concepts) - _SHOWN} more")
     layers = [f"{encoder} layers {', '.join(map(str, changed))}" for encoder, changed in edit.changes.items()]

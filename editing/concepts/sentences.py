@@ -64,6 +64,7 @@ class Sentences:
         rows: (n, r) the positions of ``ids`` that are compared.
         weight: (n, r) how many positions each stands for; 0 where a sentence has fewer.
         origin: (concepts,) each concept's number among all that were asked for.
+        told: (concepts,) whether the destination's text says what is meant; else pictures alone do.
         left_out: how many positions at the end, all of them padding, are left out.
     """
 
@@ -75,6 +76,7 @@ class Sentences:
     rows: torch.Tensor
     weight: torch.Tensor
     origin: torch.Tensor
+    told: torch.Tensor
     left_out: int = 0
 
     @property
@@ -93,7 +95,7 @@ class Sentences:
         names = ("ids", "destination", "subject", "partner", "rows", "weight")
         numbers = torch.searchsorted(concepts, self.concept[chosen])
         parts = {name: getattr(self, name)[chosen] for name in names}
-        return replace(self, concept=numbers, **parts, origin=self.origin[concepts])
+        return replace(self, concept=numbers, **parts, origin=self.origin[concepts], told=self.told[concepts])
 
     def cut(self) -> Sentences:
         """Without what stands behind the last compared position: attention looks back alone, so it decides nothing."""
@@ -149,6 +151,7 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
         rows=torch.tensor([padded(list(compared)) for *_, compared in found]),
         weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared in found]),
         origin=torch.arange(len(concepts)),
+        told=torch.tensor([bool(concept.destination) or not concept.pictures for concept in concepts]),
     )
 
 

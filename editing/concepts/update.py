@@ -22,7 +22,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from ..errors import EditError
-from .keys import SubjectStreams
+from .following import Following
+from .keys import Places, SubjectStreams
 from .sentences import Sentences
 from .tower import Tower
 
@@ -75,6 +76,7 @@ def write_shifts(
     regularization: float,
     layers: Sequence[int],
     advance: Callable[[], None] = lambda: None,
+    behind: Following | None = None,
 ) -> Tower:
     """The tower with every concept's shift written into its layers.
 
@@ -86,16 +88,23 @@ def write_shifts(
         regularization: lambda.
         layers: that are changed, rising.
         advance: called after each layer; may raise to stop.
+        behind: tokens behind subjects that are to change with them.
 
     Returns:
         The tower with its changes, float32 factors.
     """
-    root = sentences.share().double().sqrt()[:, None]
-    streams, values = SubjectStreams(tower, sentences), None
+    share, places = sentences.share().double(), Places(sentences.ids, sentences.subject)
+    if behind is not None:
+        share, places = torch.cat([share, behind.share]), places.and_those(behind.places)
+    root = share.sqrt()[:, None]
+    streams, values = SubjectStreams(tower, places), None
     for place, layer in enumerate(layers):
         keys, stream = streams.keys_and_stream(tower, layer, layers[-1])
         if values is None:  # nothing is changed yet
-            values = stream + shifts.double()[sentences.concept]
+            values = stream.clone()
+            values[: len(sentences.ids)] += shifts.double()[sentences.concept]
+            if behind is not None:
+                values[len(sentences.ids) :] = behind.values
         missing = (values - stream) / (len(layers) - place)
         up, down = solve_layer(keys * root, missing * root, moments[layer], regularization)
         tower = tower.changed(layer, up.float(), down.float())

@@ -176,6 +176,7 @@ class _Batch:
         contexts = self.tower.finish(_moved(self.stream[rows], part, trial), self.last + 1, compared if step is None else None)
         said = contexts if step is None else contexts.gather(1, _wide(compared, contexts))
         text = part.mean(_distance(said, self.target[rows], part) / self.begun[rows].clamp(min=1e-12))
+        text = text * part.told.to(text)
         decay = self.settings.decay * trial.square().sum(1) / self.size[places.to(self.device), 0].square()
         if step is None:
             return text, None, decay
