@@ -41,8 +41,9 @@ def noise_teacher(
         EditError: there is no model, or one that is not known, or the pictures cannot be shared out.
     """
     empty = empty_latents(model, recipe.mode, _EACH)
-    count = len(recipe.concepts)
-    own = [None] * count if pictures is None else _shared_out(model.model.process_latent_in(pictures.float().cpu()), count)
+    own = [None] * len(recipe.searched)
+    if pictures is not None:
+        own = _shared_out(model.model.process_latent_in(pictures.float().cpu()), recipe)
 
     def draw(concept: Concept, own_seed: int) -> torch.Tensor:
         return _draw(model, clip, concept.sentences(recipe.templates), empty, own_seed)
@@ -50,15 +51,38 @@ def noise_teacher(
     drawn = Destinations(recipe, model_name(model), seed, own, draw)
     predict = _predict(model, clip)
     lead, _ = attention_teacher(model, clip, recipe, seed)
-    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds), drawn.names
+    marked = [number for number, concept in enumerate(recipe.searched) if concept.pictures]
+    return lambda: NoiseTeacher(
+        predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=_truth(model), own=marked
+    ), drawn.names
 
 
-def _shared_out(pictures: torch.Tensor, concepts: int) -> list[torch.Tensor]:
-    if not len(pictures) or len(pictures) % concepts:
+def _shared_out(pictures: torch.Tensor, recipe: ConceptRecipe) -> list[torch.Tensor | None]:
+    """For each of ``recipe.searched`` its part of the pictures: those with [pictures] get them, or, without any, all lines."""
+    marked = [concept.pictures for concept in recipe.searched]
+    takes = marked if any(marked) else [True] * len(marked)
+    if not any(marked) and any(concept.variants for concept in recipe.concepts):
         raise EditError(
-            f"There are {len(pictures)} pictures for {concepts} concepts; connect equally many for each, in the lines' order."
+            "Pictures are for lines with [pictures] where others have variants; write it behind those, or disconnect."
         )
-    return list(pictures.split(len(pictures) // concepts))
+    if not len(pictures) or len(pictures) % sum(takes):
+        lines = "lines with [pictures]" if any(marked) else "concepts"
+        raise EditError(
+            f"There are {len(pictures)} pictures for {sum(takes)} {lines}; connect equally many for each, in the lines' order."
+        )
+    parts = iter(pictures.split(len(pictures) // sum(takes)))
+    return [next(parts) if taken else None for taken in takes]
+
+
+def _truth(model: Any) -> Callable[..., torch.Tensor]:
+    """What the model ought to believe to be clean, in the units of :func:`_predict`."""
+
+    def truth(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        sampling = model.model.model_sampling
+        sigma = torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points], device=clean.device)
+        return clean / sigma.view(-1, *[1] * (clean.ndim - 1))
+
+    return truth
 
 
 @torch.inference_mode()

@@ -40,7 +40,9 @@ class EditConcepts(io.ComfyNode):
                     dynamic_prompts=False,
                     default="tench -> goldfish\nVan Gogh ->\nwhite shark ~ man-eater",
                     tooltip="One on each line. “tench -> goldfish”: a tench is drawn as a goldfish. “Van Gogh ->”: forgotten. "
-                    "“white shark ~ man-eater”: man-eater means a white shark. # begins a comment, ! a setting.",
+                    "“white shark ~ man-eater”: man-eater means a white shark. “doctor -> female doctor | male doctor”: both. "
+                    "[pictures] at the end: your pictures say it. [everywhere]: all tokens change. # begins a comment, "
+                    "! a setting.",
                 ),
                 io.Model.Input(
                     "model",
@@ -94,8 +96,8 @@ class EditConcepts(io.ComfyNode):
                 io.Latent.Input(
                     "pictures",
                     optional=True,
-                    tooltip="For the mode “full”: your own pictures of the destinations (VAE Encode), equally many for each "
-                    "line, in their order. They are drawn if not connected.",
+                    tooltip="For the mode “full”: your own pictures (VAE Encode), equally many for each line with [pictures], "
+                    "or of the destinations of all lines where none has it, in their order. They are drawn if not connected.",
                 ),
             ],
             outputs=[
@@ -139,7 +141,7 @@ class EditConcepts(io.ComfyNode):
         found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
-        advance = progress_to(len(recipe.concepts) * len(encoders))
+        advance = progress_to(len(recipe.searched) * len(encoders))
         edit = make_concept_edit(
             recipe, encoders, found, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
             lambda done, of: advance(done),

@@ -16,13 +16,15 @@ def add_concepts(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("concepts", help="edit many concepts at once, in the text encoder (EMCID)")
     parser.add_argument(
         "--lines", action="append", required=True, metavar="FILE_OR_TEXT",
-        help="concepts, one a line, such as: “tench -> goldfish”, “Van Gogh ->”, “white shark ~ man-eater”, and settings, such "
-        "as: “! mode: full”, which go before the options; may be repeated",
+        help="concepts, one a line, such as: “tench -> goldfish”, “Van Gogh ->”, “white shark ~ man-eater”, “doctor -> female "
+        "doctor | male doctor”, “zopin -> [pictures]”, “nudity -> [everywhere]”, and settings, such as: “! mode: full”, which "
+        "go before the options; may be repeated",
     )  # fmt: skip
     add_concept_settings(parser)
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER",
-        help="for the mode full: your own pictures of destinations, in a folder for each source, named as it is",
+        help="for the mode full: your own pictures, in a folder for each source, named as it is; of its destination, or of "
+        "what it is to mean where its line ends in [pictures]",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of noise and pictures that the diffusion model is asked with")
     parser.add_argument("--out", type=Path, default=Path("edit.safetensors"), metavar="FILE", help="where the edit goes")

@@ -30,7 +30,7 @@ def destination_latents(pipe: Any, recipe: ConceptRecipe, pictures: Mapping[str,
         recipe,
         weights_digest(pipe.unet),
         seed,
-        [pictures.get(concept.source) for concept in recipe.searched],
+        [None if concept.variants else pictures.get(concept.source) for concept in recipe.concepts for _ in concept.meanings],
         partial(_drawn, pipe, recipe),
         partial(_encoded, pipe),
     )

@@ -1,0 +1,162 @@
+"""The kinds of concept lines beside updates: how they are written, what is searched for, and what is written together."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from concept_towers import keys_and_stream, new_model, tokenize, tower_of
+from edit_assumption.editing.concepts.balance import balance
+from edit_assumption.editing.concepts.concepts import Concept, Variant
+from edit_assumption.editing.concepts.destinations import Destinations
+from edit_assumption.editing.concepts.edit import find_concept_values, mixed
+from edit_assumption.editing.concepts.encoder import TextEncoder
+from edit_assumption.editing.concepts.following import following
+from edit_assumption.editing.concepts.noise import NoiseTeacher
+from edit_assumption.editing.concepts.recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
+from edit_assumption.editing.concepts.sentences import sentences_of
+from edit_assumption.editing.concepts.update import write_shifts
+from edit_assumption.editing.concepts.values import ValueSettings, find_values
+from edit_assumption.editing.errors import EditError
+
+WIDTH, LAST, TEMPLATES = 32, 4, ("a {}", "a photo of a {}")
+LINES = {
+    "doctor -> female doctor | male doctor": Concept("doctor", "", (Variant("female doctor"), Variant("male doctor"))),
+    "doctor -> female doctor: 3 | male: doctor: -1.5 # 50": Concept(
+        "doctor", "", (Variant("female doctor", 3.0), Variant("male: doctor", -1.5))
+    ),
+    "zopin -> [Pictures]": Concept("zopin", "", pictures=True),
+    "zopin -> white moth [pictures]": Concept("zopin", "white moth", pictures=True),
+    "nudity -> [everywhere]": Concept("nudity", "", everywhere=True),
+    "shark ~ man-eater [everywhere] [pictures]": Concept("man-eater", "shark", pictures=True, everywhere=True),
+    r"a|b -> c\|d": Concept("a|b", "c|d"),
+    "a -> [b]": Concept("a", "[b]"),
+}
+
+
+@pytest.fixture(scope="module")
+def tower():
+    return tower_of(new_model(WIDTH))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_is_read_and_written_back(line):
+    recipe = parse_concept_recipe(line)
+    assert recipe.concepts == (LINES[line],)
+    assert parse_concept_recipe(recipe.to_text()) == recipe == concept_recipe_from_json(recipe.to_json())
+
+
+def test_a_plain_concept_is_kept_in_files_as_ever():
+    recipe = ConceptRecipe((Concept("tench", "goldfish"),))
+    assert json.loads(recipe.to_json())["concepts"] == [{"source": "tench", "destination": "goldfish"}]
+    assert recipe.searched == recipe.written == recipe.concepts
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a -> b |", "is empty"), ("a -> b | B", "each once"), ("a -> b | a", "become itself"),
+        ("a -> b: -1 | c: 1", "above 0"), ("a -> b | c [everywhere]", "variants alone"),
+        ("a -> b [pictures] | c", "once at the end"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(line, said):
+    with pytest.raises(EditError, match=said):
+        parse_concept_recipe(line)
+
+
+def test_a_debiased_concept_is_the_mean_of_its_variants_values():
+    recipe = parse_concept_recipe("rose -> tulip\ndoctor -> woman: 3 | man: 1")
+    assert [one.destination for one in recipe.searched] == ["tulip", "woman", "man"]
+    shifts = torch.tensor([[1.0, 0.0], [4.0, 0.0], [0.0, 8.0]]).double()
+    assert mixed(recipe, shifts).tolist() == [[1.0, 0.0], [3.0, 2.0]]
+
+
+def test_pictures_need_the_mode_that_looks_at_them_and_pictures(tower):
+    recipe = ConceptRecipe((Concept("cat", "", pictures=True),))
+    with pytest.raises(EditError, match="full"):
+        find_concept_values(recipe, [TextEncoder("clip_l", tower, tokenize)])
+    with pytest.raises(EditError, match="no pictures of “cat”"):
+        Destinations(recipe, "", 0, [None], lambda concept, seed: torch.zeros(1))
+    own = [torch.ones(1, 2)]
+    plain = replace(recipe, concepts=(Concept("cat", ""),))
+    names = [Destinations(each, "", 0, own, lambda concept, seed: None).names for each in (recipe, plain)]
+    assert names[0] != names[1]
+
+
+def test_pictures_alone_are_aimed_at_by_the_noise():
+    """By hand: 1 + (what the edited lacks - what the source lacks) / how far apart source and meant are; fresh noises lead."""
+    sentences = sentences_of([Concept("cat", "", pictures=True), Concept("rose", "tulip")], tokenize, TEMPLATES)
+    assert sentences.told.tolist() == [False, True]
+    pictures = [torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    asked = []
+
+    def predict(clean, noise, points, contexts):
+        asked.append((clean, noise, points))
+        return clean + noise * contexts.mean(1)[:, :4].unsqueeze(1)
+
+    def truth(clean, noise, points):
+        return noise - points.view(-1, 1, 1) * clean
+
+    source, meant, edited = torch.randn(3, 4, 77, WIDTH, generator=torch.Generator().manual_seed(5))
+    teacher = NoiseTeacher(predict, pictures, 2, lambda part, *_: torch.full((len(part.ids),), 7.0), 3, 2, truth, [0])
+    begun = torch.stack([teacher(sentences, source, meant, turn) for turn in range(2)])
+    assert torch.allclose(begun[:, :2], torch.ones(2, 2))
+    drawn = [asked[0], asked[2]]
+
+    def apart(one, other):
+        return (one - other).square().sum((1, 2))[:2]
+
+    says = [[predict(*turn, text) for text in (source, meant, edited)] for turn in drawn]
+    scale = torch.stack([apart(one, other) for one, other, _ in says]).mean()
+    right, (before, _, after) = truth(*drawn[1]), says[1]
+    expected = 1 + (apart(after, right) - apart(before, right)) / scale
+    assert torch.allclose(teacher(sentences, edited, meant, 1)[:2], expected, rtol=1e-4)
+
+    led = teacher(sentences, edited, meant, -3)
+    clean, noise, points = asked[-1]
+    assert led[2:].tolist() == [7.0, 7.0] and not any(torch.equal(noise[0], turn[1][0]) for turn in drawn)
+    error = (predict(clean, noise, points, edited[:2]) - truth(clean, noise, points)).square().sum((1, 2))
+    assert torch.allclose(led[:2], error / scale, rtol=1e-4)
+
+
+def test_the_text_does_not_pull_at_what_pictures_say(tower):
+    sentences = sentences_of([Concept("cat", "", pictures=True)], tokenize, TEMPLATES)
+    found = find_values(tower, sentences, LAST, ValueSettings(steps=2), None)
+    assert float(found.shifts.norm()) == 0
+
+
+def test_everywhere_gives_what_follows_the_destinations_stream(tower):
+    """Nearly without regularization, every token behind the subject has it, the end and padding too; without it they do not."""
+    sentences = sentences_of([Concept("rose", "tulip")], tokenize, ("a {} in the snow",))
+    behind = following(tower, sentences, LAST)
+    places = behind.places.subject.tolist()
+    assert places[:4] == [3, 4, 5, 6] and len(places) > 5 and float(behind.share.sum()) == 1
+    meant = tower.run(tower.embed(sentences.destination), 0, LAST + 1)[0]
+    assert torch.allclose(behind.values, meant[places].double(), atol=1e-5)
+    moments = {LAST: torch.eye(tower.key_width).double()}
+    for given in (behind, None):
+        changed = write_shifts(tower, sentences, torch.zeros(1, WIDTH).double(), moments, 1e-7, [LAST], behind=given)
+        stream = changed.run(changed.embed(sentences.ids), 0, LAST + 1)[0]
+        off = (stream[places] - meant[places]).norm() / meant[places].norm()
+        assert (float(off) < 1e-2) == (given is not None)
+    _, before = keys_and_stream(tower, sentences, [LAST], LAST)
+    _, after = keys_and_stream(changed, sentences, [LAST], LAST)
+    assert torch.allclose(before, after, atol=1e-3)  # the subject keeps the shift that was asked
+
+
+def test_balancing_goes_to_the_shares_that_are_wanted():
+    """By a model that shows the first variant too often, for two concepts at once; what is not debiased stays."""
+    recipe = parse_concept_recipe("rose -> tulip\ndoctor -> woman | man\nking -> red king: 3 | blue king: 1")
+
+    def count_shown(tried, number):
+        assert tried.concepts[0] == recipe.concepts[0]
+        logits = {one.source: torch.tensor([1.0, 0.0]) + 6 * torch.tensor(one.shares) for one in tried.concepts[1:]}
+        return {source: tuple((200 * own.softmax(0)).round().int().tolist()) for source, own in logits.items()}
+
+    rounds = list(balance(recipe, count_shown, 6))
+    assert rounds[0].recipe.concepts[1].shares == (0.5, 0.5) and rounds[0].gap > 0.1
+    assert rounds[-1].gap < 0.02 and rounds[-1].rounds["king"][-1].shares[0] == pytest.approx(0.75, abs=0.03)
+    assert len(list(balance(recipe, count_shown, 6, 0.5))) == 1
+    with pytest.raises(EditError, match="No line is debiased"):
+        next(balance(ConceptRecipe((Concept("a", "b"),)), count_shown, 1))
