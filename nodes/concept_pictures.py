@@ -43,6 +43,7 @@ def noise_teacher(
     empty = empty_latents(model, recipe.mode, _EACH)
     own = [None] * len(recipe.searched)
     if pictures is not None:
+        empty = torch.zeros(_EACH, *pictures.shape[1:])  # what is drawn beside them is as large as they are
         own = _shared_out(model.model.process_latent_in(pictures.float().cpu()), recipe)
 
     def draw(concept: Concept, own_seed: int) -> torch.Tensor:

@@ -201,6 +201,23 @@ def test_pictures_of_the_users_own(comfy):
     assert distance(theirs, latent(comfy, pocket(mode="full", model=MODEL, lines="rose -> tulip").sample("a rose"))) > 1e-4
 
 
+def test_lines_of_all_kinds_in_one_edit(comfy):
+    """The pictures belong to the one line that asks for them; a debiased line and an erased one stand beside it."""
+    graph = PocketGraph()
+    empty = graph.add("EmptyLatentImage", width=48, height=48, batch_size=2)
+    positive, negative = (graph.add("CLIPTextEncode", clip=LOADED, text=written) for written in ("a tulip", ""))
+    own = graph.add(
+        "KSampler", model=MODEL, positive=positive[0], negative=negative[0], latent_image=empty[0],
+        **{"seed": 5, **graph.sampling},
+    )  # fmt: skip
+    lines = "rose -> [pictures]\nwizard -> wizard with a hat | wizard without a hat\nstar -> [everywhere]"
+    node = concepts(graph, lines, mode="full", model=MODEL, pictures=own[0], templates="a {}", statistics=few_captions(graph),
+                    layers="1, 2")  # fmt: skip
+    comfy.run(graph.sample("a rose"))
+    said = text(graph.outputs, node)
+    assert "rose → (your pictures)" in said and "wizard with a hat 50%" in said and "star → (forgotten) everywhere" in said
+
+
 def test_an_interrupt_keeps_what_is_finished(comfy):
     values = comfy.base / "user/edit_assumption/values"
     before = set(values.glob("*.safetensors"))
@@ -237,6 +254,8 @@ WRONG = [
     ({"lines": "rose - > tulip"}, "Line 1: “- >” is nearly an arrow"),
     ({"lines": ""}, "There is no concept"),
     ({"lines": "rose -> rose"}, "is to become itself"),
+    ({"lines": "rose -> tulip |"}, "A variant is empty"),
+    ({"lines": "rose -> [pictures]"}, "Only the mode “full” looks at pictures"),
     ({"templates": "a photo"}, "Every template needs {}"),
     ({"layers": "eleven"}, "are not understood; write numbers"),
     ({"layers": "40"}, "cannot be edited"),
