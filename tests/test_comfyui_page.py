@@ -2,6 +2,7 @@
 
 import json
 import os
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,13 @@ def draw_graph(page, path):
         }"""
     )
     page.wait_for_timeout(1500)
-    page.screenshot(path=path, clip=box)
-    with Image.open(path) as image:
-        image.convert("RGB").quantize(256).save(path, optimize=True)
+    with Image.open(BytesIO(page.screenshot(clip=box))) as image:
+        image = image.convert("RGB")
+    if Path(path).suffix == ".jpg":  # a template's: the front end shows it small
+        image.thumbnail((1050, 1050))
+        image.save(path, quality=80, optimize=True, progressive=True)
+    else:
+        image.quantize(256).save(path, optimize=True)
 
 
 def draw_alone(page, node_type, path):
@@ -146,7 +151,7 @@ def test_the_page_opens_in_every_language_and_draws_every_node(browser, comfy, l
 
 def test_there_are_example_workflows_with_pictures():
     assert len(WORKFLOWS) >= 2
-    assert all(workflow.with_suffix(".png").exists() for workflow in WORKFLOWS)
+    assert all(workflow.with_suffix(".jpg").exists() for workflow in WORKFLOWS)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -176,7 +181,7 @@ def test_example_workflows_open_and_run(comfy, page, path):
             while any(comfy.get("/queue").values()):
                 page.wait_for_timeout(500)
             page.wait_for_timeout(8000)  # until the message that it is done is gone
-        draw_graph(page, f"{PICTURES}/{path.stem}.png")
+        draw_graph(page, f"{PICTURES}/{path.stem}.jpg")
         load(page, workflow)
     assert page.locator(".p-toast-message-error, .comfy-missing-nodes").count() == 0
     outputs = comfy.run(api_form(page))
@@ -198,6 +203,9 @@ def test_templates_list_the_workflows(comfy):
     listed = comfy.get("/workflow_templates")
     names = next(names for names in listed.values() if "edit_assumption" in names)
     assert set(names) == {path.stem for path in WORKFLOWS}
+    for name in names:  # the front end asks for this very name
+        answer = requests.get(f"{comfy.url}/api/workflow_templates/edit_assumption_under_any_name/{name}.jpg", timeout=60)
+        assert answer.headers["Content-Type"] == "image/jpeg", name
 
 
 def test_a_bypassed_node_is_no_edit(comfy, page, full_checkpoint):
