@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..editing.errors import EditError
 from ..editing.lines import tidy
 from ..editing.recipe import PromptPair, Recipe
 from .host import schema, strength_input
@@ -41,19 +42,11 @@ class ConceptSlider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, concept: str | None = None, more: str | None = None) -> bool | str:
-        """Refuse an empty concept before the graph runs."""
-        if concept is not None and not concept.strip():
-            return "The concept is empty; write what the slider is about, such as: a person"
-        if more is not None and not more.strip():
-            return "“more” is empty; write what the concept becomes at strength 1, such as: an old person"
-        return True
-
-    @classmethod
     def execute(
         cls, clip: Any, concept: str, more: str, less: str, strength: float, model: Any = None, **settings: Any
     ) -> io.NodeOutput:
         """Solve and patch."""
+        _check(concept, more, less)
         fields = recipe_settings(**settings)
         other_way = strength < 0 and bool(tidy(less))
         pair = PromptPair(
@@ -63,6 +56,17 @@ class ConceptSlider(io.ComfyNode):
             augmentations=fields.pop("augmentations"),
         )
         return edited(clip, Recipe((pair,), **fields), model)
+
+
+def _check(concept: str, more: str, less: str) -> None:
+    """Raise :class:`EditError`, in this node's own words, unless there are two ends to slide between."""
+    if not tidy(concept):
+        raise EditError("The concept is empty; write what the slider is about, such as: a person")
+    if not tidy(more):
+        raise EditError("“more” is empty; write what the concept becomes at strength 1, such as: an old person")
+    for name, end in (("more", more), ("less", less)):
+        if tidy(end) == tidy(concept):
+            raise EditError(f"“{name}” is the concept itself, “{tidy(end)}”, so nothing would change; write what it becomes.")
 
 
 NODES = [ConceptSlider]

@@ -84,16 +84,6 @@ class DebiasConcept(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, subject: str | None = None, variants: str | None = None) -> bool | str:
-        """Refuse bad lines before the graph runs."""
-        try:
-            if subject is not None and variants is not None:
-                Wanted.parse(subject, variants)
-        except EditError as error:
-            return str(error)
-        return True
-
-    @classmethod
     def execute(
         cls,
         clip: Any,
@@ -142,7 +132,7 @@ class DebiasConcept(io.ComfyNode):
 
             done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, progress(max(1, rounds - len(done))))
         solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
-        text = "\n".join([*_lines(wanted, done), bench.report(solved)])
+        text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), bench.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))
         result = rounds_to_json(wanted, done)
         shown = {**ui.PreviewImage(chart, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()}
@@ -165,6 +155,15 @@ def _lines(wanted: Wanted, done: Sequence[Round]) -> list[str]:
         for variant, share, asked in zip(wanted.variants, done[-1].shares, wanted.shares, strict=True)
     ]
     return [f"after {len(done)} rounds, within {100 * largest_gap(wanted, done[-1]):.0f} points:", *found]
+
+
+def _newer(wanted: Wanted, done: Sequence[Round]) -> list[str]:
+    """That the model carries other weights than those measured, where it does."""
+    weights = next_weights(wanted, done)
+    if not done or weights == done[-1].weights:
+        return []
+    shown = ", ".join(f"{variant} {weight:.2f}" for variant, weight in zip(wanted.variants, weights, strict=True))
+    return [f"The model carries the weights that follow from this, not measured yet: {shown}"]
 
 
 def _figure(wanted: Wanted, done: Sequence[Round]) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..editing.errors import EditError
 from ..editing.recipe import recipe_from_lines
 from .host import schema, strength_input
 from .settings import recipe_settings, setting_inputs
@@ -58,17 +59,12 @@ class EditAssumption(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, source: str | None = None) -> bool | str:
-        """Refuse an empty source before the graph runs; None, a text from another node, is checked when it is there."""
-        if source is not None and not source.strip():
-            return "The source is empty; write the prompt whose assumption you want to change."
-        return True
-
-    @classmethod
     def execute(
         cls, clip: Any, source: str, destination: str, strength: float, model: Any = None, **settings: Any
     ) -> io.NodeOutput:
         """Solve and patch."""
+        if not source.strip():
+            raise EditError("The source is empty; write the prompt whose assumption you want to change.")
         return edited(clip, recipe_from_lines(source, destination, strength, **recipe_settings(**settings)), model)
 
 

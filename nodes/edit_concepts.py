@@ -107,13 +107,6 @@ class EditConcepts(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, concepts: str | None = None) -> bool | str:
-        """Refuse lines that are not understood before the graph runs."""
-        if concepts is not None:
-            parse_concept_recipe(concepts)
-        return True
-
-    @classmethod
     def execute(
         cls,
         clip: Any,

@@ -11,7 +11,7 @@ from ..editing.edit import Edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from ..editing.report import percent
-from .host import EditType, projections_edit, schema, strength_input
+from .host import NO_EDIT, edit_input, projections_edit, schema, strength_input
 
 
 class EditConditioning(io.ComfyNode):
@@ -28,17 +28,18 @@ class EditConditioning(io.ComfyNode):
             search_aliases=["edit prompt embedding", "conditioning edit"],
             inputs=[
                 io.Conditioning.Input("conditioning", tooltip="From CLIP Text Encode. It is not changed."),
-                EditType.Input("edit", tooltip="From Edit Assumption or Load Edit, made for the same CLIP."),
+                edit_input("From Edit Assumption or Load Edit, made for the same CLIP."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as made."),
             ],
             outputs=[io.Conditioning.Output(display_name="CONDITIONING")],
         )
 
     @classmethod
-    def execute(cls, conditioning: list, edit: AnyEdit | None, strength: float) -> io.NodeOutput:
+    def execute(cls, conditioning: list, strength: float, edit: AnyEdit | None = None) -> io.NodeOutput:
         """Map every token."""
         if check_strength(strength) == 0 or edit is None:
-            return io.NodeOutput(conditioning, ui=ui.PreviewText("Strength 0: the conditioning is unchanged."))
+            reason = NO_EDIT if edit is None else "Strength 0."
+            return io.NodeOutput(conditioning, ui=ui.PreviewText(f"{reason} The conditioning is unchanged."))
         edit = projections_edit(edit).scale(strength)
         context_map = edit.context_map
         changed: list[Any] = []

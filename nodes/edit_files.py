@@ -21,11 +21,12 @@ from ..editing.report import describe, percent
 from ..pictures.cover import cover_entry
 from .applied import TextInputs, edits_on, put_on
 from .encoder import ComfyEncoder
-from .folders import EDITS, check_prefix, edit_path, new_file, saved_edits
-from .host import EditType, required_edit, schema, strength_input
+from .folders import EDITS, edit_path, file_prefix, new_file, saved_edits
+from .host import NO_EDIT, EditType, edit_input, schema, strength_input
 from .solving import Bench
 from .text_encoders import text_encoders, with_edit
 
+_NO_LORA = "for Load Edit. It is no LoRA: Save Edit as LoRA makes one."
 _GONE = "The edit “{}” is no longer there; choose another one."
 
 
@@ -43,15 +44,16 @@ class SaveEdit(io.ComfyNode):
             search_aliases=["save assumption", "export edit"],
             is_output_node=True,
             inputs=[
-                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
+                edit_input("From an editing node or Load Edit.", lazy=True),
                 io.String.Input(
                     "filename_prefix",
                     default=f"{EDITS}/edit",
-                    tooltip=f"Name of the file in ComfyUI's output folder. Load Edit lists what is in {EDITS} there.",
+                    tooltip=f"Name of the file in ComfyUI's output folder, in {EDITS} there, which Load Edit lists.",
                 ),
                 io.Image.Input(
                     "cover",
                     optional=True,
+                    lazy=True,
                     tooltip="A picture to keep in the file; ComfyUI shows it where it lists models.",
                 ),
             ],
@@ -59,20 +61,24 @@ class SaveEdit(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        """Refuse a place that cannot be written before the graph runs."""
-        return check_prefix(filename_prefix)
+    def check_lazy_status(cls, filename_prefix: str, **connected: Any) -> list[str]:
+        """Refuse a place that cannot be written before the edit is made."""
+        file_prefix(filename_prefix, EDITS, cls.hidden)
+        return list(connected)
 
     @classmethod
-    def execute(cls, edit: AnyEdit | None, filename_prefix: str, cover: torch.Tensor | None = None) -> io.NodeOutput:
+    def execute(cls, filename_prefix: str, edit: AnyEdit | None = None, cover: torch.Tensor | None = None) -> io.NodeOutput:
         """Write the file."""
+        if edit is None:
+            return io.NodeOutput(ui=ui.PreviewText(f"{NO_EDIT} Nothing is saved."))
+        prefix = file_prefix(filename_prefix, EDITS, cls.hidden)
         texts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
         header = {key: json.dumps(value) for key, value in texts.items() if value is not None}
         header |= _cover_of(cover) if cover is not None else {}
-        with new_file(filename_prefix) as (path, name):
-            save_edit(required_edit(edit), path, header)
+        with new_file(prefix) as (path, name):
+            save_edit(edit, path, header)
             size = Path(path).stat().st_size / 2**20
-        return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB)"))
+        return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({size:.1f} MB), {_NO_LORA}"))
 
 
 def _cover_of(images: torch.Tensor) -> dict[str, str]:
@@ -104,9 +110,9 @@ class LoadEdit(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, edit_name: str | None = None) -> bool | str:
-        """Refuse a file that is gone before the graph runs; not every host compares with the list."""
-        return True if edit_name is None or edit_path(edit_name) else _GONE.format(edit_name)
+    def validate_inputs(cls, edit_name: str | None = None) -> bool:
+        """Any name: a file that is gone is told when the node runs, since the page shows no refusal beside another output."""
+        return True
 
     @classmethod
     def fingerprint_inputs(cls, edit_name: str = "", clip: Any = None) -> str:
@@ -147,7 +153,7 @@ class ApplyEdit(io.ComfyNode):
             search_aliases=["apply assumption"],
             inputs=[
                 io.Model.Input("model", tooltip="The model to edit. It is not changed; the edit is on the output."),
-                EditType.Input("edit", tooltip="From Load Edit or an editing node."),
+                edit_input("From Load Edit or an editing node."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as saved."),
                 io.Clip.Input(
                     "clip",
@@ -163,10 +169,11 @@ class ApplyEdit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: AnyEdit | None, strength: float, clip: Any = None) -> io.NodeOutput:
+    def execute(cls, model: Any, strength: float, edit: AnyEdit | None = None, clip: Any = None) -> io.NodeOutput:
         """Patch."""
         if check_strength(strength) == 0 or edit is None:
-            return io.NodeOutput(model, clip, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+            reason = NO_EDIT if edit is None else "Strength 0."
+            return io.NodeOutput(model, clip, ui=ui.PreviewText(f"{reason} The model is unchanged."))
         if isinstance(edit, ConceptEdit):
             return _onto_clip(model, clip, edit, strength)
         if clip is not None:

@@ -11,7 +11,7 @@ from ..editing.any_edit import AnyEdit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from .applied import TextInputs, adapters_for
-from .host import EditType, projections_edit, schema, strength_input
+from .host import NO_EDIT, edit_input, projections_edit, schema, strength_input
 from .stored_weights import is_quantised
 
 _INSTEAD = "put the edit on the prompt with Edit Conditioning, or on the model with Apply Edit"
@@ -32,7 +32,7 @@ class EditHook(io.ComfyNode):
             search_aliases=["schedule edit", "regional edit", "hook", "create hook edit"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that will be sampled; the edit is checked against it."),
-                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
+                edit_input("From an editing node or Load Edit."),
                 strength_input("Scales the edit as it was made: 0 is off, 1 is as made."),
                 io.Hooks.Input("prev_hooks", optional=True, tooltip="Hooks to add this one to."),
             ],
@@ -40,8 +40,9 @@ class EditHook(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, edit: AnyEdit | None, strength: float, prev_hooks: Any = None) -> io.NodeOutput:
+    def execute(cls, model: Any, strength: float, edit: AnyEdit | None = None, prev_hooks: Any = None) -> io.NodeOutput:
         """Make the hook."""
+        says = [NO_EDIT] if edit is None else ["Strength 0: the hook does nothing."] if strength == 0 else []
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
             adapters, _ = adapters_for(projections_edit(edit), TextInputs.of(model))
@@ -50,7 +51,8 @@ class EditHook(io.ComfyNode):
             hook.need_weight_init = False
             hook.weights, hook.weights_clip = adapters, {}
             hooks.add(hook)
-        return io.NodeOutput(hooks, ui=ui.PreviewText(_TWICE) if _is_dynamic(model) else None)
+            says = [f"{len(adapters)} projections while the hook is on", *([_TWICE] if _is_dynamic(model) else [])]
+        return io.NodeOutput(hooks, ui=ui.PreviewText("\n".join(says)))
 
 
 def check_hooks(model: Any) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.errors import EditError
 from ..editing.recipe import parse_recipe
 from .host import schema
 from .settings import recipe_settings, setting_inputs
@@ -43,16 +42,6 @@ class EditAssumptionList(io.ComfyNode):
             ],
             outputs=model_and_edit(),
         )
-
-    @classmethod
-    def validate_inputs(cls, recipe: str | None = None) -> bool | str:
-        """Refuse a bad recipe before the graph runs, its bad lines named by their numbers; None comes from another node."""
-        try:
-            if recipe is not None:
-                parse_recipe(recipe)
-        except EditError as error:
-            return str(error)
-        return True
 
     @classmethod
     def execute(cls, clip: Any, recipe: str, model: Any = None, **settings: Any) -> io.NodeOutput:

@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.lines import prompt_lines
+from ..editing.errors import EditError
+from ..editing.lines import prompt_lines, tidy
 from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
 from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe
 from .host import schema, strength_input
@@ -60,13 +61,6 @@ class EraseConcept(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, concepts: str | None = None) -> bool | str:
-        """Refuse an empty list before the graph runs."""
-        if concepts is not None and not concepts.strip():
-            return "There is nothing to erase; write a concept, such as: Van Gogh"
-        return True
-
-    @classmethod
     def execute(
         cls,
         clip: Any,
@@ -82,6 +76,10 @@ class EraseConcept(io.ComfyNode):
         fields = recipe_settings(**settings)
         sentences = fields.pop("augmentations")
         sources = prompt_lines(concepts, "concepts")
+        if not sources:
+            raise EditError("There is nothing to erase; write a concept, such as: Van Gogh")
+        if tidy(instead) in sources:
+            raise EditError(f"“{tidy(instead)}” is to be erased and to be shown instead; write something else, or nothing.")
         kept = [prompt for prompt in listed(keep) if prompt not in sources]
         fields["preserve"] = (*fields["preserve"], *kept)
         pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)

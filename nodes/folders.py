@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 
 from ..editing.errors import EditError
+from ..editing.file_names import tidy_name, with_marks_read
 from ..editing.whole_file import check_place, why
 
 EDITS = "assumption_edits"
@@ -40,17 +42,21 @@ def edit_path(name: str) -> str | None:
     return folder_paths.get_full_path(EDITS, name)
 
 
-def check_prefix(prefix: str | None) -> bool | str:
-    """Before a graph runs: True, or a sentence where :func:`new_file` could not write."""
-    output = os.path.join(folder_paths.get_output_directory(), "")
-    path = os.path.normpath(os.path.join(output, f"{os.path.normpath(prefix or EDITS)}_{_ENDING}"))
-    if not os.path.normcase(path).startswith(os.path.normcase(output)):
-        return f"“{prefix}” leads out of ComfyUI's output folder; give a name within it."
-    try:
-        check_place(path)
-    except EditError as error:
-        return str(error)
-    return True
+def file_prefix(written: str, folder: str, hidden: Any) -> str:
+    """A name as the user wrote it, as a prefix for :func:`new_file`, in the ``folder`` where it is looked for.
+
+    Args:
+        written: with the marks that the host's own save nodes read.
+        folder: below the output folder.
+        hidden: the running node's, with the graph that the marks speak of.
+
+    Raises:
+        EditError: it is no name, or nothing can be written there.
+    """
+    workflow = (getattr(hidden, "extra_pnginfo", None) or {}).get("workflow")
+    prefix = tidy_name(with_marks_read(written, getattr(hidden, "prompt", None), workflow), folder)
+    check_place(os.path.join(folder_paths.get_output_directory(), f"{prefix}_{_ENDING}"))
+    return prefix
 
 
 @contextmanager

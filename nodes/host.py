@@ -39,6 +39,14 @@ def strength_input(tooltip: str) -> io.Input:
     )
 
 
+NO_EDIT = "No edit comes in: the node that makes it is bypassed, not connected, or at strength 0."
+
+
+def edit_input(tooltip: str, lazy: bool = False) -> io.Input:
+    """An edit, optional so that bypassing the node that makes it is an answer, which :data:`NO_EDIT` tells."""
+    return EditType.Input("edit", optional=True, lazy=lazy or None, tooltip=tooltip)
+
+
 def stop_if_interrupted() -> None:
     """Raise ComfyUI's own exception when the user pressed Cancel."""
     comfy.model_management.throw_exception_if_processing_interrupted()
@@ -65,11 +73,4 @@ def projections_edit(edit: AnyEdit) -> Edit:
     """``edit``, or an :class:`EditError` when it is one of concepts, which no projection can carry."""
     if not isinstance(edit, Edit):
         raise EditError("This edit changes the text encoder; put it on the CLIP with Apply Edit.")
-    return edit
-
-
-def required_edit(edit: AnyEdit | None) -> AnyEdit:
-    """``edit``, or an :class:`EditError` when it comes from a node that is switched off."""
-    if edit is None:
-        raise EditError("The edit is switched off by a strength of 0, so there is nothing to save; raise its strength.")
     return edit

@@ -16,9 +16,10 @@ from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, lora_tensors, save_lora
 from ..editing.projections import Family
 from .applied import TextInputs
-from .folders import check_prefix, new_file
-from .host import EditType, progress, required_edit, schema
+from .folders import file_prefix, new_file
+from .host import NO_EDIT, edit_input, progress, schema
 
+_LORAS = "loras"
 _PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -39,13 +40,14 @@ class SaveEditAsLora(io.ComfyNode):
                 io.Model.Input(
                     "model",
                     optional=True,
+                    lazy=True,
                     tooltip="The model that the LoRA is for. Its own weights are used, without patches.",
                 ),
-                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
+                edit_input("From an editing node or Load Edit.", lazy=True),
                 io.String.Input(
                     "filename_prefix",
-                    default="loras/edit",
-                    tooltip="Name of the file in ComfyUI's output folder. Load LoRA lists what is in loras there.",
+                    default=f"{_LORAS}/edit",
+                    tooltip="Name of the file in ComfyUI's output folder, in loras there, which Load LoRA lists.",
                 ),
                 io.Float.Input(
                     "tolerance",
@@ -64,24 +66,28 @@ class SaveEditAsLora(io.ComfyNode):
                     tooltip="float16 halves the file.",
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        """Refuse a place that cannot be written before the graph runs."""
-        return check_prefix(filename_prefix)
+    def check_lazy_status(cls, filename_prefix: str, tolerance: float, precision: str, **connected: Any) -> list[str]:
+        """Refuse a place that cannot be written before the edit is made."""
+        file_prefix(filename_prefix, _LORAS, cls.hidden)
+        return list(connected)
 
     @classmethod
     def execute(
-        cls, edit: AnyEdit | None, filename_prefix: str, tolerance: float, precision: str, model: Any = None
+        cls, filename_prefix: str, tolerance: float, precision: str, edit: AnyEdit | None = None, model: Any = None
     ) -> io.NodeOutput:
         """Write the file."""
-        edit, dtype = required_edit(edit), _PRECISIONS[precision]
+        if edit is None:
+            return io.NodeOutput(ui=ui.PreviewText(f"{NO_EDIT} Nothing is saved."))
+        prefix, dtype = file_prefix(filename_prefix, _LORAS, cls.hidden), _PRECISIONS[precision]
         if isinstance(edit, ConceptEdit):
             family, tensors = concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
         else:
             family, tensors = _of_model(model, edit, tolerance, dtype)
-        with new_file(filename_prefix) as (path, name):
+        with new_file(prefix) as (path, name):
             save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
             size = Path(path).stat().st_size / 2**20
         ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]

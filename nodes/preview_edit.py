@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from comfy_api.latest import io, ui
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..editing.any_edit import AnyEdit
 from ..editing.concepts.edit import ConceptEdit
@@ -12,7 +13,7 @@ from ..editing.concepts.preview import preview_concepts
 from ..editing.lines import prompt_lines
 from ..editing.preview import Preview, preview
 from .encoder import ComfyEncoder
-from .host import EditType, required_edit, schema
+from .host import NO_EDIT, edit_input, schema
 from .pictures import image_of
 from .text_encoders import text_encoders
 
@@ -31,7 +32,7 @@ class PreviewEdit(io.ComfyNode):
             search_aliases=["inspect edit", "reach", "analyze edit", "alignment"],
             is_output_node=True,
             inputs=[
-                EditType.Input("edit", tooltip="From an editing node or Load Edit."),
+                edit_input("From an editing node or Load Edit."),
                 io.Clip.Input("clip", tooltip="The CLIP that the edit was made with."),
                 io.String.Input(
                     "related",
@@ -55,10 +56,12 @@ class PreviewEdit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, edit: AnyEdit | None, clip: Any, related: str, unrelated: str) -> io.NodeOutput:
+    def execute(cls, clip: Any, related: str, unrelated: str, edit: AnyEdit | None = None) -> io.NodeOutput:
         """Look and draw."""
+        if edit is None:
+            return io.NodeOutput(ExecutionBlocker(None), NO_EDIT, ui=ui.PreviewText(NO_EDIT))
         tried = prompt_lines(related, "related"), prompt_lines(unrelated, "unrelated")
-        if isinstance(required_edit(edit), ConceptEdit):
+        if isinstance(edit, ConceptEdit):
             shown = preview_concepts(edit, text_encoders(clip), *tried)
         else:
             shown = preview(edit, ComfyEncoder(clip), *tried)

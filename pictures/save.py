@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..editing.errors import EditError
 from ..editing.whole_file import check_place, whole_file
+from .style import as_written
 
 _FORMATS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "svg", "pdf")
 
@@ -22,7 +23,7 @@ def check_picture(path: Path) -> None:
 def save_picture(figure: Figure, path: Path, dpi: int) -> None:
     """Write a figure in the format of its name, whole or not at all. Raises :class:`OSError`."""
     with whole_file(path) as file:
-        figure.savefig(file, format=_format(path), dpi=dpi)
+        as_written(figure).savefig(file, format=_format(path), dpi=dpi)
 
 
 def _format(path: Path) -> str:

@@ -23,7 +23,7 @@ def saved_edit(server, prefix="assumption_edits/test", family="sd1", clip_skip=N
     node = graph.edit(**inputs)
     save = graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix=prefix)
     outputs = server.run(graph.sample())
-    name = text(outputs, save).split(" ")[1].removeprefix("assumption_edits/")
+    name = text(outputs, save).removeprefix("Saved assumption_edits/").partition(" (")[0]
     return latent_of(server, graph, outputs), name
 
 
@@ -114,13 +114,25 @@ def test_saved_files_are_for_whoever_the_umask_lets_read_them(comfy):
 
 @pytest.mark.parametrize("kind", ["Edit", "Lora"])
 def test_a_place_that_cannot_be_written_is_refused_before_the_graph_runs(comfy, kind):
-    (comfy.base / "output/blocked").write_text("")
+    folder = comfy.base / "output" / {"Edit": "assumption_edits", "Lora": "loras"}[kind]
+    folder.mkdir(exist_ok=True)
+    (folder / "blocked").write_text("")
     for prefix, sentence in (("blocked/edit", "a file stands where a folder is needed"), ("../edit", "leads out of ComfyUI")):
         graph = Pipeline()
         more = {} if kind == "Edit" else {"tolerance": 0.0, "precision": "float32"}
-        graph.add(f"EditAssumptionSave{kind}", edit=graph.edit(strength=0.0)[1], filename_prefix=prefix, **more)
-        with pytest.raises(RunError, match=sentence):  # not "switched off by a strength of 0", as the node itself would say
+        graph.add(f"EditAssumptionSave{kind}", edit=graph.edit(source="")[1], filename_prefix=prefix, **more)
+        with pytest.raises(RunError, match=sentence):  # not "The source is empty", as the editing node would say
             comfy.run(graph)
+        graph.sample()  # with another output, which the host would run if it refused this one
+        with pytest.raises(RunError, match=sentence):
+            comfy.run(graph)
+
+
+def test_a_name_without_a_folder_and_with_marks_is_listed_by_load_edit(comfy):
+    _, name = saved_edit(comfy, prefix="%TestModel.family% of %date:yyyy%.safetensors")
+    assert name.startswith("sd1 of 2") and name.endswith("_00001_.safetensors")
+    options = comfy.get("/object_info/EditAssumptionLoadEdit")["EditAssumptionLoadEdit"]["input"]["required"]["edit_name"]
+    assert name in str(options)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +185,28 @@ def test_a_file_that_changed_is_read_again(comfy):
     assert torch.equal(latent(comfy, graph), second)
 
 
-def test_a_switched_off_edit_cannot_be_saved(comfy):
-    with pytest.raises(RunError, match="switched off by a strength of 0"):
-        saved_edit(comfy, strength=0.0)
+@pytest.mark.parametrize("bypassed", [False, True], ids=["strength 0", "bypassed"])
+def test_where_no_edit_comes_in_the_picture_is_drawn_and_every_node_says_so(comfy, bypassed):
+    graph = Pipeline()
+    edit = {} if bypassed else {"edit": graph.edit(strength=0.0)[1]}
+    nodes = [
+        graph.add("EditAssumptionSaveEdit", filename_prefix="assumption_edits/none", **edit),
+        graph.add("EditAssumptionSaveLora", filename_prefix="none", tolerance=0.0, precision="float32", **edit),
+        graph.add("EditAssumptionPreviewEdit", clip=graph.clip, related="", unrelated="", **edit),
+    ]
+    apply = graph.add("EditAssumptionApplyEdit", model=graph.model, strength=1.0, **edit)
+    graph.model = apply[0]
+    conditionings = []
+
+    def through(conditioning):
+        conditionings.append(graph.add("EditAssumptionConditioning", conditioning=conditioning, strength=1.0, **edit))
+        return conditionings[-1][0]
+
+    outputs = comfy.run(graph.sample(through=through))
+    assert torch.equal(latent_of(comfy, graph, outputs), latent(comfy, Pipeline().sample()))
+    for node in (*nodes, apply, *conditionings):
+        assert text(outputs, node).startswith("No edit comes in: the node that makes it is bypassed, not connected, or at")
+    assert not list((comfy.base / "output").rglob("none*"))
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])

@@ -67,7 +67,7 @@ def test_a_slider_at_zero_is_no_edit_and_without_a_concept_it_is_refused(comfy):
     assert torch.equal(latent(comfy, off.sample()), plain(comfy))
     empty.edit_by("EditAssumptionConceptSlider", concept=" ", more="blue roses", less="", strength=1.0)
     with pytest.raises(RunError, match="The concept is empty"):
-        comfy.queue(empty.sample())
+        comfy.run(empty.sample())
 
 
 def preserve_node(graph, **inputs):
@@ -232,7 +232,7 @@ def test_erasing_is_forgetting_with_passes_and_preserved_prompts(comfy):
     empty = Pipeline()
     empty.edit_by("EditAssumptionErase", concepts="\n", passes=0, keep="none", **forget)
     with pytest.raises(RunError, match="There is nothing to erase"):
-        comfy.queue(empty.sample())
+        comfy.run(empty.sample())
 
 
 def test_a_preview_shows_and_says_what_an_edit_reaches(comfy):

@@ -1,5 +1,7 @@
 """What is shown of an edit before a picture is drawn, and the pictures of it."""
 
+import warnings
+
 import clip_helpers
 import pytest
 import torch
@@ -101,3 +103,28 @@ def test_a_dark_page_has_light_words_on_a_dark_ground(edit, encode):
     assert before[0, 0].min() == 1 and after[0, 0].max() < 0.2
     # Words and lines are as far from the ground as before: nothing dark is left on it.
     assert after.mean(dim=2).max() > 0.8 and after.mean() < 0.3
+
+
+def test_texts_of_pictures_are_drawn_letter_for_letter():
+    from edit_assumption.pictures.grid import Row, before_after_grid
+    from edit_assumption.pictures.style import as_written, pixels
+    from matplotlib.text import Text
+
+    picture = torch.zeros(1, 3, 4, 4)
+    figure = as_written(before_after_grid([Row("from $5 to $9", "", picture, picture)], [0], "a $x$ b", ""))
+    shown = [text for text in figure.findobj(Text) if "$" in text.get_text()]
+    assert len(shown) == 2 and not any(text.get_parse_math() for text in shown)
+    assert torch.isfinite(pixels(figure)).all()
+
+
+def test_letters_that_matplotlibs_own_font_lacks_are_drawn():
+    from edit_assumption.pictures import style
+    from matplotlib.figure import Figure
+
+    if len(style._families()) == 1:
+        pytest.skip("no font with Chinese letters is installed")
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.5, 0.5, "玫瑰 roses")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib's, that a glyph is missing
+        style.pixels(figure)
