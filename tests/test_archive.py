@@ -25,7 +25,7 @@ found = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name.
 model, clip, vae = found["EditAssumptionLoadPocketModel"].execute().result
 inputs = dict(regularization=0.1, augmentations="", projections="keys and values")
 edit = found["EditAssumption"].execute(clip, "roses", "blue roses", 1.0, model, **inputs).result[1]
-found["EditAssumptionPreviewEdit"].execute(edit, clip, "roses", "a cat")
+found["EditAssumptionPreviewEdit"].execute(clip, "roses", "a cat", edit)
 print(json.dumps([sorted(found), edit.recipe.to_text()]))
 """
 

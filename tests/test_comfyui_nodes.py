@@ -41,11 +41,11 @@ def test_settings_in_the_text_go_before_the_inputs(comfy):
     assert torch.equal(latent(comfy, graph.sample()), edited(comfy, regularization=3.0))
 
 
-def test_a_bad_line_is_named_before_anything_runs(comfy):
+def test_a_bad_line_is_named_whatever_else_runs(comfy):
     graph = Pipeline()
     graph.edit_by("EditAssumptionList", recipe=f"{SOURCE} -> {DESTINATION}\nroses and tulips")
     with pytest.raises(RunError, match="Line 2: there is no “->”"):
-        comfy.queue(graph.sample())
+        comfy.run(graph.sample())
 
 
 @pytest.mark.parametrize(

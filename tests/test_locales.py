@@ -24,3 +24,10 @@ def texts(entry, path=""):
 def test_no_mark_of_the_front_ends_own_stands_bare(file):
     found = list(texts(json.loads(file.read_text(encoding="utf-8"))))
     assert found and not [path for path, text in found if MARKS.search(LITERAL.sub("", text))]
+
+
+def test_the_packs_own_widgets_speak_every_language():
+    words = (REPOSITORY / "web/js/words.js").read_text(encoding="utf-8")
+    spoken = dict(re.findall(r"^  (\w+): \{(.*)\},$", words, re.MULTILINE))
+    assert set(spoken) == {file.parent.name for file in FILES}
+    assert len({tuple(re.findall(r"(\w+): \"", texts)) for texts in spoken.values()}) == 1
