@@ -40,7 +40,7 @@ class EditConcepts(io.ComfyNode):
                     dynamic_prompts=False,
                     default="tench -> goldfish\nVan Gogh ->\nwhite shark ~ man-eater",
                     tooltip="One on each line. “tench -> goldfish”: a tench is drawn as a goldfish. “Van Gogh ->”: forgotten. "
-                    "“white shark ~ man-eater”: man-eater means a white shark. “doctor -> female doctor | male doctor”: both. "
+                    "“white shark ~ man-eater”: man-eater means a white shark. Destinations parted by a pipe sign: each. "
                     "[pictures] at the end: your pictures say it. [everywhere]: all tokens change. # begins a comment, "
                     "! a setting.",
                 ),
