@@ -88,7 +88,7 @@ def test_what_stands_behind_all_that_is_compared_is_cut_and_put_back(sentences):
     assert all(torch.equal(whole[:, place], contexts[:, 13]) for place in (14, 15))
     behind = Sentences(*(torch.zeros(1, dtype=torch.long),), *(torch.zeros(1, 9, dtype=torch.long),) * 2,
                        torch.tensor([7]), torch.zeros(1, 9, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long),
-                       torch.ones(1, 1), torch.zeros(1, dtype=torch.long))  # fmt: skip
+                       torch.ones(1, 1), torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.bool))  # fmt: skip
     assert behind.cut().ids.shape == (1, 8)  # the subject itself is kept
 
 
