@@ -72,6 +72,18 @@ def short_length(words: range, whole: int) -> int:
     return min(whole, words.stop + 1 + SHORT_PADDING)
 
 
+def short_prompt(pieces: Sequence[str], words: range, rows: torch.Tensor) -> EncodedPrompt:
+    """A prompt in its short window.
+
+    Args:
+        pieces: of the whole window, which is the only one.
+        words: the positions of the prompt's own tokens.
+        rows: embeddings, (tokens, width), at least so many as the short window has; more are left out.
+    """
+    length = short_length(words, len(pieces))
+    return EncodedPrompt(tuple(pieces[:length]), (Chunk(0, words, length),), rows[:length], padding=len(pieces) - length)
+
+
 def check_read(source: str, destination: str, cut: str, limit: int) -> None:
     """Raise :class:`EditError` where two texts that read the same differ in what was ``cut``, behind ``limit`` tokens."""
     if cut:

@@ -10,7 +10,7 @@ import torch
 from modules import devices
 from modules.prompt_parser import SdConditioning
 
-from ..editing.encoding import Chunk, EncodedPrompt, EncodeShort, short_length
+from ..editing.encoding import Chunk, EncodedPrompt, EncodeShort, short_length, short_prompt
 from ..editing.errors import EditError
 from .hosts import host
 
@@ -66,19 +66,15 @@ class WebuiEncoder:
     @torch.no_grad()
     def _short(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         self.advance(0, len(prompts))
-        windows = [self.engine.process_texts([prompt])[0][0][0] for prompt in prompts]
-        words = [range(1, list(window.tokens).index(self.engine.id_end, 1)) for window in windows]
-        lengths = [short_length(own, len(window.tokens)) for own, window in zip(words, windows, strict=True)]
-        ids = torch.tensor([list(window.tokens)[: max(lengths)] for window in windows])
+        windows = [list(self.engine.process_texts([prompt])[0][0][0].tokens) for prompt in prompts]
+        words = [range(1, ids.index(self.engine.id_end, 1)) for ids in windows]
+        longest = max(short_length(own, len(ids)) for own, ids in zip(words, windows, strict=True))
+        read = torch.tensor([ids[:longest] for ids in windows])
         with devices.autocast():
-            rows = self.engine.encode_with_transformers(ids.to(next(self.engine.parameters()).device)).float().cpu()
+            rows = self.engine.encode_with_transformers(read.to(next(self.engine.parameters()).device)).float().cpu()
         return [
-            EncodedPrompt(
-                tuple(host().pieces(self.engine, list(window.tokens)[:length])), (Chunk(0, own, length),), row[:length],
-                padding=len(window.tokens) - length,
-            )
-            for window, own, length, row in zip(windows, words, lengths, rows, strict=True)
-        ]  # fmt: skip
+            short_prompt(host().pieces(self.engine, ids), own, row) for ids, own, row in zip(windows, words, rows, strict=True)
+        ]
 
     def _learn(self, texts: list[str]) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
         with torch.no_grad(), devices.autocast(), host().quiet(self.model):

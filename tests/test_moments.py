@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_length
+from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_prompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.moments import KnownTexts, MomentSums, known_moment, second_moment, short_windows
 
@@ -27,15 +27,15 @@ def whole(prompts):
 
 def short(prompts):
     """The same, cut."""
-    found = []
-    for prompt in whole(prompts):
-        words = prompt.chunks[0].words
-        length = short_length(words, LENGTH)
-        cut = EncodedPrompt(
-            prompt.tokens[:length], (Chunk(0, words, length),), prompt.embeddings[:length], padding=LENGTH - length
-        )
-        found.append(cut)
-    return found
+    return [short_prompt(prompt.tokens, prompt.chunks[0].words, prompt.embeddings) for prompt in whole(prompts)]
+
+
+def test_a_short_window_has_five_rows_of_padding_and_knows_how_many_it_leaves_out():
+    (entry,), (cut,) = whole(["two birds"]), short(["two birds"])
+    assert cut.tokens == entry.tokens[:9] and cut.chunks == (Chunk(0, range(1, 3), 9),) and cut.padding == LENGTH - 9
+    assert torch.equal(cut.embeddings, entry.embeddings[:9])
+    (full,) = short([" ".join("x" * 13)])
+    assert len(full.tokens) == LENGTH and full.padding == 0
 
 
 def rows_of(prompts):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..edit import EncoderIdentity
-from ..encoding import Chunk, EncodedPrompt, short_length
+from ..encoding import Chunk, EncodedPrompt, short_length, short_prompt
 from .keys import device_of
 from .sentences import Tokenize
 from .tower import Tower
@@ -64,12 +64,10 @@ def encode_short(encoders: Sequence[TextEncoder], prompts: Sequence[str]) -> lis
         prompts: of one window each.
     """
     tokens = [encoder.tokenize(prompts) for encoder in encoders]
-    lengths = [short_length(entry.words, len(entry.ids)) for entry in tokens[0]]
+    longest = max(short_length(entry.words, len(entry.ids)) for entry in tokens[0])
     sides = []
     for encoder, own in zip(encoders, tokens, strict=True):
-        ids = torch.tensor([entry.ids[: max(lengths)] for entry in own], device=device_of(encoder.tower))
+        ids = torch.tensor([entry.ids[:longest] for entry in own], device=device_of(encoder.tower))
         sides.append(encoder.tower.finish(encoder.tower.embed(ids), 0).cpu())
-    return [
-        EncodedPrompt(entry.pieces[:length], (Chunk(0, entry.words, length),), row[:length], padding=len(entry.ids) - length)
-        for entry, length, row in zip(tokens[0], lengths, torch.cat(sides, dim=2), strict=True)
-    ]
+    rows = torch.cat(sides, dim=2)
+    return [short_prompt(entry.pieces, entry.words, row) for entry, row in zip(tokens[0], rows, strict=True)]
