@@ -20,6 +20,9 @@ FORMAT = "edit_assumption_moment_3"
 _ROUNDING = 1e-3
 """How far two runs of one encoder may be apart."""
 _KEPT = 16
+_NAMED = 12
+"""Digits of each half of a file's name, which tell texts and encoders apart: files of other texts are not read."""
+_ENDING = ".safetensors"
 _PARTS = ("captions", "words")
 
 
@@ -50,10 +53,12 @@ def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> Mome
         parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
         return (distance, MomentSums(*parts, read=read)) if all(part.square.isfinite().all() for part in parts) else None
 
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in _by_age(folder, f"{digest[:_NAMED]}-*{_ENDING}")[::-1]:
         kept = read_kept(path, read)
         if kept is not None and kept[0] <= nearest:
             (nearest, sums), best = kept, path
+            if nearest <= _ROUNDING:
+                break
     if best is None:
         return None
     with suppress(OSError):  # the folder may be somebody else's
@@ -82,12 +87,13 @@ def kept_moment(
         EditError: an embedding is not finite.
     """
     first, fewer = texts.captions[0], texts.within(WORDS_IN_WHOLE_WINDOWS)
-    identity = EncoderIdentity.of(first, encode([first])[0])
-    begun = {len(known): load_sums(folder, known, identity) or MomentSums() for known in (texts, fewer)}
+    (whole,) = encode([first])
+    identity, begun = EncoderIdentity.of(first, whole), {}
     for known in (texts, fewer):
-        if begun[len(known)].read == len(known):
-            return begun[len(known)].moment()
-    reading = short_windows(encode, short(), first)
+        sums = begun[len(known)] = load_sums(folder, known, identity) or MomentSums()
+        if sums.read == len(known):
+            return sums.moment()
+    reading = short_windows(whole, short(), first)
     known = texts if reading else fewer
     sums = begun[len(known)]
     before = sums.read
@@ -106,12 +112,23 @@ def keep_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity, sums: M
         sums: kept in float32.
     """
     digest, embeddings = _digest(texts), encoder.embeddings.contiguous()
-    name = hashlib.sha256(embeddings.numpy().tobytes() + digest.encode()).hexdigest()[:24]
+    name = f"{digest[:_NAMED]}-{hashlib.sha256(embeddings.numpy().tobytes()).hexdigest()[:_NAMED]}"
     parts = {name: getattr(sums, name) for name in _PARTS}
     tensors = {name: part.square.float().cpu() for name, part in parts.items()} | {"encoder": embeddings}
     header = {"format": FORMAT, "texts": digest, "read": str(sums.read)}
-    keep(tensors, folder / f"{name}.safetensors", header | {name: repr(part.rows) for name, part in parts.items()})
+    keep(tensors, folder / f"{name}{_ENDING}", header | {name: repr(part.rows) for name, part in parts.items()})
     with suppress(OSError):  # another process may be at it, too
-        by_age = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
-        for path in by_age[:-_KEPT]:
+        for path in _by_age(folder, f"*{_ENDING}")[:-_KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _by_age(folder: Path, pattern: str) -> list[Path]:
+    """The files, that used longest ago first; one that goes away meanwhile counts as that."""
+
+    def age(path: Path) -> float:
+        try:
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(folder.glob(pattern), key=age)

@@ -142,11 +142,17 @@ class MomentSums:
         return torch.lerp(self.captions.mean(), self.words.mean(), _WORDS_SHARE)
 
 
-def short_windows(encode: Encode, short: EncodeShort | None, prompt: str) -> EncodeShort | None:
-    """``short`` where an encoder's short windows say what its whole ones say, tried on a prompt; else None."""
+def short_windows(whole: EncodedPrompt, short: EncodeShort | None, prompt: str) -> EncodeShort | None:
+    """``short`` where it says of a prompt what the encoder says in a whole window; else None.
+
+    Args:
+        whole: the prompt in its whole window.
+        short: the encoder in short windows; None where it has none.
+        prompt: the text.
+    """
     if short is None:
         return None
-    (whole,), (cut,) = encode([prompt]), short([prompt])
+    (cut,) = short([prompt])
     rows = whole.embeddings[: len(cut.tokens)]
     if rows.shape != cut.embeddings.shape or len(cut.tokens) + cut.padding != len(whole.tokens):
         return None

@@ -136,3 +136,15 @@ def test_fewer_words_are_read_where_windows_are_whole(tmp_path, monkeypatch):
     again = Reader()
     kept_moment(tmp_path / "short", TEXTS, again, lambda: pytest.fail("the windows were made again"))
     assert again.read == ["a cat"]
+
+
+def test_files_of_other_texts_are_not_read_and_the_newest_comes_first(tmp_path, monkeypatch):
+    others = KnownTexts(("a bird",), TEXTS.words)
+    keep_sums(tmp_path, others, identity(), sums())
+    for by in (0.01, 0.0):
+        keep_sums(tmp_path, TEXTS, moved(by), sums())
+        for path in tmp_path.iterdir():  # as if an hour had passed
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
+    opened, read_kept = [], moment_file.read_kept
+    monkeypatch.setattr(moment_file, "read_kept", lambda path, read: opened.append(path) or read_kept(path, read))
+    assert load_sums(tmp_path, TEXTS, identity()) is not None and len(opened) == 1

@@ -56,8 +56,9 @@ def test_the_last_row_of_a_short_window_stands_for_the_padding_behind_it():
 
 
 def test_short_windows_are_used_only_where_they_say_the_same():
-    assert short_windows(whole, short, "a cat") is short
-    assert short_windows(whole, None, "a cat") is None
+    (entry,) = whole(["a cat"])
+    assert short_windows(entry, short, "a cat") is short
+    assert short_windows(entry, None, "a cat") is None
 
     def bidirectional(prompts):
         return [replace(prompt, embeddings=prompt.embeddings + 0.1) for prompt in short(prompts)]
@@ -65,7 +66,7 @@ def test_short_windows_are_used_only_where_they_say_the_same():
     def forgetful(prompts):
         return [replace(prompt, padding=0) for prompt in short(prompts)]
 
-    assert short_windows(whole, bidirectional, "a cat") is None and short_windows(whole, forgetful, "a cat") is None
+    assert short_windows(entry, bidirectional, "a cat") is None and short_windows(entry, forgetful, "a cat") is None
 
 
 def test_what_was_stopped_goes_on():
@@ -110,7 +111,7 @@ def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
 
     pipe = pipeline()
     encode, cut, prompts = PipelineEncoder(pipe), short_windows_of(pipe), bare_captions()
-    assert short_windows(encode, cut, prompts[0]) is cut
+    assert short_windows(encode(prompts[:1])[0], cut, prompts[0]) is cut
     for entry, brief in zip(encode(prompts), cut(prompts), strict=True):
         length = len(brief.tokens)
         assert brief.tokens == entry.tokens[:length] and length == entry.words[-1] + 2 + SHORT_PADDING
