@@ -19,7 +19,7 @@ from ..editing.moments import KnownTexts, known_moment, second_moment
 from ..editing.null_space import complement
 from ..editing.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
 from ..pipelines.encoder import PipelineEncoder
-from ..pipelines.moments import short_windows_of, words_of
+from ..pipelines.moments import words_and_short_windows
 from ..pocket.captions import bare_captions, ordinary_captions
 from .held_out import without
 from .suite import SuiteEdit
@@ -44,7 +44,7 @@ class Seen:
     @classmethod
     def of(cls, pipe: Any) -> Seen:
         """Of a diffusers pipeline."""
-        return cls(PipelineEncoder(pipe), words_of(pipe), short_windows_of(pipe))
+        return cls(PipelineEncoder(pipe), *words_and_short_windows(pipe))
 
     @property
     def captions(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import torch
 
 from ..editing.encoding import Chunk, EncodedPrompt
 from ..editing.errors import EditError
+from ..editing.vocabulary import whole_words
 from .host import stop_if_interrupted
 
 _CHUNKS_AT_ONCE = 256
@@ -76,9 +77,9 @@ class ComfyEncoder:
         return id(self.clip.cond_stage_model), patcher.patches_uuid, self.clip.layer_idx, options, id(hooks) if hooks else None
 
     @property
-    def vocabulary(self) -> dict[str, int]:
-        """Piece to number of the tokenizer whose tokens are the first rows; empty where the host does not tell."""
-        return {piece: number for number, piece in self._pieces_of(self._streams[0]).items()}
+    def words(self) -> tuple[str, ...]:
+        """Whole words of the tokenizer whose tokens are the first rows; none where the host does not tell."""
+        return words_of(tokenizer_of(self.clip, self._streams[0]))
 
     def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts, the ones not seen before in one batch.
@@ -194,18 +195,13 @@ class ComfyEncoder:
     def _main(self, tokens: dict[str, Any]) -> Any:
         return tokens[self._streams[0]]
 
-    def _tokenizer(self, name: str) -> Any:
-        return getattr(self.clip.tokenizer, f"clip_{name}", None) or getattr(self.clip.tokenizer, name, None)
-
-    def _pieces_of(self, name: str) -> dict[int, str]:
-        return getattr(self._tokenizer(name), "inv_vocab", {})
-
     def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
         pieces: list[str] = []
         chunks: list[Chunk] = []
         for stream, name in enumerate(self._streams):
-            opening = int(getattr(self._tokenizer(name), "start_token", None) is not None)
-            vocabulary = self._pieces_of(name)
+            tokenizer = tokenizer_of(self.clip, name)
+            opening = int(getattr(tokenizer, "start_token", None) is not None)
+            vocabulary = getattr(tokenizer, "inv_vocab", {})
             for chunk in tokens[name]:
                 start = len(pieces)
                 words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
@@ -213,6 +209,17 @@ class ComfyEncoder:
                 pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
                 chunks.append(Chunk(start, span, len(pieces), stream))
         return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
+
+
+def tokenizer_of(clip: Any, name: str) -> Any:
+    """The host's tokenizer of one of the CLIP's encoders, such as "clip_l", "l" or "t5xxl"; None where there is none."""
+    name = name.removeprefix("clip_")
+    return getattr(clip.tokenizer, f"clip_{name}", None) or getattr(clip.tokenizer, name, None)
+
+
+def words_of(tokenizer: Any) -> tuple[str, ...]:
+    """Whole words of a host's tokenizer (:func:`~..editing.vocabulary.whole_words`)."""
+    return whole_words({piece: number for number, piece in getattr(tokenizer, "inv_vocab", {}).items()})
 
 
 def _chunks_of(tokens: dict[str, Any]) -> Tokens:

@@ -11,15 +11,14 @@ import torch
 
 from ..editing.captions import ordinary_captions
 from ..editing.concepts.encoder import encode_short
-from ..editing.encoding import EncodedPrompt, EncodeShort
+from ..editing.encoding import EncodeShort
 from ..editing.errors import EditError
 from ..editing.moment_file import kept_moment
 from ..editing.moments import KnownTexts
 from ..editing.projections import FAMILIES
-from ..editing.vocabulary import whole_words
 from .encoder import ComfyEncoder
 from .folders import kept_folder
-from .host import progress_to, stop_if_interrupted
+from .host import progress_to
 from .text_encoders import text_encoders
 
 (_POCKET,) = (family for family in FAMILIES if family.name == "pocket")
@@ -45,7 +44,7 @@ def moment_of(encoder: ComfyEncoder, width: int) -> torch.Tensor:
     model, key = encoder.clip.cond_stage_model, encoder.key
     known, moment = _latest.get(model, (None, None))
     if known != key:
-        texts = KnownTexts(captions_for(width), whole_words(encoder.vocabulary))
+        texts = KnownTexts(captions_for(width), encoder.words)
         moment = kept_moment(kept_folder("moments"), texts, encoder, partial(_short, encoder), _Progress())
         _latest[model] = key, moment
     return moment
@@ -57,12 +56,7 @@ def _short(encoder: ComfyEncoder) -> EncodeShort | None:
         encoders = text_encoders(encoder.clip)
     except EditError:
         return None
-
-    def short(prompts: Sequence[str]) -> list[EncodedPrompt]:
-        stop_if_interrupted()
-        return encode_short(encoders, prompts)
-
-    return short
+    return partial(encode_short, encoders)
 
 
 class _Progress:

@@ -16,7 +16,7 @@ from ..editing.concepts.encoder import NAMES, TextEncoder
 from ..editing.concepts.sentences import Tokens
 from ..editing.concepts.tower import ACTIVATIONS, Tower, weight_name
 from ..editing.errors import EditError
-from ..editing.vocabulary import whole_words
+from .encoder import tokenizer_of, words_of
 from .stored_weights import shapes_of, stored_weight
 
 _OURS = "text_model."
@@ -40,7 +40,9 @@ def text_encoders(clip: Any) -> list[TextEncoder]:
     if not names or any(part not in names for part, _ in model.named_children()):
         raise EditError(_UNKNOWN)
     with torch.inference_mode(False):  # so that they can be differentiated
-        found = [TextEncoder(name, _tower(clip, name), _tokenizer(clip, name), _words(clip, name)) for name in names]
+        found = [
+            TextEncoder(name, _tower(clip, name), _tokenizer(clip, name), words_of(tokenizer_of(clip, name))) for name in names
+        ]
         _check(clip, found)
     return found
 
@@ -76,16 +78,8 @@ def _activation(function: Any) -> str:
     raise EditError(_UNKNOWN)
 
 
-def _host_tokenizer(clip: Any, name: str) -> Any:
-    return getattr(clip.tokenizer, name, None) or getattr(clip.tokenizer, name.removeprefix("clip_"))
-
-
-def _words(clip: Any, name: str) -> tuple[str, ...]:
-    return whole_words({piece: token for token, piece in _host_tokenizer(clip, name).inv_vocab.items()})
-
-
 def _tokenizer(clip: Any, name: str) -> Any:
-    short, tokenizer = name.removeprefix("clip_"), _host_tokenizer(clip, name)
+    short, tokenizer = name.removeprefix("clip_"), tokenizer_of(clip, name)
 
     def tokenize(prompts: Sequence[str]) -> list[Tokens]:
         found = []

@@ -11,23 +11,20 @@ import torch
 from ..editing.concepts.encoder import encode_short
 from ..editing.encoding import EncodeShort
 from ..editing.moments import KnownTexts, known_moment
-from ..editing.vocabulary import whole_words
 from .concepts import text_encoders
 from .encoder import PipelineEncoder
 
 
-def words_of(pipe: Any) -> tuple[str, ...]:
-    """The whole words of the first tokenizer."""
-    return whole_words(pipe.tokenizer.get_vocab())
+def words_and_short_windows(pipe: Any) -> tuple[tuple[str, ...], EncodeShort]:
+    """The words of the first tokenizer, and the text encoders in short windows.
 
-
-def short_windows_of(pipe: Any) -> EncodeShort:
-    """The text encoders in short windows: in plain torch, because a pipeline's own reads whole ones only.
+    These run in plain torch, because a pipeline's own encoders read whole windows only.
 
     Raises:
         EditError: the pipeline is of another family, or its text encoder is not computed as its weights say.
     """
-    return partial(encode_short, text_encoders(pipe))
+    encoders = text_encoders(pipe)
+    return encoders[0].words, partial(encode_short, encoders)
 
 
 def moment_of(pipe: Any, captions: Sequence[str]) -> torch.Tensor:
@@ -38,6 +35,7 @@ def moment_of(pipe: Any, captions: Sequence[str]) -> torch.Tensor:
         captions: what is ordinary to it.
 
     Raises:
-        EditError: as :func:`short_windows_of`.
+        EditError: as :func:`words_and_short_windows`.
     """
-    return known_moment(PipelineEncoder(pipe), KnownTexts(captions, words_of(pipe)), short_windows_of(pipe))
+    words, short = words_and_short_windows(pipe)
+    return known_moment(PipelineEncoder(pipe), KnownTexts(captions, words), short)

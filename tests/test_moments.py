@@ -105,19 +105,19 @@ def test_numbers_that_are_not_finite_are_refused():
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
     pytest.importorskip("diffusers", reason="diffusers is not installed")
     from edit_assumption.pipelines.encoder import PipelineEncoder
-    from edit_assumption.pipelines.moments import moment_of, short_windows_of, words_of
+    from edit_assumption.pipelines.moments import moment_of, words_and_short_windows
     from edit_assumption.pocket.captions import bare_captions
     from edit_assumption.pocket.model import pipeline
 
     pipe = pipeline()
-    encode, cut, prompts = PipelineEncoder(pipe), short_windows_of(pipe), bare_captions()
+    encode, prompts = PipelineEncoder(pipe), bare_captions()
+    words, cut = words_and_short_windows(pipe)
     assert short_windows(encode(prompts[:1])[0], cut, prompts[0]) is cut
     for entry, brief in zip(encode(prompts), cut(prompts), strict=True):
         length = len(brief.tokens)
         assert brief.tokens == entry.tokens[:length] and length == entry.words[-1] + 2 + SHORT_PADDING
         assert length + brief.padding == len(entry.tokens) and brief.words == entry.words
         assert float((brief.embeddings - entry.embeddings[:length]).norm() / entry.embeddings[:length].norm()) < 1e-5
-    words = words_of(pipe)
     assert {"rose", "tulips", "umbrella"} <= set(words)
     exact = known_moment(encode, KnownTexts(prompts, words))
     assert 0 < float((moment_of(pipe, prompts) - exact).norm() / exact.norm()) < 0.1  # padding goes on changing a little
