@@ -52,9 +52,8 @@ def noise_teacher(
     drawn = Destinations(recipe, model_name(model), seed, own, draw)
     predict = _predict(model, clip)
     lead, _ = attention_teacher(model, clip, recipe, seed)
-    marked = [number for number, concept in enumerate(recipe.searched) if concept.pictures]
     return lambda: NoiseTeacher(
-        predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=_truth(model), own=marked
+        predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=_truth(model), own=drawn.marked
     ), drawn.names
 
 
@@ -79,11 +78,15 @@ def _truth(model: Any) -> Callable[..., torch.Tensor]:
     """What the model ought to believe to be clean, in the units of :func:`_predict`."""
 
     def truth(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        sampling = model.model.model_sampling
-        sigma = torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points], device=clean.device)
-        return clean / sigma.view(-1, *[1] * (clean.ndim - 1))
+        return clean / _sigmas(model, points).to(clean.device).view(-1, *[1] * (clean.ndim - 1))
 
     return truth
+
+
+def _sigmas(model: Any, points: torch.Tensor) -> torch.Tensor:
+    """(n,) how much noise there is at points of the schedule, from 0 (clean) to 1 (noise alone)."""
+    sampling = model.model.model_sampling
+    return torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points])
 
 
 @torch.inference_mode()
@@ -112,10 +115,9 @@ def _predict(model: Any, clip: Any) -> Callable[..., torch.Tensor]:
         stop_if_interrupted()
         told = beside(*clean.shape[2:])
         comfy.model_management.load_models_gpu([model])
-        sampling = model.model.model_sampling
-        sigma = torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points], device=device)
+        sigma = _sigmas(model, points).to(device)
         high = sigma.view(-1, *[1] * (clean.ndim - 1))
-        noisy = sampling.noise_scaling(high, noise.to(device), clean.to(device))
+        noisy = model.model.model_sampling.noise_scaling(high, noise.to(device), clean.to(device))
         with Differentiable():
             more = {} if told is None else {"y": told.to(device).expand(len(noisy), -1)}
             found = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device), **more)

@@ -130,5 +130,4 @@ def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations, seed: i
         kinds = {"epsilon": noise, "sample": clean, "v_prediction": share.sqrt() * noise - (1 - share).sqrt() * clean}
         return kinds[pipe.scheduler.config.prediction_type]
 
-    own = [number for number, concept in enumerate(recipe.searched) if concept.pictures]
-    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=truth, own=own)
+    return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=truth, own=drawn.marked)
