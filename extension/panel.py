@@ -108,15 +108,20 @@ def saved_list(chosen: str | None = None) -> Any:
     return gr.update(choices=names, value=chosen if chosen in names else None)
 
 
+def chosen_name(name: str | None) -> str:
+    """What is chosen in a list of saved edits. Raises :class:`EditError` where nothing is."""
+    if not name:
+        raise EditError("Choose a saved edit first.")
+    return name
+
+
 def values_of(name: str | None) -> list[Any]:
     """What a saved edit puts into the inputs, in the order of :data:`DEFAULTS`.
 
     Raises:
         EditError: none is chosen, it cannot be read, or it does not fit the inputs.
     """
-    if not name:
-        raise EditError("Choose a saved edit first.")
-    edit = store.load(name)
+    edit = store.load(chosen_name(name))
     if isinstance(edit, ConceptEdit):
         raise EditError(
             f"“{name}” is an edit of the text encoder and does not fit the recipe; write <edit:{name}:1> in a prompt to use it."

@@ -17,7 +17,7 @@ from ..editing.lines import prompt_lines
 from ..editing.recipe import Recipe
 from . import store, work
 from .jobs import Stopped, job
-from .panel import DEFAULTS, recipe_of, saved_list, values_of
+from .panel import DEFAULTS, chosen_name, recipe_of, saved_list, values_of
 from .script import PANELS
 
 _ERROR = (
@@ -145,16 +145,12 @@ def load_saved(name: str | None) -> tuple[Any, ...]:
 
 def ask(name: str | None) -> tuple[Any, ...]:
     """Show the question before something is deleted."""
-    if not name:
-        raise EditError("Choose a saved edit first.")
-    return "", gr.update(visible=True), f"<p>{escape(f'Delete the edit “{name}” for good?')}</p>"
+    return "", gr.update(visible=True), f"<p>{escape(f'Delete the edit “{chosen_name(name)}” for good?')}</p>"
 
 
 def delete_saved(name: str | None) -> tuple[Any, ...]:
     """Remove a file, hide the question."""
-    if not name:
-        raise EditError("Choose a saved edit first.")
-    store.delete(name)
+    store.delete(chosen_name(name))
     return f"Deleted “{name}”.", gr.update(visible=False), *saved_lists()
 
 
