@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -179,6 +180,38 @@ def tune(
         weights = next_weights(wanted, done)
         done.append(Round(tuple(weights), tuple(int(count) for count in count_shown(weights, len(done)))))
         yield list(done)
+
+
+def tune_together(
+    wanted: Mapping[str, Wanted],
+    count_shown: Callable[[Mapping[str, tuple[float, ...]], int], Mapping[str, Sequence[int]]],
+    tolerance: float,
+    budget: int,
+) -> Iterator[dict[str, tuple[Round, ...]]]:
+    """The same for several subjects that are solved together, and change each other.
+
+    Args:
+        wanted: what is asked, by any name.
+        count_shown: names to weights, and the round's number, to how many pictures showed each variant.
+        tolerance: mean over subjects of their largest gaps at which to stop.
+        budget: rounds.
+
+    Yields:
+        Name to all rounds so far, after each.
+    """
+    done: dict[str, tuple[Round, ...]] = dict.fromkeys(wanted, ())
+    for number in range(budget):
+        weights = {name: next_weights(own, done[name]) for name, own in wanted.items()}
+        for name, counts in count_shown(weights, number).items():
+            done[name] += (Round(weights[name], tuple(counts)),)
+        yield dict(done)
+        if mean_gap(wanted, done) <= tolerance:
+            return
+
+
+def mean_gap(wanted: Mapping[str, Wanted], done: Mapping[str, Sequence[Round]]) -> float:
+    """The mean over subjects of :func:`largest_gap` in their last rounds."""
+    return fmean(largest_gap(own, done[name][-1]) for name, own in wanted.items())
 
 
 def rounds_to_json(wanted: Wanted, rounds: Sequence[Round]) -> str:

@@ -25,7 +25,7 @@ from ..editing.concepts.balance import balance
 from ..editing.concepts.concepts import Concept, Variant
 from ..editing.concepts.edit import write_concept_values
 from ..editing.concepts.recipe import ConceptRecipe
-from ..editing.debias import Round, Wanted, next_weights
+from ..editing.debias import Wanted, tune_together
 from ..editing.edit import make_edit
 from ..editing.recipe import Recipe
 from ..pipelines.asked import POCKET_TEMPLATES
@@ -155,21 +155,21 @@ def debias(kinds: Kinds, rounds: int, pictures: int) -> list[str]:
     *_, last = balance(recipe, lambda tried, number: text(tried, seeds(number)), rounds)
     rows.append(_line("text encoder, balanced", text(last.recipe, kinds.seeds), count))
 
-    wanted = [Wanted(f"a {one.source}", tuple(f"a {own.text}" for own in one.variants), one.shares) for one in recipe.concepts]
+    wanted = {
+        one.source: Wanted(f"a {one.source}", tuple(f"a {own.text}" for own in one.variants), one.shares)
+        for one in recipe.concepts
+    }
 
-    def projections(weights: Sequence[Sequence[float]], on: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        pairs = [pair for one, own in zip(wanted, weights, strict=True) for pair in one.recipe(own).pairs]
+    def projections(weights: Mapping[str, tuple[float, ...]], on: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        pairs = [pair for name, one in wanted.items() for pair in one.recipe(weights[name]).pairs]
         with edited_projections(kinds.pipe, make_edit(Recipe(tuple(pairs)), PipelineEncoder(kinds.pipe)).context_map):
             return kinds.hats(on)
 
-    done: list[list[Round]] = [[] for _ in wanted]
-    weights = [next_weights(one, ()) for one in wanted]
-    rows.append(_line("cross-attention, equal parts", projections(weights, kinds.seeds), count))
-    for number in range(rounds):
-        weights = [next_weights(one, own) for one, own in zip(wanted, done, strict=True)]
-        for own, tried, counts in zip(done, weights, projections(weights, seeds(number)).values(), strict=True):
-            own.append(Round(tuple(tried), counts))
-    rows.append(_line("cross-attention, balanced", projections(weights, kinds.seeds), count))
+    equal = {name: one.shares for name, one in wanted.items()}
+    rows.append(_line("cross-attention, equal parts", projections(equal, kinds.seeds), count))
+    *_, done = tune_together(wanted, lambda weights, number: projections(weights, seeds(number)), 0.0, rounds)
+    tuned = {name: own[-1].weights for name, own in done.items()}
+    rows.append(_line("cross-attention, balanced", projections(tuned, kinds.seeds), count))
     return rows
 
 
@@ -257,10 +257,10 @@ def main() -> int:
 
 def _measured(options: argparse.Namespace) -> str:
     kinds = Kinds(options.weights, options.cache, options.seeds)
+    measure = dict(zip(PARTS, (lambda own: debias(own, options.rounds, options.pictures), teach, erase, mixed), strict=True))
     rows = []
     for part in options.part or PARTS:
-        found = {"teach": teach, "erase": erase, "mixed": mixed}
-        rows += [part, *(debias(kinds, options.rounds, options.pictures) if part == "debias" else found[part](kinds)), ""]
+        rows += [part, *measure[part](kinds), ""]
     return "\n".join(rows)
 
 

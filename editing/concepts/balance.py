@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
-from ..debias import Round, Wanted, largest_gap, next_weights
+from ..debias import Round, Wanted, mean_gap, tune_together
 from ..errors import EditError
 from .concepts import Concept
 from .recipe import ConceptRecipe
@@ -49,16 +48,13 @@ def balance(recipe: ConceptRecipe, count_shown: CountShown, budget: int, toleran
     wanted = {one.source: Wanted(one.source, _texts(one), one.shares) for one in recipe.concepts if one.variants}
     if not wanted:
         raise EditError("No line is debiased; write variants with “|” between, such as: doctor -> female doctor | male doctor")
-    rounds: dict[str, list[Round]] = {source: [] for source in wanted}
-    for number in range(budget):
-        weights = {source: next_weights(own, rounds[source]) for source, own in wanted.items()}
-        tried = replace(recipe, concepts=tuple(_weighted(one, weights.get(one.source)) for one in recipe.concepts))
-        for source, counts in count_shown(tried, number).items():
-            rounds[source].append(Round(weights[source], tuple(counts)))
-        gap = fmean(largest_gap(own, rounds[source][-1]) for source, own in wanted.items())
-        yield Balance(tried, {source: tuple(own) for source, own in rounds.items()}, gap)
-        if gap <= tolerance:
-            return
+
+    def tried(weights: Mapping[str, Sequence[float]]) -> ConceptRecipe:
+        return replace(recipe, concepts=tuple(_weighted(one, weights.get(one.source)) for one in recipe.concepts))
+
+    for rounds in tune_together(wanted, lambda weights, number: count_shown(tried(weights), number), tolerance, budget):
+        last = tried({source: own[-1].weights for source, own in rounds.items()})
+        yield Balance(last, rounds, mean_gap(wanted, rounds))
 
 
 def _texts(concept: Concept) -> tuple[str, ...]:
