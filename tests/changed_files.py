@@ -14,13 +14,19 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import Edit, EncoderIdentity
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moment_file import keep_moment, load_moment
+from edit_assumption.editing.moment_file import keep_sums, load_sums
+from edit_assumption.editing.moments import KnownTexts, MomentSums, Total
 from edit_assumption.editing.recipe import PromptPair, Recipe
 from edit_assumption.editing.tensor_file import load_tensors
 from edit_assumption.pocket.basis import Basis
 
 WIDTH = 768
-IDENTITY = EncoderIdentity("a rose", torch.ones(16, WIDTH))
+TEXTS = KnownTexts(["a rose"])
+IDENTITY = EncoderIdentity(TEXTS.captions[0], torch.ones(16, WIDTH))
+
+
+def read():
+    return MomentSums(Total(torch.eye(WIDTH, dtype=torch.float64), 1.0), read=len(TEXTS))
 
 
 def edit(seed=0):
@@ -39,7 +45,7 @@ def kinds(folder):
     sums = {8: torch.randn(WIDTH, WIDTH, dtype=torch.float64)}
     edit_path, concept_path = folder / "edit.safetensors", folder / "concepts.safetensors"
     statistics, basis = folder / "statistics.safetensors", folder / "basis.safetensors"
-    keep_moment(moments, ["a rose"], IDENTITY, torch.eye(WIDTH))
+    keep_sums(moments, TEXTS, IDENTITY, read())
     (moment,) = moments.iterdir()
 
     def save_value():
@@ -58,8 +64,8 @@ def kinds(folder):
         value: (save_value, lambda: [ValueStore(folder, ["value"]).known[0].shift]),
         statistics: (lambda: _save(Statistics(sums, 3, 9.0), statistics), lambda: [_load(statistics, [8], WIDTH).sums[8]]),
         moment: (
-            lambda: keep_moment(moments, ["a rose"], IDENTITY, torch.eye(WIDTH)),
-            lambda: [load_moment(moments, ["a rose"], IDENTITY)],
+            lambda: keep_sums(moments, TEXTS, IDENTITY, read()),
+            lambda: [load_sums(moments, TEXTS, IDENTITY).moment()],
         ),
         basis: (
             lambda: Basis(torch.ones(192), torch.randn(192, 32), 1.0).save(basis),

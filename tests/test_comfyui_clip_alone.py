@@ -24,9 +24,9 @@ NODES = {
 
 def saved(comfy, graph, edit, name):
     """The edit, by its file."""
-    graph.add("EditAssumptionSaveEdit", edit=edit, filename_prefix=f"edits/{name}")
+    graph.add("EditAssumptionSaveEdit", edit=edit, filename_prefix=name)
     comfy.run(graph)
-    return load_file(sorted((comfy.base / "output/edits").glob(f"{name}_*.safetensors"))[-1])
+    return load_file(sorted((comfy.base / "output/assumption_edits").glob(f"{name}_*.safetensors"))[-1])
 
 
 def on_prompts(graph, edit, strength=1.0):
@@ -75,7 +75,7 @@ def test_a_judge_needs_the_model(comfy):
     judge = graph.add("EditAssumptionPocketJudge")[0]
     inputs = {**DEFAULTS, **NODES["EditAssumptionDebias"], "judge": judge}
     node = graph.add("EditAssumptionDebias", clip=graph.clip, **inputs)
-    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="edits/none")
+    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="none")
     with pytest.raises(RunError, match="connect the MODEL, or disconnect the judge"):
         comfy.run(graph)
 
@@ -120,6 +120,6 @@ def test_tokens_that_go_to_the_model_beside_the_rows_are_refused(comfy):
         pytest.skip("this ComfyUI does not know Anima")
     graph = PocketGraph()
     node = graph.add("EditAssumption", clip=graph.add("TestAnimaClip")[0], **{**DEFAULTS, **ROSES})
-    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="edits/none")
+    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="none")
     with pytest.raises(RunError, match="No edit is known for the way in which this CLIP makes rows"):
         comfy.run(graph)

@@ -15,7 +15,7 @@ from edit_assumption.cli import main
 from edit_assumption.editing import whole_file
 from edit_assumption.editing.errors import EditError
 from edit_assumption.evaluation import joint_report, pack, pocket_accuracy, pocket_concepts, report, run
-from edit_assumption.evaluation.measures import MEASURES, Scores
+from edit_assumption.evaluation.measures import ALL_MEASURES, Scores
 from edit_assumption.evaluation.results_folder import results_folder
 from edit_assumption.pipelines import concepts_command, demo
 from edit_assumption.pocket import curve, train, training
@@ -105,7 +105,7 @@ def test_a_demo_on_a_full_disk_keeps_its_picture(monkeypatch, capsys):
 
 def scores():
     found = Scores("ours", 1)
-    found.add({measure: [1.0, 0.5] for measure in MEASURES})
+    found.add({measure: [1.0, 0.5] for measure in ALL_MEASURES})
     return [found]
 
 

@@ -109,8 +109,8 @@ def test_other_families(webui, kind):
     plain = webui.draw()
     pooled = kind == "sdxl"
     asked = {"recipe": RECIPE, "regularizer": "identity", "pooled": pooled, "name": kind, "overwrite": True}
-    for path in ("save", "export"):
-        answer = webui.post(f"/edit-assumption/{path}", {**asked, "precision": "float32"})
+    for path, more in (("save", {}), ("export", {"precision": "float32"})):
+        answer = webui.post(f"/edit-assumption/{path}", {**asked, **more})
         assert answer.status_code == 200, answer.text
     edited = webui.draw(edit=[*EDIT, None, None, None, pooled])
     assert edited.away(plain) > 8
