@@ -7,12 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from .edit import SAME_ENCODER, EncoderIdentity
 from .encoding import Encode, EncodeShort
 from .kept_file import keep, read_kept
-from .moments import WORDS_IN_WHOLE_WINDOWS, KnownTexts, MomentSums, Total, known_moment, short_windows
+from .known_texts import KnownTexts
+from .moments import WORDS_IN_WHOLE_WINDOWS, KnownMoment, MomentSums, Total, read_known, short_windows
 from .tensor_file import TensorFile
 
 FORMAT = "edit_assumption_moment_3"
@@ -72,8 +71,8 @@ def kept_moment(
     encode: Encode,
     short: Callable[[], EncodeShort | None] = lambda: None,
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-) -> torch.Tensor:
-    """The moment from disk, else computed and kept there, (width, width) in float64.
+) -> KnownMoment:
+    """The moment from disk, else computed and kept there.
 
     Args:
         folder: where moments are kept.
@@ -92,13 +91,13 @@ def kept_moment(
     for known in (texts, fewer):
         sums = begun[len(known)] = load_sums(folder, known, identity) or MomentSums()
         if sums.read == len(known):
-            return sums.moment()
+            return KnownMoment(known, sums)
     reading = short_windows(whole, short(), first)
     known = texts if reading else fewer
     sums = begun[len(known)]
     before = sums.read
     try:
-        return known_moment(encode, known, reading, sums, advance)
+        return read_known(encode, known, reading, sums, advance)
     finally:
         if sums.read > before:
             keep_sums(folder, known, identity, sums)

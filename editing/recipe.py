@@ -149,6 +149,11 @@ class Recipe:
         """The pairs that are not switched off by a strength of 0."""
         return tuple(pair for pair in self.pairs if pair.strength != 0)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the active pairs edit."""
+        return tuple(pair.source for pair in self.active)
+
     def check_active(self) -> None:
         """Raise :class:`EditError` where every pair is switched off."""
         if not self.active:

@@ -7,7 +7,7 @@ from edit_assumption.editing.debias import Wanted
 from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.moments import read_captions
 from edit_assumption.editing.reach import ordinary_reach, reach
 from edit_assumption.editing.recipe import parse_recipe
 
@@ -70,7 +70,7 @@ def test_a_direction_that_no_caption_uses_is_held_a_fiftieth_as_well():
 
     What is left of a request is 1 / (1 + q), with q as much smaller as its source is held better.
     """
-    moment = caption_moment(encode, ["used"])
+    moment = read_captions(encode, ["used"]).whole()
     q = {}
     for source in ("used", "unused"):
         recipe = parse_recipe(f"! augmentations: none\n{source} -> target", regularizer="captions")
