@@ -50,7 +50,8 @@ def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> Mome
         if not distance <= (SAME_ENCODER if read == len(texts) else _ROUNDING):
             return None
         parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
-        return (distance, MomentSums(*parts, read=read)) if all(part.square.isfinite().all() for part in parts) else None
+        sums = MomentSums(*parts, read, header["short"] == str(True))
+        return (distance, sums) if all(part.square.isfinite().all() for part in parts) else None
 
     for path in _by_age(folder, f"{digest[:_NAMED]}-*{_ENDING}")[::-1]:
         kept = read_kept(path, read)
@@ -95,6 +96,8 @@ def kept_moment(
     reading = short_windows(whole, short(), first)
     known = texts if reading else fewer
     sums = begun[len(known)]
+    if sums.short != (reading is not None):
+        sums = MomentSums(short=reading is not None)
     before = sums.read
     try:
         return read_known(encode, known, reading, sums, advance)
@@ -114,7 +117,7 @@ def keep_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity, sums: M
     name = f"{digest[:_NAMED]}-{hashlib.sha256(embeddings.numpy().tobytes()).hexdigest()[:_NAMED]}"
     parts = {name: getattr(sums, name) for name in _PARTS}
     tensors = {name: part.square.float().cpu() for name, part in parts.items()} | {"encoder": embeddings}
-    header = {"format": FORMAT, "texts": digest, "read": str(sums.read)}
+    header = {"format": FORMAT, "texts": digest, "read": str(sums.read), "short": str(sums.short)}
     keep(tensors, folder / f"{name}{_ENDING}", header | {name: repr(part.rows) for name, part in parts.items()})
     with suppress(OSError):  # another process may be at it, too
         for path in _by_age(folder, f"*{_ENDING}")[:-_KEPT]:

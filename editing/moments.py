@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from .captions import ordinary_captions
 from .columns import check_finite, positions_of
-from .encoding import Encode, EncodedPrompt, EncodeShort
+from .encoding import Encode, EncodedPrompt, EncodeShort, short_prompt
 from .known_texts import KnownTexts
 
 _SHRINKAGE = 0.02
@@ -87,11 +88,13 @@ class MomentSums:
     Args:
         captions, words: sums over the tokens of either.
         read: how many prompts.
+        short: whether in short windows.
     """
 
     captions: Total = field(default_factory=Total)
     words: Total = field(default_factory=Total)
     read: int = 0
+    short: bool = False
 
     def go_on(
         self, texts: KnownTexts, encode: Encode, at_once: int = _AT_ONCE, advance: Callable[[int, int], None] = lambda *_: None
@@ -123,7 +126,7 @@ class MomentSums:
     def without(self, part: MomentSums, share: float) -> MomentSums:
         """Less a share, below 1, of some of the texts."""
         captions, words = self.captions.without(part.captions, share), self.words.without(part.words, share)
-        return MomentSums(captions, words, self.read - part.read)
+        return MomentSums(captions, words, self.read - part.read, self.short)
 
 
 def short_windows(whole: EncodedPrompt, short: EncodeShort | None, prompt: str) -> EncodeShort | None:
@@ -164,7 +167,7 @@ class KnownMoment:
 
         Args:
             subjects: the sources of the edits.
-            encode: the text encoder, for these texts.
+            encode: the text encoder, for these texts, in whole windows.
 
         Returns:
             (width, width), float64.
@@ -176,8 +179,13 @@ class KnownMoment:
         if not len(own):
             return self.whole()
         edited = MomentSums()
-        edited.go_on(own, encode)
+        edited.go_on(own, partial(_cut, encode) if self.sums.short else encode)
         return self.sums.without(edited, _LEFT_OUT).moment()
+
+
+def _cut(encode: Encode, prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """Whole windows made short."""
+    return [short_prompt(prompt.tokens, prompt.chunks[0].words, prompt.embeddings) for prompt in encode(prompts)]
 
 
 def read_known(
@@ -199,7 +207,7 @@ def read_known(
     Raises:
         EditError: an embedding is not finite.
     """
-    sums = MomentSums() if sums is None else sums
+    sums = MomentSums(short=short is not None) if sums is None else sums
     sums.go_on(texts, short or encode, _SHORT_AT_ONCE if short else _AT_ONCE, advance)
     return KnownMoment(texts, sums)
 

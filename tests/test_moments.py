@@ -103,6 +103,18 @@ def test_numbers_that_are_not_finite_are_refused():
         read_known(broken, TEXTS)
 
 
+@pytest.mark.parametrize("reading", [None, short], ids=["whole", "short"])
+def test_what_is_edited_leaves_the_moment_as_it_came_in(reading):
+    """So that S stays positive even where a recipe edits all that is known."""
+    known = read_known(whole, TEXTS, reading)
+    for subjects in (["a cat"], ["cat", "dog in snow", "birds", "rose", "harpsichord"]):
+        own = read_known(whole, TEXTS.about(subjects), reading)
+        found, expected = known.beside(subjects, whole), known.sums.without(own.sums, 0.9).moment()
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        assert float(torch.linalg.eigvalsh(found).min()) > 0
+    torch.testing.assert_close(found, known.whole(), rtol=1e-12, atol=1e-12)
+
+
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
     pytest.importorskip("diffusers", reason="diffusers is not installed")
     from edit_assumption.pipelines.encoder import PipelineEncoder

@@ -442,7 +442,7 @@ def test_a_textual_inversions_tokens_are_the_pipelines_own(with_inversion):
     encoded = PipelineEncoder(pipe)(texts)
     assert torch.equal(torch.stack([entry.embeddings for entry in encoded]), own_embeddings(pipe, texts))
     assert encoded[1].tokens[1:5] == ("a</w>", "<my-rose>", "<my-rose>_1", "<|endoftext|>")
-    recipe = Recipe((PromptPair("a cat", "a <my-rose>", augmentations=()),), regularization=1e-6)
+    recipe = Recipe((PromptPair("a cat", "a <my-rose>", augmentations=()),), regularizer="identity", regularization=1e-6)
     edit = make_edit(recipe, PipelineEncoder(pipe))
     # "a cat" and "a <my-rose>" answer from their ends: the cat to the last vector.
     wanted, source = own_embeddings(pipe, ["a <my-rose>"])[0][3], own_embeddings(pipe, ["a cat"])[0][2]
