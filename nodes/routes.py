@@ -1,0 +1,25 @@
+"""What the page asks the server for."""
+
+from __future__ import annotations
+
+import folder_paths
+from aiohttp import web
+from server import PromptServer
+
+from ..editing.edit_file import is_edit
+
+_MOST = 1000
+
+
+def register_routes() -> None:
+    """Tell ComfyUI's server about them; before it starts to answer."""
+    PromptServer.instance.routes.post("/edit_assumption/edits_among_loras")(_edits_among_loras)
+
+
+async def _edits_among_loras(request: web.Request) -> web.Response:
+    """Which of some names, a list in JSON, are edits that lie among the LoRA files; files that are not there are none."""
+    names = await request.json()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names[:_MOST]):
+        return web.json_response({"error": "Send a list of names."}, status=400)
+    paths = {name: folder_paths.get_full_path("loras", name) for name in names[:_MOST]}
+    return web.json_response([name for name, path in paths.items() if path and is_edit(path)])

@@ -1,0 +1,84 @@
+// Follows the runs that this page queues: reports go to the nodes that they were made by, refusals are said.
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { sayWhatIsNoLora } from "./loras.js";
+import { sayRefusals } from "./refusals.js";
+import { keep } from "./kept.js";
+import { hasReport, place, refresh, setReport, showDoing } from "./report.js";
+import { word } from "./words.js";
+
+const WAIT = 150; // milliseconds after a change
+const queued = new Map(); // ids of runs to what their nodes were queued with
+const asked = []; // the same of runs whose ids are not known yet
+
+function* within(graph, path = "") {
+  for (const node of graph?._nodes ?? []) {
+    yield [`${path}${node.id}`, node];
+    if (node.subgraph) yield* within(node.subgraph, `${path}${node.id}:`);
+  }
+}
+
+function reporting() {
+  return [...within(app.rootGraph ?? app.graph)].filter(([, node]) => hasReport(node));
+}
+
+export function refreshAll() {
+  refresh(reporting().map(([, node]) => node));
+}
+
+function placesNow() {
+  const known = new Map();
+  return new Map(reporting().map(([path, node]) => [path, { node, place: place(node, known) }]));
+}
+
+function executed({ detail }) {
+  const [path, text] = [String(detail.display_node ?? detail.node), detail.output?.text?.join("\n")];
+  if (!text) return;
+  const { node, place } = (queued.get(detail.prompt_id) ?? asked[0] ?? placesNow()).get(path) ?? {};
+  if (!node) return;
+  keep(place, text);
+  setReport(node, place, text);
+  refreshAll();
+}
+
+function doing({ detail }) {
+  const node = reporting().find(([path]) => path === String(detail.node))?.[1];
+  if (node) showDoing(node, word(detail.what)(detail.of.toLocaleString("en"), detail.done.toLocaleString("en")));
+}
+
+function ended({ detail }) {
+  queued.delete(detail.prompt_id);
+  refreshAll();
+}
+
+function followQueue() {
+  const { queuePrompt } = api;
+  api.queuePrompt = async function (number, prompt) {
+    const places = placesNow();
+    asked.push(places);
+    try {
+      const answer = await queuePrompt.apply(this, arguments);
+      queued.set(answer.prompt_id, places);
+      sayRefusals(answer.node_errors, prompt.output);
+      sayWhatIsNoLora(prompt.output);
+      return answer;
+    } finally {
+      asked.splice(asked.indexOf(places), 1);
+    }
+  };
+}
+
+export function followRuns() {
+  followQueue();
+  api.addEventListener("executed", executed);
+  api.addEventListener("edit_assumption.doing", doing);
+  for (const end of ["execution_success", "execution_error", "execution_interrupted"]) api.addEventListener(end, ended);
+  let timer;
+  const changed = () => {
+    clearTimeout(timer);
+    timer = setTimeout(refreshAll, WAIT);
+  };
+  api.addEventListener("graphChanged", changed);
+  document.addEventListener("input", changed, true);
+  document.addEventListener("change", changed, true);
+}
