@@ -25,12 +25,15 @@ _TOLD_EVERY = 0.2
 """Seconds between two messages to the page."""
 
 
-def schema(**details: Any) -> io.Schema:
+def schema(reports: bool = True, **details: Any) -> io.Schema:
     """An ``io.Schema`` without the fields that the running version does not have yet (``search_aliases`` before 0.12.1).
 
-    A node's report is sent again after a run that took the node from the cache, by versions that can.
+    Args:
+        reports: whether the node says what it did. Versions that can send that again after a run which took the node from
+            the cache.
+        details: the schema's other fields.
     """
-    details = {"has_intermediate_output": True, **details}
+    details["has_intermediate_output"] = reports
     return io.Schema(category=CATEGORY, **{name: value for name, value in details.items() if name in _SCHEMA_FIELDS})
 
 

@@ -11,10 +11,11 @@ function all() {
   }
 }
 
+// Without a text, what was kept there is forgotten.
 export function keep(place, text) {
   const others = all().filter(([other]) => other !== place);
   try {
-    localStorage.setItem(NAME, JSON.stringify([...others, [place, text]].slice(-COUNT)));
+    localStorage.setItem(NAME, JSON.stringify([...others, ...(text ? [[place, text]] : [])].slice(-COUNT)));
   } catch (error) {
     console.warn("Edit Assumption: the report is shown until the page is closed.", error);
   }

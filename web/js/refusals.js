@@ -1,4 +1,4 @@
-// Says what the host refuses while it runs another output of the graph; it marks the node then, and says nothing.
+// What the host refuses before anything runs. Beside a running output it marks the node, and says nothing.
 import { word } from "./words.js";
 import { toast } from "./toast.js";
 
@@ -10,11 +10,18 @@ function sentence({ message, details }) {
   return details && !message.includes(details) ? `${message}: ${details}` : message;
 }
 
-// `errors` are the answer's node_errors, `graph` what was queued.
-export function sayRefusals(errors, graph) {
-  for (const { class_type: type, errors: own, dependent_outputs: outputs } of Object.values(errors ?? {})) {
-    if (!isOurs(type) && !outputs?.some((id) => isOurs(graph[id]?.class_type))) continue;
-    const name = LiteGraph.registered_node_types[type]?.title ?? type;
-    toast("error", word("refused")(name), own.map(sentence).join("\n"));
+// `errors` are the answer's node_errors, `graph` what was queued; gives ids of the pack's nodes, and of those that stop
+// them, and what is wrong.
+export function refusalsOf(errors, graph) {
+  const concern = ({ class_type, dependent_outputs }) =>
+    isOurs(class_type) || dependent_outputs?.some((output) => isOurs(graph[output]?.class_type));
+  const ours = Object.entries(errors ?? {}).filter(([, error]) => concern(error));
+  return new Map(ours.map(([id, error]) => [id, error.errors.map(sentence).join("\n")]));
+}
+
+export function sayRefusals(refusals, graph) {
+  for (const [id, text] of refusals) {
+    const type = graph[id]?.class_type;
+    toast("error", word("refused")(LiteGraph.registered_node_types[type]?.title ?? type), text);
   }
 }

@@ -2,7 +2,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { sayWhatIsNoLora } from "./loras.js";
-import { sayRefusals } from "./refusals.js";
+import { refusalsOf, sayRefusals } from "./refusals.js";
 import { keep } from "./kept.js";
 import { hasReport, place, refresh, setReport, showDoing } from "./report.js";
 import { word } from "./words.js";
@@ -31,13 +31,21 @@ function placesNow() {
   return new Map(reporting().map(([path, node]) => [path, { node, place: place(node, known) }]));
 }
 
-function executed({ detail }) {
-  const [path, text] = [String(detail.display_node ?? detail.node), detail.output?.text?.join("\n")];
-  if (!text) return;
-  const { node, place } = (queued.get(detail.prompt_id) ?? asked[0] ?? placesNow()).get(path) ?? {};
+function placesOf(run) {
+  return queued.get(run) ?? asked[0] ?? placesNow();
+}
+
+function report(places, path, text, { lasting }) {
+  const { node, place } = places.get(String(path)) ?? {};
   if (!node) return;
-  keep(place, text);
+  keep(place, lasting ? text : "");
   setReport(node, place, text);
+}
+
+function executed({ detail }) {
+  const text = detail.output?.text?.join("\n");
+  if (!text) return;
+  report(placesOf(detail.prompt_id), detail.display_node ?? detail.node, text, { lasting: true });
   refreshAll();
 }
 
@@ -46,22 +54,36 @@ function doing({ detail }) {
   if (node) showDoing(node, word(detail.what)(detail.of.toLocaleString("en"), detail.done.toLocaleString("en")));
 }
 
+function failed({ detail }) {
+  report(placesOf(detail.prompt_id), detail.node_id, detail.exception_message.trim(), { lasting: false });
+}
+
 function ended({ detail }) {
   queued.delete(detail.prompt_id);
   refreshAll();
 }
 
+function refused(errors, graph, places) {
+  const refusals = refusalsOf(errors, graph);
+  for (const [id, text] of refusals) report(places, id, text, { lasting: false });
+  refreshAll();
+  return refusals;
+}
+
 function followQueue() {
   const { queuePrompt } = api;
-  api.queuePrompt = async function (number, prompt) {
+  api.queuePrompt = async function (number, { output: graph }) {
     const places = placesNow();
     asked.push(places);
     try {
       const answer = await queuePrompt.apply(this, arguments);
       queued.set(answer.prompt_id, places);
-      sayRefusals(answer.node_errors, prompt.output);
-      sayWhatIsNoLora(prompt.output);
+      sayRefusals(refused(answer.node_errors, graph, places), graph);
+      sayWhatIsNoLora(graph);
       return answer;
+    } catch (error) {
+      refused(error.response?.node_errors, graph, places); // the host says it itself
+      throw error;
     } finally {
       asked.splice(asked.indexOf(places), 1);
     }
@@ -72,6 +94,7 @@ export function followRuns() {
   followQueue();
   api.addEventListener("executed", executed);
   api.addEventListener("edit_assumption.doing", doing);
+  api.addEventListener("execution_error", failed);
   for (const end of ["execution_success", "execution_error", "execution_interrupted"]) api.addEventListener(end, ended);
   let timer;
   const changed = () => {

@@ -4,7 +4,7 @@ import { app } from "../../../scripts/app.js";
 const WORDS = {
   en: {
     report: "What it did is shown here after a run.",
-    stale: "Of other settings; run again.",
+    stale: "From earlier settings; run again.",
     more: "more settings",
     fewer: "fewer settings",
     reading: (of, done) => `Reading ${of} short prompts, once for this text encoder: ${done}`,
@@ -17,7 +17,7 @@ const WORDS = {
   },
   zh: {
     report: "运行后，此处显示它做了什么。",
-    stale: "这是其他设置的结果；请重新运行。",
+    stale: "以下是之前设置的结果；请重新运行。",
     more: "更多设置",
     fewer: "更少设置",
     reading: (of, done) => `正在读取 ${of} 条短提示词，每个文本编码器只需一次：${done}`,
