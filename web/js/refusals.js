@@ -1,6 +1,9 @@
-// What the host refuses before anything runs. Beside a running output it marks the node, and says nothing.
-import { word } from "./words.js";
+// What the host refuses before anything runs. Beside a running output older pages mark the node, and say nothing.
+import { app } from "../../../scripts/app.js";
 import { toast } from "./toast.js";
+import { word } from "./words.js";
+
+const HOST_SAYS = "Comfy.RightSidePanel.ShowErrorsTab"; // newer pages tell it themselves where this is on
 
 function isOurs(type) {
   return type?.startsWith("EditAssumption");
@@ -20,6 +23,7 @@ export function refusalsOf(errors, graph) {
 }
 
 export function sayRefusals(refusals, graph) {
+  if (app.ui.settings.getSettingValue(HOST_SAYS)) return;
   for (const [id, text] of refusals) {
     const type = graph[id]?.class_type;
     toast("error", word("refused")(LiteGraph.registered_node_types[type]?.title ?? type), text);

@@ -49,9 +49,19 @@ function executed({ detail }) {
   refreshAll();
 }
 
+let begun = {}; // the work that is being done, as far as it was when it was first heard of
+
+function secondsLeft({ node, what, done, of }) {
+  if (begun.node !== node || begun.what !== what || begun.done > done) begun = { node, what, done, at: Date.now() };
+  return done > begun.done ? Math.ceil(((of - done) * (Date.now() - begun.at)) / (done - begun.done) / 1000) : 0;
+}
+
 function doing({ detail }) {
-  const node = reporting().find(([path]) => path === String(detail.node))?.[1];
-  if (node) showDoing(node, word(detail.what)(detail.of.toLocaleString("en"), detail.done.toLocaleString("en")));
+  const [{ node: id, what, done, of }, left] = [detail, secondsLeft(detail)];
+  const node = reporting().find(([path]) => path === String(id))?.[1];
+  if (!node) return;
+  const text = word(what)(of.toLocaleString("en"), done.toLocaleString("en"));
+  showDoing(node, left ? `${text}\n${word("left")(left)}` : text);
 }
 
 function failed({ detail }) {
@@ -59,6 +69,7 @@ function failed({ detail }) {
 }
 
 function ended({ detail }) {
+  begun = {};
   queued.delete(detail.prompt_id);
   refreshAll();
 }
