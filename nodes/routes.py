@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import folder_paths
 from aiohttp import web
 from server import PromptServer
@@ -18,8 +20,11 @@ def register_routes() -> None:
 
 async def _edits_among_loras(request: web.Request) -> web.Response:
     """Which of some names, a list in JSON, are edits that lie among the LoRA files; files that are not there are none."""
-    names = await request.json()
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names[:_MOST]):
-        return web.json_response({"error": "Send a list of names."}, status=400)
-    paths = {name: folder_paths.get_full_path("loras", name) for name in names[:_MOST]}
+    try:
+        names = json.loads(await request.text())
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or len(names) > _MOST or not all(isinstance(name, str) for name in names):
+        return web.json_response({"error": f"Send a list of at most {_MOST} names."}, status=400)
+    paths = {name: folder_paths.get_full_path("loras", name) for name in names}
     return web.json_response([name for name, path in paths.items() if path and is_edit(path)])
