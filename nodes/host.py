@@ -58,6 +58,11 @@ def edit_input(tooltip: str, lazy: bool = False) -> io.Input:
     return EditType.Input("edit", optional=True, lazy=lazy or None, tooltip=tooltip)
 
 
+def prompt_server() -> PromptServer | None:
+    """ComfyUI's server; None where a program uses nodes without one."""
+    return getattr(PromptServer, "instance", None)
+
+
 def stop_if_interrupted() -> None:
     """Raise ComfyUI's own exception when the user pressed Cancel."""
     comfy.model_management.throw_exception_if_processing_interrupted()
@@ -96,8 +101,8 @@ def progress_to(steps: int, before: int = 0, what: str = "") -> Callable[[int], 
 
 def _tell_page(doing: dict[str, Any]) -> None:
     """Show what the running node is doing, on the page that queued it."""
-    server = PromptServer.instance
-    if server.client_id is not None:
+    server = prompt_server()
+    if server is not None and server.client_id is not None:
         server.send_sync("edit_assumption.doing", {"node": server.last_node_id, **doing}, server.client_id)
 
 

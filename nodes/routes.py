@@ -6,16 +6,17 @@ import json
 
 import folder_paths
 from aiohttp import web
-from server import PromptServer
 
 from ..editing.edit_file import is_edit
+from .host import prompt_server
 
 _MOST = 1000
 
 
 def register_routes() -> None:
-    """Tell ComfyUI's server about them; before it starts to answer."""
-    PromptServer.instance.routes.post("/edit_assumption/edits_among_loras")(_edits_among_loras)
+    """Tell ComfyUI's server about them, where there is one; before it starts to answer."""
+    if (server := prompt_server()) is not None:
+        server.routes.post("/edit_assumption/edits_among_loras")(_edits_among_loras)
 
 
 async def _edits_among_loras(request: web.Request) -> web.Response:
