@@ -34,7 +34,9 @@ def opened(browser, comfy, said=None, **settings):
 
 def wait_until_up(page):
     page.wait_for_function(
-        "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.EditAssumption)", timeout=120_000
+        """() => window.LiteGraph?.registered_node_types.EditAssumption &&
+            window.app?.graph?._nodes.length""",  # the workflow that it opens by itself is there, which would replace another
+        timeout=120_000,
     )
 
 
