@@ -23,6 +23,7 @@ from . import (
     preview_edit,
 )
 from .folders import register_folders
+from .routes import register_routes
 
 _MODULES = (
     edit_assumption,
@@ -44,6 +45,7 @@ _MODULES = (
 )
 NODES: list[type[io.ComfyNode]] = [node for module in _MODULES for node in module.NODES]
 
+register_routes()
 register_folders()  # before the first schema is asked for its drop-downs
 
 

@@ -130,7 +130,8 @@ class DebiasConcept(io.ComfyNode):
             def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
                 return studio.count(bench.solve(wanted.recipe(weights, **fields)).model, wanted, number)
 
-            done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, progress(max(1, rounds - len(done))))
+            advance = progress(max(1, rounds - len(done)), "rounds")
+            done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, advance)
         solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
         text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), bench.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))

@@ -134,7 +134,7 @@ class EditConcepts(io.ComfyNode):
         found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
-        advance = progress_to(len(recipe.searched) * len(encoders))
+        advance = progress_to(len(recipe.searched) * len(encoders), what="values")
         edit = make_concept_edit(
             recipe, encoders, found, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
             lambda done, of: advance(done),

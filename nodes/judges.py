@@ -71,6 +71,7 @@ class ClipJudge(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionClipJudge",
             display_name="CLIP Judge",
             description="Says which of several prompts a picture shows, by CLIP's text and vision halves.",
@@ -95,6 +96,7 @@ class PocketJudge(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionPocketJudge",
             display_name="Pocket Judge",
             description="Says what pictures of the pocket model show; it comes with the pack and sees nothing else.",

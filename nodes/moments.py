@@ -71,5 +71,5 @@ class _Progress:
             if done == all_of_them:
                 return
             logging.info("Edit Assumption: reading %d captions and words, once for this text encoder.", all_of_them - done)
-            self.bar = progress_to(all_of_them)
+            self.bar = progress_to(all_of_them, what="reading")
         self.bar(done)

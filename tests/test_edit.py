@@ -322,6 +322,11 @@ def test_report_names_the_first_edits(edit, text, lines):
             "a -> b\nc -> d\ne -> f\ng -> h\n= a\n= c\n= e\n= g",
             ["edited, so it is not preserved: “a”, “c”, “e” and 1 more"],
         ),
+        ("a -> b\n== a\n== c\n= d", ["preserved strictly, so it is not edited: “a”"]),
+        (
+            "a -> b\n== a photo of a\n= a",
+            ["edited, so it is not preserved: “a”", "preserved strictly, so it is not edited: “a photo of a”"],
+        ),
         ("a -> b\na -> c @ 0\na -> b * 2\n= c", []),
     ],
 )

@@ -2,6 +2,7 @@
 import { app } from "../../../scripts/app.js";
 import { addFolding } from "./folding.js";
 import { addReport } from "./report.js";
+import { followRuns, refreshAll } from "./runs.js";
 
 const SILENT = new Set([
   "EditAssumptionClipJudge",
@@ -12,9 +13,11 @@ const SILENT = new Set([
 
 app.registerExtension({
   name: "EditAssumption.Nodes",
+  setup: followRuns,
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
     addFolding(node);
     if (!SILENT.has(node.comfyClass)) addReport(node);
   },
+  afterConfigureGraph: refreshAll,
 });
