@@ -10,8 +10,7 @@ from typing import Any
 import comfy.sample
 import torch
 
-from ..editing.debias import Round, Wanted, tune
-from ..editing.errors import EditError
+from ..editing.debias import Round, Wanted, counts_of, none_shown, tune
 from .judges import Judge
 
 _KEPT = 8
@@ -75,13 +74,9 @@ class Studio:
         Raises:
             EditError: none shows any.
         """
-        answers = self.judge(self.draw(model, number), wanted.variants)
-        counts = [answers.count(place) for place in range(len(wanted.variants))]
+        counts = list(counts_of(self.judge(self.draw(model, number), wanted.variants), len(wanted.variants)))
         if not sum(counts):
-            raise EditError(
-                f"The judge saw none of the variants in any picture of “{self.sampling.prompt}”; look at such pictures, and "
-                "word the variants as the judge can see them."
-            )
+            raise none_shown(self.sampling.prompt)
         return counts
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from ..debias import Round, Wanted
 from ..report import percent
+from .balance import TOLERANCE, Balance, wanted_shares
 from .edit import ConceptEdit
+from .recipe import ConceptRecipe
 from .statistics import Statistics
 
 _SHOWN = 3
@@ -61,6 +64,32 @@ def _left(edit: ConceptEdit) -> list[str]:
 def _some(names: Sequence[str]) -> list[str]:
     """The first of them, and how many more there are."""
     return [*names[:_SHOWN], *([f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else [])]
+
+
+def shares_remarks(recipe: ConceptRecipe, last: Balance | None = None) -> list[str]:
+    """What is known of the shares of a recipe's debiased concepts in pictures.
+
+    Args:
+        recipe: what was asked.
+        last: the round that the edit is of; None where nobody looked.
+    """
+    if last is None:
+        debiased = any(concept.variants for concept in recipe.concepts)
+        return ["Shares were not measured: each variant weighs as much as its part; balance them with a judge."] * debiased
+    count = max(map(len, last.rounds.values()))
+    title = f"balanced in {count} round{'s' if count != 1 else ''}; what pictures showed with these weights:"
+    found = [_shares(wanted, last.rounds[source][-1]) for source, wanted in wanted_shares(recipe).items()]
+    far = f"still {100 * last.gap:.0f} points off; more rounds, or more pictures in a round, bring it nearer"
+    return [title, *found, *([far] if last.gap > TOLERANCE else [])]
+
+
+def _shares(wanted: Wanted, found: Round) -> str:
+    pictures = sum(found.counts)
+    if not pictures:
+        return f"Warning: {wanted.subject}: the judge saw none of its variants in the last round."
+    each = zip(wanted.variants, found.shares, wanted.shares, strict=True)
+    shares = "; ".join(f"{variant} {percent(share)}, wanted {percent(asked)}" for variant, share, asked in each)
+    return f"{wanted.subject} ({pictures} pictures): {shares}"
 
 
 def statistics_remarks(statistics: Mapping[str, Statistics]) -> list[str]:
