@@ -1,6 +1,7 @@
 """Edit Concepts in a real ComfyUI: the CLIP carries the edit and the loaded one does not; files, LoRA, modes, interrupts."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -48,7 +49,11 @@ def encoded(comfy, graph, name, prompts=PROMPTS, clip=None):
 
 def picture(comfy, graph):
     outputs = comfy.run(graph)
-    with Image.open(comfy.output(outputs[node_id(graph.named["picture"])]["images"][0])) as image:
+    return pixels_of(comfy, outputs[node_id(graph.named["picture"])]["images"][0])
+
+
+def pixels_of(comfy, entry):
+    with Image.open(comfy.output(entry)) as image:
         return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
 
 
@@ -216,6 +221,62 @@ def test_lines_of_all_kinds_in_one_edit(comfy):
     comfy.run(graph.sample("a rose"))
     said = text(graph.outputs, node)
     assert "rose → (your pictures)" in said and "wizard with a hat 50%" in said and "star → (forgotten) everywhere" in said
+    assert "Shares were not measured" in said and "nearer to your pictures" in said
+
+
+WIZARDS = "a wizard with a hat", "a wizard without a hat"
+HATS = "wizard -> wizard with a hat | wizard without a hat\nstar -> tree"
+
+
+def balanced(graph, lines=HATS, side=48, **inputs):
+    """The node with a judge, and all that this needs."""
+    empty = graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
+    rounds = dict(rounds=3, round_pictures=8, steps=8, cfg=3.0, sampler_name="euler", scheduler="normal", templates="a {}")
+    linked = dict(judge=graph.add("EditAssumptionPocketJudge")[0], vae=graph.vae, latent=empty[0], model=MODEL)
+    inputs = {**rounds, **linked, "mode": "attention", **inputs}
+    return concepts(graph, lines, **{name: value for name, value in inputs.items() if value is not None})
+
+
+def test_a_judge_brings_debiased_lines_to_their_shares(comfy, judge):
+    """What the report tells of the last round is what the edited CLIP draws from its seed."""
+    from edit_assumption.pocket.judge import shown_prompts
+
+    graph = PocketGraph()
+    node = balanced(graph, drawing_seed=5)
+    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="assumption_edits/balanced")
+    said = text(comfy.run(graph.sample("a wizard")), node)
+    found = re.search(r"balanced in (\d) rounds.*\nwizard \((\d) pictures\): wizard with a hat (\d+) %, wanted 50 %", said)
+    rounds, seen, share = map(int, found.groups())
+    assert "Shares were not measured" not in said and "values, solve and rounds in" in said
+    with safe_open(comfy.base / "output/assumption_edits/balanced_00001_.safetensors", "pt") as file:
+        lines = file.metadata()["recipe_text"]
+    parts = [float(part) for part in re.findall(r": (-?[\d.]+)", lines.splitlines()[-2])]
+    assert sum(parts) == pytest.approx(1, abs=1e-3) and parts[0] < 0.5  # a wizard has a hat nearly always
+    again = PocketGraph()
+    concepts(again, lines, templates="a {}", mode="attention", model=MODEL, drawing_seed=5)
+    again.sample("a wizard", batch=8, seed=5 + rounds - 1, steps=8)
+    comfy.run(again)
+    entries = again.outputs[node_id(again.named["picture"])]["images"]
+    shown = shown_prompts(judge, torch.stack([pixels_of(comfy, entry) for entry in entries]), WIZARDS)
+    assert seen == 8 - shown.count(None) and share == pytest.approx(100 * shown.count(0) / seen, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({"model": None, "mode": "text"}, "connect the MODEL, or disconnect the judge"),
+        ({"vae": None}, "connect a VAE and an empty latent"),
+        ({"latent": None}, "connect a VAE and an empty latent"),
+        ({"lines": "star -> tree"}, "No line is debiased"),
+        ({"side": 64}, "connect an empty latent of 48 x 48"),
+        ({"lines": "wizard -> tree | star: 0"}, "A part of “wizard” is not above 0"),
+    ],
+)
+def test_what_cannot_be_balanced_is_said(comfy, inputs, sentence):
+    graph = PocketGraph()
+    balanced(graph, **inputs)
+    with pytest.raises(RunError, match=sentence):
+        comfy.run(graph.sample("a wizard"))
 
 
 def test_an_interrupt_keeps_what_is_finished(comfy):
