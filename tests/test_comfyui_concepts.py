@@ -191,6 +191,48 @@ def test_a_model_that_was_changed_is_listened_to_anew(comfy):
     assert distance(latent(comfy, changed.sample("a rose")), latent(comfy, graph.sample("a rose"))) > 1e-4
 
 
+@pytest.mark.parametrize("kind", ["eps", "v_prediction", "x0", "flow"])
+def test_what_pictures_teach_is_what_the_model_predicts(comfy, kind):
+    """By hand, from what the UNet was asked: the noise in it, a velocity or the clean latents, in units of the noise.
+
+    1 + (what the edited text's prediction lacks - what the source's lacks) / how far the source's is from the meant one's.
+    """
+    graph, name = Pipeline(), f"taught-{kind}.safetensors"
+    if kind == "flow":
+        sampling = graph.add("ModelSamplingSD3", model=graph.model, shift=3.0)
+    else:
+        sampling = graph.add("ModelSamplingDiscrete", model=graph.model, sampling=kind, zsnr=False)
+    graph.add("TestNoiseTeacher", model=sampling[0], clip=graph.clip, name=name)
+    comfy.run(graph)
+    told = load_file(comfy.base / "output" / name)
+    high = (told["times"] / 1000 if kind == "flow" else told["sigmas"])[..., None, None, None]
+    clean, size = told["clean"], (high.square() + 1).sqrt()
+    noise = (told["asked"] - (1 - high) * clean if kind == "flow" else told["asked"] * size - clean) / high
+    right, unit = {
+        "eps": (noise, 1.0),
+        "v_prediction": ((noise - high * clean) / size, 1 / size),
+        "x0": (clean, 1 / high),
+        "flow": (noise - clean, 1.0),
+    }[kind]
+    lacks = ((told["answers"] - right) * unit).square().sum((2, 3, 4))
+    apart = ((told["answers"][0:-1:2] - told["answers"][1::2]) * torch.as_tensor(unit).expand_as(high)[1::2]).square()
+    assert len(lacks) == 2 * 8 + 8 + 1 and torch.allclose(told["begun"], torch.ones(8, 2), atol=1e-3)
+    scale = apart[:8].sum((2, 3, 4)).mean()  # meant and source in turn, at the first call for all turns
+    assert torch.allclose(told["found"], 1 + (lacks[-1] - lacks[7]) / scale, rtol=1e-2, atol=1e-2)
+
+
+def test_another_kind_of_prediction_is_listened_to_anew(comfy):
+    """The value that was found for the model as it was is not taken for one that predicts something else."""
+    values = comfy.base / "user/edit_assumption/values"
+    for kind, new in (("eps", 1), ("v_prediction", 1), ("eps", 0)):
+        graph = Pipeline()
+        graph.model = graph.add("ModelSamplingDiscrete", model=graph.model, sampling=kind, zsnr=False)[0]
+        before = set(values.glob("*.safetensors"))
+        asked(graph, "rose -> castle", statistics=few_captions(graph), layers="1, 2", drawing_seed=21)
+        comfy.run(graph.sample())
+        assert len(set(values.glob("*.safetensors")) - before) == new
+
+
 def test_pictures_of_the_users_own(comfy):
     graph = PocketGraph()
     drawn = PocketGraph().sample("a tulip", batch=2)
