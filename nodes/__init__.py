@@ -21,6 +21,7 @@ from . import (
     pocket_model,
     preserve_prompts,
     preview_edit,
+    show_edits,
 )
 from .folders import register_folders
 
@@ -37,6 +38,7 @@ _MODULES = (
     edit_files,
     lora_files,
     preview_edit,
+    show_edits,
     comparison_grid,
     edit_conditioning,
     edit_hook,

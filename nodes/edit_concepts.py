@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..editing.carried import carried_besides
 from ..editing.concepts.concepts import TEMPLATES
 from ..editing.concepts.edit import make_concept_edit
 from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, layers_from_text, parse_concept_recipe
@@ -17,7 +18,7 @@ from .concept_statistics import Captions, StatisticsType, layers_input, statisti
 from .concept_teachers import teachers
 from .folders import kept_folder
 from .host import EditType, advanced, progress_to, schema
-from .text_encoders import text_encoders, with_edit
+from .text_encoders import concept_edits_on, text_encoders, with_edit
 
 
 class EditConcepts(io.ComfyNode):
@@ -140,8 +141,10 @@ class EditConcepts(io.ComfyNode):
             lambda done, of: advance(done),
         )  # fmt: skip
         times = f"captions in {read - begun:.1f} s, values and solve in {time.perf_counter() - read:.1f} s"
-        report = describe_concepts(edit, [*statistics_remarks(found), times])
-        return io.NodeOutput(with_edit(clip, edit), edit, ui=ui.PreviewText(report))
+        changed = with_edit(clip, edit)
+        besides = carried_besides("CLIP", concept_edits_on(changed), recipe)
+        report = describe_concepts(edit, [*statistics_remarks(found), *besides, times])
+        return io.NodeOutput(changed, edit, ui=ui.PreviewText(report))
 
 
 NODES = [EditConcepts]

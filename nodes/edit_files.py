@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..editing.any_edit import AnyEdit
+from ..editing.carried import carried_besides
 from ..editing.concepts.edit import ConceptEdit
 from ..editing.concepts.report import describe_concepts
 from ..editing.edit import Edit
@@ -19,12 +20,12 @@ from ..editing.errors import EditError
 from ..editing.recipe import check_strength
 from ..editing.report import describe, percent
 from ..pictures.cover import cover_entry
-from .applied import TextInputs, edits_on, put_on
+from .applied import TextInputs, carried_by, put_on
 from .encoder import ComfyEncoder
 from .folders import EDITS, edit_path, file_prefix, new_file, saved_edits
 from .host import NO_EDIT, EditType, edit_input, schema, strength_input
 from .solving import Bench
-from .text_encoders import text_encoders, with_edit
+from .text_encoders import concept_edits_on, text_encoders, with_edit
 
 _NO_LORA = "for Load Edit. It is no LoRA: Save Edit as LoRA makes one."
 _GONE = "The edit “{}” is no longer there; choose another one."
@@ -180,8 +181,9 @@ class ApplyEdit(io.ComfyNode):
             return _solved_again(model, clip, edit, strength)
         scaled = edit.scale(strength)
         inputs = TextInputs.of(model)
-        patched, chosen = put_on(model, scaled, inputs)
-        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), _strength_remark(strength))
+        patched, chosen = put_on(model, scaled, inputs, strength=strength)
+        remarks = [*_strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
+        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)
         return io.NodeOutput(patched, clip, ui=ui.PreviewText(report))
 
 
@@ -193,8 +195,10 @@ def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.
     if clip is None:
         raise EditError("This edit changes the text encoder; connect the CLIP, and encode your prompts with the CLIP output.")
     remark = edit.check_encoders(text_encoders(clip))
-    report = describe_concepts(edit, [*_strength_remark(strength), *([remark] if remark else [])])
-    return io.NodeOutput(model, with_edit(clip, edit.scale(strength)), ui=ui.PreviewText(report))
+    changed = with_edit(clip, edit, strength)
+    besides = carried_besides("CLIP", concept_edits_on(changed), edit.recipe)
+    report = describe_concepts(edit, [*_strength_remark(strength), *([remark] if remark else []), *besides])
+    return io.NodeOutput(model, changed, ui=ui.PreviewText(report))
 
 
 def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
@@ -202,9 +206,7 @@ def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.Node
     bench = Bench(model, clip)
     edit.check_encoder(bench.encoder)
     solved = bench.solve(edit.recipe.scale(strength))
-    apart = len(edits_on(solved.model)) - 1
-    remarks = [f"applied after {apart} edits that it could not be solved with"] if apart else []
-    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved, remarks)))
+    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]
