@@ -2,6 +2,7 @@
 import { app } from "../../../scripts/app.js";
 import { addFolding } from "./folding.js";
 import { addReport } from "./report.js";
+import { addStackRows } from "./stack_rows.js";
 
 const SILENT = new Set([
   "EditAssumptionClipJudge",
@@ -15,6 +16,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
     addFolding(node);
+    if (node.comfyClass === "EditAssumptionStack") addStackRows(node);
     if (!SILENT.has(node.comfyClass)) addReport(node);
   },
 });
