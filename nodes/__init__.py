@@ -25,6 +25,7 @@ from . import (
     show_edits,
 )
 from .folders import register_folders
+from .routes import register_routes
 
 _MODULES = (
     edit_assumption,
@@ -49,6 +50,7 @@ _MODULES = (
 NODES: list[type[io.ComfyNode]] = [node for module in _MODULES for node in module.NODES]
 
 register_folders()  # before the first schema is asked for its drop-downs
+register_routes()
 
 
 class EditAssumptionExtension(ComfyExtension):

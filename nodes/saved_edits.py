@@ -33,16 +33,21 @@ def file_state(name: str) -> str:
     return f"{name} {stat.st_mtime_ns} {stat.st_size}"
 
 
+def existing_path(name: str) -> str:
+    """The file of a saved edit. Raises :class:`EditError` where it is gone."""
+    path = edit_path(name)
+    if path is None:
+        raise EditError(_GONE.format(name))
+    return path
+
+
 def read_edit(name: str, clip: Any) -> tuple[AnyEdit, str]:
     """A saved edit, and a remark where the CLIP is a relative of the one that it was made for.
 
     Raises:
         EditError: it is gone, cannot be read, or is for another CLIP.
     """
-    path = edit_path(name)
-    if path is None:
-        raise EditError(_GONE.format(name))
-    edit = load_edit(path)
+    edit = load_edit(existing_path(name))
     if isinstance(edit, ConceptEdit):
         return edit, edit.check_encoders(text_encoders(clip))
     return edit, edit.check_encoder(ComfyEncoder(clip))

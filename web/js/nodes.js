@@ -1,8 +1,9 @@
 // What the pack adds to its nodes in the page.
 import { app } from "../../../scripts/app.js";
+import { addChosenEdits } from "./chosen_edits.js";
 import { addFolding } from "./folding.js";
 import { addReport } from "./report.js";
-import { addStackRows } from "./stack_rows.js";
+import { addStackRows, rowsOf } from "./stack_rows.js";
 
 const SILENT = new Set([
   "EditAssumptionClipJudge",
@@ -11,12 +12,18 @@ const SILENT = new Set([
   "EditAssumptionPocketJudge",
 ]); // have no report
 
+const CHOICES = {
+  EditAssumptionLoadEdit: (node) => [node.widgets.filter((widget) => widget.name === "edit_name")],
+  EditAssumptionStack: rowsOf,
+}; // rows of widgets that choose a saved edit each
+
 app.registerExtension({
   name: "EditAssumption.Nodes",
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
     addFolding(node);
     if (node.comfyClass === "EditAssumptionStack") addStackRows(node);
+    if (node.comfyClass in CHOICES) addChosenEdits(node, CHOICES[node.comfyClass]);
     if (!SILENT.has(node.comfyClass)) addReport(node);
   },
 });

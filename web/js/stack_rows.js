@@ -1,7 +1,9 @@
 // Edit Stack shows the rows that are in use, and of the next free one the choice of an edit.
-const NONE = "none";
+import { resizeWith } from "./node_size.js";
 
-function rowsOf(node) {
+export const NONE = "none";
+
+export function rowsOf(node) {
   const rows = [];
   for (const widget of node.widgets) {
     const number = /^(?:edit|strength|on)_(\d+)$/.exec(widget.name)?.[1];
@@ -23,16 +25,11 @@ function showRows(node, rows) {
     }
   });
   node.widgets = [...node.widgets]; // Nodes 2.0 looks again
-  node.setDirtyCanvas(true, true);
 }
 
 export function addStackRows(node) {
   const rows = rowsOf(node);
-  const change = () => {
-    const before = node.computeSize()[1];
-    showRows(node, rows);
-    node.setSize([node.size[0], node.size[1] + node.computeSize()[1] - before]);
-  };
+  const change = () => resizeWith(node, () => showRows(node, rows));
   for (const [edit] of rows) {
     const { callback } = edit;
     edit.callback = function () {
