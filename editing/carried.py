@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .concepts.recipe import ConceptRecipe
 from .recipe import Recipe
-from .report import percent
+from .report import described_pair, percent
 
 _SHOWN = 3
 _UNUSUAL = ("regularizer", "regularization", "passes", "projections", "blocks", "pooled")
@@ -30,10 +30,7 @@ class CarriedEdit:
         """Each edit of the recipe as people are told of it, with its own strength where that is not 1."""
         if isinstance(self.recipe, ConceptRecipe):
             return [concept.described() for concept in self.recipe.concepts]
-        return [
-            f"{pair.source} → {pair.destination or '(forgotten)'}" + ("" if pair.strength == 1 else f" @ {pair.strength:g}")
-            for pair in self.recipe.active
-        ]
+        return [described_pair(pair) for pair in self.recipe.active]
 
     def remarks(self) -> list[str]:
         """What holds for all of its edits: solved together, scaled, settings other than the usual."""

@@ -22,6 +22,7 @@ from . import (
     pocket_model,
     preserve_prompts,
     preview_edit,
+    prompt_with_edits,
     show_edits,
 )
 from .folders import register_folders
@@ -39,6 +40,7 @@ _MODULES = (
     judges,
     edit_files,
     edit_stack,
+    prompt_with_edits,
     lora_files,
     preview_edit,
     show_edits,

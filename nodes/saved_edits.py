@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from ..editing.edit_file import load_edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength, together
 from ..editing.report import percent
+from ..editing.wording import first_named
 from .encoder import ComfyEncoder
-from .folders import edit_path
+from .folders import ENDING, edit_path, saved_edits
 from .solving import Bench
 from .text_encoders import concept_edits_on, text_encoders, with_edit
 
@@ -51,6 +53,35 @@ def read_edit(name: str, clip: Any) -> tuple[AnyEdit, str]:
     if isinstance(edit, ConceptEdit):
         return edit, edit.check_encoders(text_encoders(clip))
     return edit, edit.check_encoder(ComfyEncoder(clip))
+
+
+def saved_as(written: str) -> str:
+    """The file of a saved edit as people call it: in any case, its ending, its number and its folder left out or not.
+
+    Raises:
+        EditError: there is none, or there are several.
+    """
+    wanted, names = _plain(written), saved_edits()
+    for form in (_plain, _without_number, _without_folder, lambda name: _without_number(_without_folder(name))):
+        found = [name for name in names if form(name) == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise EditError(f"Several edits are called “{written}”; write one of {first_named(found)}.")
+    known = f"saved edits are {first_named(names)}" if names else "save one with Save Edit"
+    raise EditError(f"No edit is saved as “{written}”; {known}.")
+
+
+def _plain(name: str) -> str:
+    return name.replace("\\", "/").lower().removesuffix(ENDING).strip()
+
+
+def _without_folder(name: str) -> str:
+    return _plain(name).rpartition("/")[2]
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r"_\d{5,}_$", "", _plain(name))
 
 
 def strength_remark(strength: float) -> list[str]:
