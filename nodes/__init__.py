@@ -23,6 +23,7 @@ from . import (
     preserve_prompts,
     preview_edit,
     prompt_with_edits,
+    recipe_preset,
     show_edits,
 )
 from .folders import register_folders
@@ -31,6 +32,7 @@ from .routes import register_routes
 _MODULES = (
     edit_assumption,
     edit_list,
+    recipe_preset,
     preserve_prompts,
     concept_slider,
     erase_concept,

@@ -1,4 +1,4 @@
-// Shows the recipe and the cover of the saved edits that a node's widgets choose, before any run.
+// Shows the recipes and covers of the saved edits or presets that a node's widgets choose, before any run.
 import { api } from "../../../scripts/api.js";
 import { fitWith, resizeWith } from "./node_size.js";
 import { NONE } from "./stack_rows.js";
@@ -39,13 +39,13 @@ function cardOf({ recipe, cover, problem }, name, on) {
   return card;
 }
 
-async function described(name) {
-  const answer = await api.fetchApi(`/edit_assumption/saved_edit?name=${encodeURIComponent(name)}`);
+async function described(what, name) {
+  const answer = await api.fetchApi(`/edit_assumption/${what}?name=${encodeURIComponent(name)}`);
   return answer.json();
 }
 
-// `rowsOf` gives rows of widgets: first the one that chooses, last the switch where there is one.
-export function addChosenEdits(node, rowsOf) {
+// `what` is the route that describes what is chosen. `rowsOf` gives rows of widgets: first the one that chooses, third a switch.
+export function addChosenEdits(node, what, rowsOf) {
   const rows = rowsOf(node);
   const element = styled("div", { display: "flex", flexDirection: "column", gap: `${GAP}px`, width: "100%", overflow: "hidden" });
   let count = 1;
@@ -66,7 +66,7 @@ export function addChosenEdits(node, rowsOf) {
     const cards = await Promise.all(
       chosen.map(async (row) => {
         const [choice, , on] = row;
-        return cardOf(await described(choice.value), row.length > 1 ? choice.value : "", on?.value ?? true);
+        return cardOf(await described(what, choice.value), row.length > 1 ? choice.value : "", on?.value ?? true);
       }),
     );
     if (turn !== latest) return; // chosen anew meanwhile

@@ -12,10 +12,15 @@ const SILENT = new Set([
   "EditAssumptionPocketJudge",
 ]); // have no report
 
+function widgetsOf(node, name) {
+  return node.widgets.filter((widget) => widget.name === name);
+}
+
 const CHOICES = {
-  EditAssumptionLoadEdit: (node) => [node.widgets.filter((widget) => widget.name === "edit_name")],
-  EditAssumptionStack: rowsOf,
-}; // rows of widgets that choose a saved edit each
+  EditAssumptionLoadEdit: ["saved_edit", (node) => [widgetsOf(node, "edit_name")]],
+  EditAssumptionPreset: ["preset", (node) => [widgetsOf(node, "preset")]],
+  EditAssumptionStack: ["saved_edit", rowsOf],
+}; // what is chosen, and the rows of widgets that choose one each
 
 app.registerExtension({
   name: "EditAssumption.Nodes",
@@ -23,7 +28,7 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
     addFolding(node);
     if (node.comfyClass === "EditAssumptionStack") addStackRows(node);
-    if (node.comfyClass in CHOICES) addChosenEdits(node, CHOICES[node.comfyClass]);
+    if (node.comfyClass in CHOICES) addChosenEdits(node, ...CHOICES[node.comfyClass]);
     if (!SILENT.has(node.comfyClass)) addReport(node);
   },
 });
