@@ -132,7 +132,7 @@ def values_of(name: str | None) -> list[Any]:
 
 def presets(prefix: str) -> gr.Dropdown:
     """A list of recipes that ship with the extension."""
-    return gr.Dropdown(list(recipe_presets()), label="Presets", elem_id=f"{prefix}_presets")
+    return gr.Dropdown(list(recipe_presets()), label="Presets", scale=4, elem_id=f"{prefix}_presets")
 
 
 def fill_preset(name: str) -> Any:
