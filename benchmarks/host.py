@@ -61,7 +61,7 @@ class Bench:
         self.timing = part("benchmarks.timing")
         self.recipes = part("editing.recipe")
         self.encoder = part("nodes.encoder")
-        self.caption_moment = part("editing.moments").caption_moment
+        self.read_captions = part("editing.moments").read_captions
         self.node = part("nodes.edit_assumption").EditAssumption
         self.model, self.clip, *_ = comfy.sd.load_checkpoint_guess_config(checkpoint, output_vae=False)
         self.prompts = self.recipes.recipe_from_lines(_SOURCE, _DESTINATION).prompts()
@@ -99,7 +99,7 @@ class Bench:
         """What the default's regularizer needs of a text encoder that it has not met."""
         encoder = self.encoder.ComfyEncoder(self.clip)
         alone = min(self.timing.seconds(self.encode_together) for _ in range(3))
-        captions = self.timing.seconds(lambda: self.caption_moment(encoder.uncached))
+        captions = self.timing.seconds(lambda: self.read_captions(encoder.uncached))
         show = self.timing.readable
         return self.row(
             "the captions' second moment, once for each text encoder, against encoding the edit's prompts",

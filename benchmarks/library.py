@@ -9,7 +9,7 @@ import torch
 from edit_assumption.editing.closed_form import EXACT, solve, token_scale
 from edit_assumption.editing.columns import columns_of, parts_of
 from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import VISIBLE, make_edit
+from edit_assumption.editing.edit import VISIBLE, solve_edit
 from edit_assumption.editing.encoding import EncodedPrompt
 
 from . import inputs, reference
@@ -115,8 +115,8 @@ def with_captions(quick: bool, moment: torch.Tensor) -> Row:
     """What the default's regularizer costs beside the paper's."""
     recipe = inputs.recipe("captions")
     prompts = recipe.prompts()
-    encoded = inputs.encode(prompts)
-    edits = [partial(make_edit, each, lambda _: encoded, moment=moment) for each in (recipe, inputs.recipe("identity"))]
+    encoded = dict(zip(prompts, inputs.encode(prompts), strict=True))
+    edits = [partial(solve_edit, each, encoded, moment) for each in (recipe, inputs.recipe("identity"))]
     captions, identity = alternate(3 if quick else 5, *edits)
     return Row(
         "align and solve with the captions' second moment, the default, against the identity",
@@ -135,7 +135,7 @@ def memory(moment: torch.Tensor) -> list[Row]:
         ("an edit", inputs.trained_encode(prompts), inputs.trained_moment(), 1.0),
         ("an edit of random tokens", inputs.encode(prompts), moment, 3.0),
     ):
-        edit = make_edit(recipe, lambda texts, encoded=encoded: encoded, moment=held_by)
+        edit = solve_edit(recipe, dict(zip(prompts, encoded, strict=True)), held_by)
         identity = edit.encoder.embeddings.nbytes
         details = (
             f"map of rank {edit.context_map.rank} {edit.context_map.nbytes / _MB:.2f} MB, sample of the text encoder "
@@ -153,9 +153,9 @@ def many_pairs(quick: bool, moment: torch.Tensor) -> Iterator[Row]:
     for pairs in (1, 10, 100) if quick else (1, 10, 100, 1000):
         recipe = inputs.synthetic_recipe(pairs)
         prompts = recipe.prompts()
-        encoded = inputs.synthetic_encode(prompts)
+        encoded = dict(zip(prompts, inputs.synthetic_encode(prompts), strict=True))
         rounds = 1 if pairs > 100 else 3 if quick else 5
-        once = partial(make_edit, recipe, lambda _, encoded=encoded: encoded, moment=moment)
+        once = partial(solve_edit, recipe, encoded, moment)
         before = memory_peak()
         (times[pairs],) = alternate(rounds, once, warm=pairs > 100)
         grown = memory_peak() - before

@@ -15,7 +15,7 @@ _HANGING = {
     "whose", "with", "without",
 }  # fmt: skip
 """What opens a phrase behind its noun. Not “of”: the meaning of “a bunch of tulips” stands behind it."""
-_LIGHT = _ARTICLES | _HANGING | {"and", "are", "as", "is", "of", "or", "s", "'s", "to"}
+LIGHT_WORDS = _ARTICLES | _HANGING | {"and", "are", "as", "is", "of", "or", "s", "'s", "to"}
 """Words that hold a phrase together and mean little by themselves."""
 
 # What it is worth that a word answers to another: an equal one outweighs several replaced ones, these outweigh light ones.
@@ -111,7 +111,7 @@ def _words(pieces: Sequence[str], mark: str) -> list[_Word]:
     for start, stop in zip(starts, [*starts[1:], len(pieces)], strict=True):
         text = "".join(map(_bare, pieces[start:stop])).casefold()
         depth += text in _HANGING
-        words.append(_Word(text, range(start, stop), depth, text in _LIGHT or _is_punctuation(text)))
+        words.append(_Word(text, range(start, stop), depth, text in LIGHT_WORDS or _is_punctuation(text)))
     return words
 
 

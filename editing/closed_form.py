@@ -76,6 +76,7 @@ def solve(
     moment: torch.Tensor | None = None,
     protected: torch.Tensor | None = None,
     tolerance: float = EXACT,
+    overshoot: float = 1.0,
 ) -> Solution:
     """Minimise the objective above over all columns, in float64, by whichever side is smaller, where the embeddings are.
 
@@ -89,6 +90,7 @@ def solve(
         protected: tokens that do not change at all, (tokens, width).
         tolerance: how much of M - I may be left out, so that its rank is lower: the objective grows by its square, relative to
             tr((M - I) H (M - I)^T), H being C D C^T + lambda S. :data:`EXACT` leaves out nothing.
+        overshoot: what M - I is multiplied by in the end.
 
     Raises:
         EditError: the edit would change nothing, its result is not finite, or what is protected leaves no room for it.
@@ -100,7 +102,7 @@ def solve(
     strength = regularization * (token_scale(parts) if scaled and moment is None else 1.0)
     space = Space.of(width, moment, protected, parts[0].source.device)
     tokens, group = equal_tokens([part.source for part in parts])
-    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance)
+    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance, overshoot)
     if solved.asked == 0:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
     if solved.room < _ROOM:
@@ -130,7 +132,7 @@ class _Solved:
     room: float
 
 
-def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
+def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float, overshoot: float) -> _Solved:
     columns = Columns.joined(parts)
     root = columns.weight.sqrt()[:, None]
     shift = columns.shift() * root / space.unit
@@ -148,6 +150,7 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
         context_map = ContextMap.from_product(left, space.back(torch.cholesky_solve(tokens, factor)[changes]))
     else:
         context_map = _map(basis, space, (solved @ basis).T @ tokens)
+    context_map = context_map.scale(overshoot)
     shift, weighed = shift[changes], weighed[changes]
     left = context_map.left.double() / space.unit[:, None]
     moved = (weighed @ context_map.right.double().T) @ left.T
@@ -155,7 +158,7 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
     return _Solved(context_map, changes, float(shift.square().sum()), float((moved - shift).square().sum()), room)
 
 
-def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
+def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float, overshoot: float) -> _Solved:
     sums = Sums.of(parts)
     cross = sums.cross / space.unit
     system = space.seen_moment(sums.whole)
@@ -169,6 +172,7 @@ def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: 
         whole = space.back(solved.T) * space.unit[:, None]
         eye = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
         context_map = ContextMap(whole.float(), eye.float()) if tolerance else ContextMap.from_product(whole, eye)
+    context_map = context_map.scale(overshoot)
     left, right = context_map.left.double() / space.unit[:, None], context_map.right.double()
     moved = ((left.T @ left) * (right @ sums.edited @ right.T)).sum() - 2 * (left.T * (right @ cross)).sum()
     asked = (sums.asked / space.unit.square()).sum()

@@ -42,7 +42,7 @@ class ContextMap:
 
         L has orthonormal columns and R orthogonal rows, by falling size: the singular value decomposition of M - I, from
         two rotations, which lose nothing: the eigenvectors of either side's Gram matrix. Directions that carry together
-        less than ``tolerance`` of the Frobenius norm of M - I are left out.
+        less than ``tolerance`` of the Frobenius norm of M - I are left out; of a product that is 0, all: rank 0.
         """
         left, right = left.double(), right.double()
         if left.shape[1] >= left.shape[0]:
@@ -50,9 +50,9 @@ class ContextMap:
         else:
             basis, rows = _spread(left, right)
         energy, vectors = torch.linalg.eigh(_finite(rows @ rows.T))
-        keep = _strongest(energy.clamp(min=0), tolerance)
-        vectors = vectors[:, keep]
-        return cls((vectors if basis is None else basis @ vectors).float(), (vectors.T @ rows).float())
+        spread = vectors if basis is None else basis @ vectors
+        keep = _strongest(energy.clamp(min=0) * spread.square().sum(0), tolerance)
+        return cls(spread[:, keep].float(), (vectors[:, keep].T @ rows).float())
 
     @property
     def width(self) -> int:

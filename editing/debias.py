@@ -111,6 +111,19 @@ class Round:
         return tuple(count / max(1, sum(self.counts)) for count in self.counts)
 
 
+def counts_of(answers: Sequence[int | None], variants: int) -> tuple[int, ...]:
+    """How many of a judge's answers name each of so many variants by its number."""
+    return tuple(answers.count(place) for place in range(variants))
+
+
+def none_shown(subject: str) -> EditError:
+    """What is said where a judge saw none of the variants in any picture."""
+    return EditError(
+        f"The judge saw none of the variants in any picture of “{subject}”; look at such pictures, and word the variants as "
+        "the judge can see them."
+    )
+
+
 def largest_gap(wanted: Wanted, found: Round) -> float:
     """How far the share that is furthest off is from the one wanted."""
     return max(abs(got - asked) for got, asked in zip(found.shares, wanted.shares, strict=True))

@@ -61,6 +61,15 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return tensors, header
 
 
+def is_edit(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header is an edit's; False where it cannot be read."""
+    try:
+        with open_tensors(path) as file:
+            return file.metadata().get("format") == FORMAT
+    except (OSError, ValueError):
+        return False
+
+
 def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
     """Read and validate an edit file. The edit is in memory: the file may be changed or removed afterwards.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import EditError
 
-_ENDING = ".safetensors"
+_ENDINGS = re.compile(r"(\s*\.safetensors)+$")
 _LONGEST = 200
 """Bytes in one part of a path: file systems take 255, and a number, an ending and a name while it is written are added."""
 _DATE = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
@@ -31,13 +31,15 @@ def tidy_name(written: str, folder: str) -> str:
     if ".." in parts or written.strip().startswith("/") or re.match(r"[A-Za-z]:", written.strip()):
         raise EditError(f"“{written}” leads out of ComfyUI's output folder; give a name within it.")
     inner = parts[1:] if parts[0] == folder else parts
-    inner = [*inner[:-1], inner[-1].removesuffix(_ENDING).rstrip()] if inner else [""]
+    inner = [*inner[:-1], _ENDINGS.sub("", inner[-1])] if inner else [""]
     if not inner[-1].strip("."):
         raise EditError(f"“{written}” names no file; write a name such as: {folder}/blue roses")
     if unfit := _UNFIT.search("".join(inner)):
         raise EditError(f"“{written!a}” has {unfit[0]!a} in it, which a file's name cannot have; leave it out.")
     if any(len(part.encode()) > _LONGEST for part in inner):
-        raise EditError(f"“{written[:30]}…” is too long for a file's name; write at most {_LONGEST} letters.")
+        raise EditError(
+            f"“{written[:30]}…” is too long for a file's name; write at most {_LONGEST} letters, or {_LONGEST // 3} in Chinese."
+        )
     return "/".join([folder, *(part for part in inner if part.strip("."))])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .errors import EditError
 
@@ -132,6 +132,12 @@ def _nearly(token: str) -> EditError:
 
 def _out_of_place(written: str, meaning: str, mark: str) -> EditError:
     return EditError(f"“{written}” {meaning}, which has no place here; write \\{mark} if it belongs to the text")
+
+
+def set_once(settings: dict[str, Any], name: str, value: Any) -> None:
+    """Note what a line with "!" sets. Raises :class:`EditError` where a line before set it to something else."""
+    if settings.setdefault(name, value) != value:
+        raise EditError(f"“{name}” is set to something else in a line before; leave one of the two out")
 
 
 def text_of(line: str, *refused: str) -> str:

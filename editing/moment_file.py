@@ -7,12 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from .edit import SAME_ENCODER, EncoderIdentity
 from .encoding import Encode, EncodeShort
 from .kept_file import keep, read_kept
-from .moments import WORDS_IN_WHOLE_WINDOWS, KnownTexts, MomentSums, Total, known_moment, short_windows
+from .known_texts import KnownTexts
+from .moments import WORDS_IN_WHOLE_WINDOWS, KnownMoment, MomentSums, Total, read_known, short_windows
 from .tensor_file import TensorFile
 
 FORMAT = "edit_assumption_moment_3"
@@ -51,7 +50,8 @@ def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> Mome
         if not distance <= (SAME_ENCODER if read == len(texts) else _ROUNDING):
             return None
         parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
-        return (distance, MomentSums(*parts, read=read)) if all(part.square.isfinite().all() for part in parts) else None
+        sums = MomentSums(*parts, read, header["short"] == str(True))
+        return (distance, sums) if all(part.square.isfinite().all() for part in parts) else None
 
     for path in _by_age(folder, f"{digest[:_NAMED]}-*{_ENDING}")[::-1]:
         kept = read_kept(path, read)
@@ -72,8 +72,8 @@ def kept_moment(
     encode: Encode,
     short: Callable[[], EncodeShort | None] = lambda: None,
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-) -> torch.Tensor:
-    """The moment from disk, else computed and kept there, (width, width) in float64.
+) -> KnownMoment:
+    """The moment from disk, else computed and kept there.
 
     Args:
         folder: where moments are kept.
@@ -92,13 +92,15 @@ def kept_moment(
     for known in (texts, fewer):
         sums = begun[len(known)] = load_sums(folder, known, identity) or MomentSums()
         if sums.read == len(known):
-            return sums.moment()
+            return KnownMoment(known, sums)
     reading = short_windows(whole, short(), first)
     known = texts if reading else fewer
     sums = begun[len(known)]
+    if sums.short != (reading is not None):
+        sums = MomentSums(short=reading is not None)
     before = sums.read
     try:
-        return known_moment(encode, known, reading, sums, advance)
+        return read_known(encode, known, reading, sums, advance)
     finally:
         if sums.read > before:
             keep_sums(folder, known, identity, sums)
@@ -115,7 +117,7 @@ def keep_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity, sums: M
     name = f"{digest[:_NAMED]}-{hashlib.sha256(embeddings.numpy().tobytes()).hexdigest()[:_NAMED]}"
     parts = {name: getattr(sums, name) for name in _PARTS}
     tensors = {name: part.square.float().cpu() for name, part in parts.items()} | {"encoder": embeddings}
-    header = {"format": FORMAT, "texts": digest, "read": str(sums.read)}
+    header = {"format": FORMAT, "texts": digest, "read": str(sums.read), "short": str(sums.short)}
     keep(tensors, folder / f"{name}{_ENDING}", header | {name: repr(part.rows) for name, part in parts.items()})
     with suppress(OSError):  # another process may be at it, too
         for path in _by_age(folder, f"*{_ENDING}")[:-_KEPT]:

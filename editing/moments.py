@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from .captions import ordinary_captions
 from .columns import check_finite, positions_of
-from .encoding import Encode, EncodedPrompt, EncodeShort
+from .encoding import Encode, EncodedPrompt, EncodeShort, short_prompt
+from .known_texts import KnownTexts
 
 _SHRINKAGE = 0.02
 _AT_ONCE = 16
 _SHORT_AT_ONCE = 128
 _WORDS_SHARE = 0.7
 """Of the words in the moment. On the bundled model's validation edits 0.5 and 0.85 are no better, see docs/moments.md."""
-_WORD_FORM = "a {}"
 WORDS_IN_WHOLE_WINDOWS = 1000
 """How many words are read where short windows cannot be."""
 _ALIKE = 0.01
+_LEFT_OUT = 0.9
+"""How much of its own texts a recipe leaves out of S. In these S may be known a few percent wrong, and must stay positive."""
 
 
 def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> torch.Tensor:
@@ -73,32 +76,9 @@ class Total:
         """(width, width), the mean over the tokens."""
         return self.square / self.rows
 
-
-@dataclass
-class KnownTexts:
-    """What an encoder is known to read, as prompts, in the order in which they are read.
-
-    Args:
-        captions: ordinary ones.
-        words: of its vocabulary, the most frequent first.
-    """
-
-    captions: Sequence[str]
-    words: Sequence[str] = ()
-
-    def __len__(self) -> int:
-        return len(self.captions) + len(self.words)
-
-    def within(self, words: int) -> KnownTexts:
-        """With so many of its words at most."""
-        return KnownTexts(self.captions, self.words[:words])
-
-    def batch(self, start: int, size: int) -> list[str]:
-        """At most so many prompts from number ``start`` on: of captions or of words, not of both."""
-        if start < len(self.captions):
-            return list(self.captions[start : start + size])
-        start -= len(self.captions)
-        return [_WORD_FORM.format(word) for word in self.words[start : start + size]]
+    def without(self, part: Total, share: float) -> Total:
+        """Less a share, below 1, of some of the tokens."""
+        return Total(self.square - share * part.square.to(self.square.device), self.rows - share * part.rows)
 
 
 @dataclass
@@ -108,11 +88,13 @@ class MomentSums:
     Args:
         captions, words: sums over the tokens of either.
         read: how many prompts.
+        short: whether in short windows.
     """
 
     captions: Total = field(default_factory=Total)
     words: Total = field(default_factory=Total)
     read: int = 0
+    short: bool = False
 
     def go_on(
         self, texts: KnownTexts, encode: Encode, at_once: int = _AT_ONCE, advance: Callable[[int, int], None] = lambda *_: None
@@ -141,6 +123,11 @@ class MomentSums:
             return self.captions.mean()
         return torch.lerp(self.captions.mean(), self.words.mean(), _WORDS_SHARE)
 
+    def without(self, part: MomentSums, share: float) -> MomentSums:
+        """Less a share, below 1, of some of the texts."""
+        captions, words = self.captions.without(part.captions, share), self.words.without(part.words, share)
+        return MomentSums(captions, words, self.read - part.read, self.short)
+
 
 def short_windows(whole: EncodedPrompt, short: EncodeShort | None, prompt: str) -> EncodeShort | None:
     """``short`` where it says of a prompt what the encoder says in a whole window; else None.
@@ -159,14 +146,56 @@ def short_windows(whole: EncodedPrompt, short: EncodeShort | None, prompt: str) 
     return short if float((rows - cut.embeddings).norm()) <= _ALIKE * float(rows.norm()) else None
 
 
-def known_moment(
+@dataclass(frozen=True)
+class KnownMoment:
+    """S of a text encoder over what it is known to read.
+
+    Args:
+        texts: all of it.
+        sums: over its tokens.
+    """
+
+    texts: KnownTexts
+    sums: MomentSums
+
+    def whole(self) -> torch.Tensor:
+        """S over all texts: (width, width), float64."""
+        return self.sums.moment()
+
+    def beside(self, subjects: Iterable[str], encode: Encode) -> torch.Tensor:
+        """S without the texts that speak of what is edited, which nobody asks to be held in place.
+
+        Args:
+            subjects: the sources of the edits.
+            encode: the text encoder, for these texts, in whole windows.
+
+        Returns:
+            (width, width), float64.
+
+        Raises:
+            EditError: an embedding is not finite.
+        """
+        own = self.texts.about(subjects)
+        if not len(own):
+            return self.whole()
+        edited = MomentSums()
+        edited.go_on(own, partial(_cut, encode) if self.sums.short else encode)
+        return self.sums.without(edited, _LEFT_OUT).moment()
+
+
+def _cut(encode: Encode, prompts: Sequence[str]) -> list[EncodedPrompt]:
+    """Whole windows made short."""
+    return [short_prompt(prompt.tokens, prompt.chunks[0].words, prompt.embeddings) for prompt in encode(prompts)]
+
+
+def read_known(
     encode: Encode,
     texts: KnownTexts,
     short: EncodeShort | None = None,
     sums: MomentSums | None = None,
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-) -> torch.Tensor:
-    """S of a text encoder over captions and words, (width, width) in float64.
+) -> KnownMoment:
+    """S of a text encoder over captions and words.
 
     Args:
         encode: the text encoder.
@@ -178,9 +207,9 @@ def known_moment(
     Raises:
         EditError: an embedding is not finite.
     """
-    sums = MomentSums() if sums is None else sums
+    sums = MomentSums(short=short is not None) if sums is None else sums
     sums.go_on(texts, short or encode, _SHORT_AT_ONCE if short else _AT_ONCE, advance)
-    return sums.moment()
+    return KnownMoment(texts, sums)
 
 
 def shrunk(moment: torch.Tensor, shrinkage: float = _SHRINKAGE) -> torch.Tensor:
@@ -201,6 +230,6 @@ def shrunk(moment: torch.Tensor, shrinkage: float = _SHRINKAGE) -> torch.Tensor:
     return torch.lerp(moment, torch.diag(diagonal), shrinkage)
 
 
-def caption_moment(encode: Encode, captions: Sequence[str] | None = None) -> torch.Tensor:
-    """S of a text encoder over captions alone, (width, width) in float64; None are :func:`~.captions.ordinary_captions`."""
-    return known_moment(encode, KnownTexts(ordinary_captions() if captions is None else captions))
+def read_captions(encode: Encode, captions: Sequence[str] | None = None) -> KnownMoment:
+    """S of a text encoder over captions alone; None are :func:`~.captions.ordinary_captions`."""
+    return read_known(encode, KnownTexts(ordinary_captions() if captions is None else captions))

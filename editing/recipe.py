@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .errors import EditError
-from .lines import ARROW, NUMBER, escape, kind_of, phrase_lines, read_lines, split, text_of, tidy
+from .lines import ARROW, NUMBER, escape, kind_of, phrase_lines, read_lines, set_once, split, text_of, tidy
 
 DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 DEFAULT_REGULARIZATION = 0.1
@@ -149,6 +149,11 @@ class Recipe:
         """The pairs that are not switched off by a strength of 0."""
         return tuple(pair for pair in self.pairs if pair.strength != 0)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the active pairs edit."""
+        return tuple(pair.source for pair in self.active)
+
     def check_active(self) -> None:
         """Raise :class:`EditError` where every pair is switched off."""
         if not self.active:
@@ -161,8 +166,13 @@ class Recipe:
         Both at once would leave either half done. A list of neighbours may well name what another edit of a joint recipe is
         about, so the edit is done, and :func:`~.report.describe` says which prompts were left out.
         """
-        edited = {source.lower() for pair in self.active for source, _ in pair.sentences()}
+        edited = self.edited
         return tuple(prompt for prompt in self.preserve if prompt.lower() not in edited)
+
+    @property
+    def edited(self) -> frozenset[str]:
+        """The sources of active pairs, by themselves and in their augmentations, in lower case."""
+        return frozenset(source.lower() for pair in self.active for source, _ in pair.sentences())
 
     def prompts(self) -> list[str]:
         """Every distinct text that has to be encoded, in a fixed order."""
@@ -322,6 +332,7 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
     :class:`EditError` that names every bad line by its number and says what is wrong with it.
     """
     settings: dict[str, Any] = {"augmentations": DEFAULT_AUGMENTATIONS, **defaults}
+    whole: dict[str, Any] = {}
     pairs: list[PromptPair] = []
     kept = {"=": list(settings.pop("preserve", ())), "==": list(settings.pop("strict", ()))}
 
@@ -329,7 +340,10 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
         mark, rest = kind_of(line)
         if mark == "!":
             name, value = _parse_setting(rest)
-            settings[name] = value
+            if name == "augmentations":
+                settings[name] = value
+            else:
+                set_once(whole, name, value)
         elif mark:
             kept[mark].append(_parse_preserve(mark, rest))
         else:
@@ -337,7 +351,7 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
 
     read_lines(text, read)
     settings.pop("augmentations")
-    return Recipe(pairs=tuple(pairs), preserve=tuple(kept["="]), strict=tuple(kept["=="]), **settings)
+    return Recipe(pairs=tuple(pairs), preserve=tuple(kept["="]), strict=tuple(kept["=="]), **{**settings, **whole})
 
 
 def preserve_from_lines(text: str, box: str = "preserve") -> dict[str, tuple[str, ...]]:

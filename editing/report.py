@@ -76,8 +76,13 @@ def _contested(recipe: Recipe) -> list[str]:
     for pair in recipe.active:
         destinations.setdefault(pair.source.lower(), set()).add(pair.destination.lower())
     several = [source for source, meant in destinations.items() if len(meant) > 1]
-    left_out = [prompt for prompt in recipe.preserve if prompt not in recipe.kept]
-    kinds = {"several destinations, so it comes out between them": several, "edited, so it is not preserved": left_out}
+    edited = recipe.edited
+    left_out, held = ([prompt for prompt in kept if prompt.lower() in edited] for kept in (recipe.preserve, recipe.strict))
+    kinds = {
+        "several destinations, so it comes out between them": several,
+        "edited, so it is not preserved": left_out,
+        "preserved strictly, so it is not edited": held,
+    }
     return [f"{kind}: {first_named(prompts)}" for kind, prompts in kinds.items() if prompts]
 
 

@@ -15,7 +15,8 @@ from ..editing.columns import Columns, columns_of
 from ..editing.context_map import ContextMap
 from ..editing.edit import make_edit, solve_regularized
 from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
-from ..editing.moments import KnownTexts, known_moment, second_moment
+from ..editing.known_texts import KnownTexts
+from ..editing.moments import KnownMoment, read_known, second_moment
 from ..editing.null_space import complement
 from ..editing.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
 from ..pipelines.encoder import PipelineEncoder
@@ -120,8 +121,8 @@ def uce(seen: Seen, edits: Sequence[Asked], preserve: Sequence[str] | None = Non
 
 
 @lru_cache(maxsize=16)
-def _known_moment(encode: Encode, short: EncodeShort | None, captions: tuple[str, ...], words: tuple[str, ...]) -> torch.Tensor:
-    return known_moment(encode, KnownTexts(captions, words), short)
+def _known_moment(encode: Encode, short: EncodeShort | None, captions: tuple[str, ...], words: tuple[str, ...]) -> KnownMoment:
+    return read_known(encode, KnownTexts(captions, words), short)
 
 
 def ours(seen: Seen, edits: Sequence[Asked], captions: tuple[str, ...] | None = None) -> ContextMap:
@@ -142,8 +143,9 @@ class Variant:
     Args:
         regularization: as users give it.
         positions: which tokens of a prompt take part (:func:`~..editing.columns.positions_of`).
-        moment: what the second moment is taken over: "known" for captions and vocabulary, as in :func:`ours`; "captions", the
-            ordinary ones; "bare", things by their names; "" for the identity.
+        moment: what the second moment is taken over: "known" for captions and vocabulary without what is edited, as in
+            :func:`ours`; "all known" with it; "captions", the ordinary ones; "bare", things by their names; "" for the
+            identity.
         preserve: whether things' bare names are kept, beside the edited ones.
         augmentations: sentences in which an edit is repeated.
         null_space: confine the edit to the captions' weakest directions, which together hold this share of their energy, as
@@ -165,11 +167,13 @@ class Variant:
         prompts = recipe.prompts()
         columns = columns_of(recipe, dict(zip(prompts, seen.encode(prompts), strict=True)), self.positions)
         protected = self._strong_directions(seen) if self.null_space else None
-        return solve_regularized(columns, self.regularization, moment=self._moment(seen), protected=protected).context_map
+        moment = self._moment(seen, recipe)
+        return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map
 
-    def _moment(self, seen: Seen) -> torch.Tensor | None:
-        if self.moment == "known" and self.positions == "all":
-            return _known_moment(seen.encode, seen.short, seen.captions, seen.words)
+    def _moment(self, seen: Seen, recipe: Recipe) -> torch.Tensor | None:
+        if self.moment.endswith("known") and self.positions == "all":
+            known = _known_moment(seen.encode, seen.short, seen.captions, seen.words)
+            return known.beside(recipe.sources, seen.encode) if self.moment == "known" else known.whole()
         captions = {"known": seen.captions, "captions": seen.captions, "bare": seen.bare}.get(self.moment)
         return None if captions is None else _caption_moment(seen.encode, captions, self.positions)
 
@@ -195,6 +199,7 @@ def ablation() -> dict[str, Method]:
     """Name to variant of ours: one thing changed at a time."""
     variants = {
         "ours": ours,
+        "what is edited held": Variant(moment="all known"),
         "captions": Variant(moment="captions"),
         "identity": Variant(moment=""),
         "identity, preserve": Variant(moment="", preserve=True),

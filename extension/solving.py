@@ -6,16 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import torch
-
 from ..editing import projections as table
 from ..editing.captions import ordinary_captions
 from ..editing.change import edit_change
 from ..editing.context_map import ContextMap
-from ..editing.edit import Edit, EncoderIdentity, make_edit
+from ..editing.edit import Edit, EncoderIdentity, solve_edit
 from ..editing.errors import EditError
+from ..editing.known_texts import KnownTexts
 from ..editing.moment_file import kept_moment
-from ..editing.moments import KnownTexts
+from ..editing.moments import KnownMoment
 from ..editing.projections import Family, Projection
 from ..editing.recipe import Recipe
 from ..editing.report import describe
@@ -30,7 +29,7 @@ _SAME = 1e-5
 """Relative: one prompt by itself is rounded in another way than in a batch."""
 _POOLED_WIDTHS = {"SDXL": 1280}
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
-_moment: tuple[EncoderIdentity, torch.Tensor] | None = None
+_moment: tuple[EncoderIdentity, KnownMoment] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,13 @@ def solve(inputs: Inputs, recipe: Recipe) -> Edit:
         _solved.move_to_end(recipe)
         return known
     with told_progress("reading the recipe's prompts") as advance:
-        begun = inputs.encoder(advance)(recipe.prompts())
-    width = begun[0].embeddings.shape[1]
+        prompts = recipe.prompts()
+        encoded = dict(zip(prompts, inputs.encoder(advance)(prompts), strict=True))
+    width = encoded[prompts[0]].embeddings.shape[1]
     if width != inputs.family.width:
         raise EditError(f"The text encoder gives {width} numbers a token, but this model reads {inputs.family.width}.")
-    moment = _moment_of(encode) if recipe.regularizer == "captions" else None
-    edit = make_edit(recipe, lambda prompts: begun, moment=moment)
+    moment = _moment_of(encode).beside(recipe.sources, encode) if recipe.regularizer == "captions" else None
+    edit = solve_edit(recipe, encoded, moment)
     _solved[recipe] = edit
     _solved.move_to_end(recipe)
     while len(_solved) > _KEPT:
@@ -115,7 +115,7 @@ def solve(inputs: Inputs, recipe: Recipe) -> Edit:
     return edit
 
 
-def _moment_of(encode: WebuiEncoder) -> torch.Tensor:
+def _moment_of(encode: WebuiEncoder) -> KnownMoment:
     """Of captions and the encoder's words: from memory, else from disk, else from these."""
     global _moment
     if _moment is None or not _moment[0].distance(encode) <= _SAME:

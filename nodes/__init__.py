@@ -53,8 +53,8 @@ _MODULES = (
 )
 NODES: list[type[io.ComfyNode]] = [node for module in _MODULES for node in module.NODES]
 
-register_folders()  # before the first schema is asked for its drop-downs
 register_routes()
+register_folders()  # before the first schema is asked for its drop-downs
 
 
 class EditAssumptionExtension(ComfyExtension):

@@ -29,8 +29,16 @@ def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
 
 
 def model_name(model: Any) -> str:
-    """Changes with the weights, by a sample of them, and with the patches on them, by their own name."""
-    return f"{sample_digest(model.model.diffusion_model.parameters())} {model.patches_uuid if model.patches else ''}"
+    """Changes with the weights, by a sample of them; with the patches on them, by their own name; and with a schedule or
+    a kind of prediction that a node has put on it."""
+    name = f"{sample_digest(model.model.diffusion_model.parameters())} {model.patches_uuid if model.patches else ''}"
+    sampling = model.object_patches.get("model_sampling")
+    return name if sampling is None else f"{name} {[kind.__name__ for kind in type(sampling).__mro__]} {_noises(sampling)}"
+
+
+def _noises(sampling: Any) -> list[float]:
+    """How much noise there is at some points of a schedule."""
+    return [float(sampling.percent_to_sigma(point)) for point in (0.01, 0.25, 0.5, 0.75)]
 
 
 class Differentiable(TorchFunctionMode):

@@ -20,6 +20,7 @@ class ComparisonGrid(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionComparisonGrid",
             display_name="Comparison Grid",
             description="Puts pictures before and after an edit side by side, with their prompts: a row for each prompt, a "

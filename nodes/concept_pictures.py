@@ -85,7 +85,7 @@ def _truth(model: Any) -> Callable[..., torch.Tensor]:
 
 def _sigmas(model: Any, points: torch.Tensor) -> torch.Tensor:
     """(n,) how much noise there is at points of the schedule, from 0 (clean) to 1 (noise alone)."""
-    sampling = model.model.model_sampling
+    sampling = model.get_model_object("model_sampling")
     return torch.tensor([float(sampling.percent_to_sigma(1 - float(point))) for point in points])
 
 

@@ -64,7 +64,7 @@ def statistics_of(
     texts, statistics = captions.of(encoders), {}
     sizes = [len(texts) + len(encoder.words) for encoder in encoders]
     for place, encoder in enumerate(encoders):
-        advance = progress_to(sum(sizes), sum(sizes[:place]))
+        advance = progress_to(sum(sizes), sum(sizes[:place]), "statistics")
         chosen = layers_of(encoder.tower, layers)
         statistics[encoder.name] = caption_statistics(
             encoder.tower, encoder.tokenize, texts, chosen, kept_folder("statistics"), advance, edited, encoder.words

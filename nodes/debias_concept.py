@@ -12,7 +12,7 @@ from ..editing.debias import Round, Wanted, largest_gap, next_weights, rounds_fr
 from ..editing.errors import EditError
 from ..editing.recipe import augment
 from ..editing.report import percent
-from .debias_rounds import Sampling, Studio, tuned
+from .debias_rounds import Sampling, Studio, check_sight, tuned
 from .host import progress, schema
 from .judges import Judge, JudgeType, clip_judge
 from .pictures import image_of
@@ -116,10 +116,7 @@ class DebiasConcept(io.ComfyNode):
         seen_by = id(judge), id(clip_vision), id(judge_clip)
         judge = _judge(judge, clip_vision, judge_clip)
         if judge is not None:
-            if model is None:
-                raise EditError("A judge needs pictures that the model draws: connect the MODEL, or disconnect the judge.")
-            if vae is None or latent is None:
-                raise EditError("A judge needs pictures: connect a VAE and an empty latent of the size that you draw in.")
+            check_sight(model, vae, latent)
             drawing = augment(sentence, wanted.subject) if "{}" in sentence else sentence
             shape = tuple(latent["samples"].shape)
             sampling = Sampling(drawing, negative, shape, pictures, seed, steps, cfg, sampler_name, scheduler)
@@ -130,7 +127,8 @@ class DebiasConcept(io.ComfyNode):
             def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
                 return studio.count(bench.solve(wanted.recipe(weights, **fields)).model, wanted, number)
 
-            done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, progress(max(1, rounds - len(done))))
+            advance = progress(max(1, rounds - len(done)), "rounds")
+            done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, advance)
         solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
         text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), bench.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))

@@ -1,4 +1,4 @@
-"""The rounds of Debias Concept: small batches from the graph's own model, judged, and kept where a run is stopped."""
+"""Rounds of pictures: small batches from the graph's own model, judged; Debias Concept's are kept where a run is stopped."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from typing import Any
 import comfy.sample
 import torch
 
-from ..editing.debias import Round, Wanted, tune
+from ..editing.debias import Round, Wanted, counts_of, none_shown, tune
 from ..editing.errors import EditError
 from .judges import Judge
 
 _KEPT = 8
 _unfinished: OrderedDict[Hashable, list[Round]] = OrderedDict()
 """Rounds of runs that were stopped, so that the same graph goes on where it was."""
+
+
+def check_sight(model: Any, vae: Any, latent: Any) -> None:
+    """Raise :class:`EditError` where a judge would have no pictures to see."""
+    if model is None:
+        raise EditError("A judge needs pictures that the model draws: connect the MODEL, or disconnect the judge.")
+    if vae is None or latent is None:
+        raise EditError("A judge needs pictures: connect a VAE and an empty latent of the size that you draw in.")
 
 
 @dataclass(frozen=True)
@@ -75,13 +83,9 @@ class Studio:
         Raises:
             EditError: none shows any.
         """
-        answers = self.judge(self.draw(model, number), wanted.variants)
-        counts = [answers.count(place) for place in range(len(wanted.variants))]
+        counts = list(counts_of(self.judge(self.draw(model, number), wanted.variants), len(wanted.variants)))
         if not sum(counts):
-            raise EditError(
-                f"The judge saw none of the variants in any picture of “{self.sampling.prompt}”; look at such pictures, and "
-                "word the variants as the judge can see them."
-            )
+            raise none_shown(self.sampling.prompt)
         return counts
 
 

@@ -23,7 +23,8 @@ class EditAssumption(io.ComfyNode):
             node_id="EditAssumption",
             display_name="Edit Assumption",
             description="Changes what the model takes for granted: wherever it would think of the source, it thinks of the "
-            "destination. Takes well under a second beside encoding the prompts, trains nothing, writes to no file.",
+            "destination. Takes about a second, trains nothing, writes to no model file. The first edit with a text encoder "
+            "reads 5,302 short prompts, once: about 100 seconds on one CPU core for SD 1.5, far less on a GPU.",
             search_aliases=[
                 "erase concept",
                 "change default",

@@ -9,15 +9,16 @@ from comfy_api.latest import io, ui
 
 from ..editing.carried import carried_besides
 from ..editing.concepts.concepts import TEMPLATES
-from ..editing.concepts.edit import make_concept_edit
-from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, layers_from_text, parse_concept_recipe
-from ..editing.concepts.report import describe_concepts, statistics_remarks
+from ..editing.concepts.edit import ConceptEdit, find_concept_values, write_concept_values
+from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text, parse_concept_recipe
+from ..editing.concepts.report import describe_concepts, shares_remarks, statistics_remarks
 from ..editing.concepts.values import ValueSettings
 from ..editing.lines import phrase_lines
+from .concept_balance import Rounds, balance_inputs
 from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
 from .concept_teachers import teachers
 from .folders import kept_folder
-from .host import EditType, advanced, progress_to, schema
+from .host import EditType, advanced, progress_to, schema, stop_if_interrupted
 from .text_encoders import concept_edits_on, text_encoders, with_edit
 
 
@@ -100,6 +101,7 @@ class EditConcepts(io.ComfyNode):
                     tooltip="For the mode “full”: your own pictures (VAE Encode), equally many for each line with [pictures], "
                     "or of the destinations of all lines where none has it, in their order. They are drawn if not connected.",
                 ),
+                *balance_inputs(),
             ],
             outputs=[
                 io.Clip.Output(display_name="CLIP", tooltip="The text encoder that believes it."),
@@ -120,6 +122,7 @@ class EditConcepts(io.ComfyNode):
         model: Any = None,
         statistics: Captions | None = None,
         pictures: dict[str, Any] | None = None,
+        **balancing: Any,
     ) -> io.NodeOutput:
         """Search, solve, patch."""
         recipe = parse_concept_recipe(
@@ -129,21 +132,29 @@ class EditConcepts(io.ComfyNode):
             layers=layers_from_text(layers),
             mode=mode,
         )
+        rounds = Rounds(**balancing)
+        rounds.check(recipe, model)
         begun = time.perf_counter()
         encoders = text_encoders(clip)
         sources = [concept.source for concept in recipe.concepts]
         found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
-        advance = progress_to(len(recipe.searched) * len(encoders))
-        edit = make_concept_edit(
-            recipe, encoders, found, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
+        advance = progress_to(len(recipe.searched) * len(encoders), what="values")
+        values = find_concept_values(
+            recipe, encoders, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
             lambda done, of: advance(done),
         )  # fmt: skip
-        times = f"captions in {read - begun:.1f} s, values and solve in {time.perf_counter() - read:.1f} s"
+
+        def write(tried: ConceptRecipe) -> ConceptEdit:
+            return write_concept_values(tried, encoders, found, values, stop_if_interrupted)
+
+        edit, last = rounds.run(model, clip, recipe, write, drawing_seed)
+        done = "values and solve" if last is None else "values, solve and rounds"
+        times = f"captions in {read - begun:.1f} s, {done} in {time.perf_counter() - read:.1f} s"
         changed = with_edit(clip, edit)
-        besides = carried_besides("CLIP", concept_edits_on(changed), recipe)
-        report = describe_concepts(edit, [*statistics_remarks(found), *besides, times])
+        besides = carried_besides("CLIP", concept_edits_on(changed), edit.recipe)
+        report = describe_concepts(edit, [*shares_remarks(recipe, last), *statistics_remarks(found), *besides, times])
         return io.NodeOutput(changed, edit, ui=ui.PreviewText(report))
 
 

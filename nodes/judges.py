@@ -43,23 +43,18 @@ def clip_judge(clip_vision: Any, clip: Any) -> Judge:
 
 def pocket_judge() -> Judge:
     """The small classifier that comes with the pocket model, for its own pictures and captions."""
-    from ..pocket.judge import load_judge
-    from ..pocket.reading import named_in, shown_among
+    from ..pocket.judge import load_judge, shown_prompts
     from ..pocket.scenes import SIDE
 
     classifier = load_judge()
 
     def judge(pictures: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
-        for prompt in prompts:
-            if not named_in(prompt):
-                raise EditError(f"“{prompt}” names nothing that the pocket model draws; name a thing of its, or a colour.")
         if pictures.shape[1:3] != (SIDE, SIDE):
             raise EditError(
                 f"The pocket judge knows pictures of {SIDE} x {SIDE} pixels, but these have {pictures.shape[2]} x "
                 f"{pictures.shape[1]}; connect an empty latent of {SIDE} x {SIDE}."
             )
-        answers = classifier.answers(pictures.movedim(-1, 1).float().cpu() * 2 - 1)
-        return [shown_among(answer, prompts) for answer in answers]
+        return shown_prompts(classifier, pictures.movedim(-1, 1).float().cpu() * 2 - 1, prompts)
 
     return judge
 
@@ -71,6 +66,7 @@ class ClipJudge(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionClipJudge",
             display_name="CLIP Judge",
             description="Says which of several prompts a picture shows, by CLIP's text and vision halves.",
@@ -79,7 +75,7 @@ class ClipJudge(io.ComfyNode):
                 io.ClipVision.Input("clip_vision", tooltip="From Load CLIP Vision."),
                 io.Clip.Input("clip", tooltip="The text half of the same CLIP, with its projection, from Load CLIP."),
             ],
-            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept.")],
+            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept and Edit Concepts.")],
         )
 
     @classmethod
@@ -95,12 +91,13 @@ class PocketJudge(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionPocketJudge",
             display_name="Pocket Judge",
             description="Says what pictures of the pocket model show; it comes with the pack and sees nothing else.",
             search_aliases=["judge", "pocket model"],
             inputs=[],
-            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept.")],
+            outputs=[JudgeType.Output(display_name="JUDGE", tooltip="For Debias Concept and Edit Concepts.")],
         )
 
     @classmethod

@@ -13,8 +13,9 @@ from ..editing.captions import ordinary_captions
 from ..editing.concepts.encoder import encode_short
 from ..editing.encoding import EncodeShort
 from ..editing.errors import EditError
+from ..editing.known_texts import KnownTexts
 from ..editing.moment_file import kept_moment
-from ..editing.moments import KnownTexts
+from ..editing.moments import KnownMoment
 from ..editing.projections import FAMILIES
 from .encoder import ComfyEncoder
 from .folders import kept_folder
@@ -22,7 +23,7 @@ from .host import progress_to
 from .text_encoders import text_encoders
 
 (_POCKET,) = (family for family in FAMILIES if family.name == "pocket")
-_latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, torch.Tensor]] = weakref.WeakKeyDictionary()
+_latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
 def captions_for(width: int) -> Sequence[str]:
@@ -34,8 +35,8 @@ def captions_for(width: int) -> Sequence[str]:
     return ordinary_captions()
 
 
-def moment_of(encoder: ComfyEncoder, width: int) -> torch.Tensor:
-    """The second moment for this encoder, (width, width) in float64.
+def moment_of(encoder: ComfyEncoder, width: int) -> KnownMoment:
+    """The second moment for this encoder.
 
     Args:
         encoder: the CLIP's.
@@ -70,5 +71,5 @@ class _Progress:
             if done == all_of_them:
                 return
             logging.info("Edit Assumption: reading %d captions and words, once for this text encoder.", all_of_them - done)
-            self.bar = progress_to(all_of_them)
+            self.bar = progress_to(all_of_them, what="reading")
         self.bar(done)

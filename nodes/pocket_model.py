@@ -174,6 +174,7 @@ class LoadPocketModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
         return schema(
+            reports=False,
             node_id="EditAssumptionLoadPocketModel",
             display_name="Load Pocket Model",
             description="Loads the small model that comes with Edit Assumption, to try edits in seconds and without a "

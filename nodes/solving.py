@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..editing.carried import carried_besides
-from ..editing.edit import Edit, make_edit
+from ..editing.edit import Edit, solve_edit
 from ..editing.projections import Projection
 from ..editing.recipe import Recipe
 from ..editing.report import describe
@@ -101,20 +102,24 @@ class Bench:
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
         begin, before = time.perf_counter(), self.encoder.encoded
-        encoded = encode(recipe.prompts())
+        prompts = recipe.prompts()
+        encoded = dict(zip(prompts, encode(prompts), strict=True))
         stop_if_interrupted()
         read, fresh = time.perf_counter(), self.encoder.encoded - before
-        moment = moment_of(self.encoder, encoded[0].embeddings.shape[1]) if recipe.regularizer == "captions" else None
+        moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
-        edit = make_edit(recipe, lambda _: encoded, moment=moment)
+        edit = solve_edit(recipe, encoded, moment)
         patched, chosen = None, []
         if self.inputs:
             patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
         times = (
-            f"{fresh} of {len(recipe.prompts())} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
+            f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
         )
         return Solved(patched, edit, chosen, times, own)
+
+    def _moment(self, recipe: Recipe, width: int) -> torch.Tensor:
+        return moment_of(self.encoder, width).beside(recipe.sources, self.encoder)
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""

@@ -26,6 +26,19 @@ def add_concepts(commands: argparse._SubParsersAction) -> None:
         help="for the mode full: your own pictures, in a folder for each source, named as it is; of its destination, or of "
         "what it is to mean where its line ends in [pictures]",
     )  # fmt: skip
+    parser.add_argument(
+        "--balance", type=int, default=0, metavar="ROUNDS",
+        help="so many rounds of pictures at most, by which debiased lines come to the shares that they ask for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--judge", metavar="FOLDER_OR_NAME",
+        help="for --balance: a CLIP or SigLIP model, such as openai/clip-vit-large-patch14; the pocket model brings its own",
+    )  # fmt: skip
+    parser.add_argument(
+        "--balance-pictures", type=int, default=16, metavar="N", help="of each debiased name in a round (%(default)s)"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="of the sampler in these rounds, if not the usual")
+    parser.add_argument("--guidance", type=float, metavar="X", help="of the sampler in these rounds, if not the usual")
     parser.add_argument("--seed", type=int, default=0, help="of noise and pictures that the diffusion model is asked with")
     parser.add_argument("--out", type=Path, default=Path("edit.safetensors"), metavar="FILE", help="where the edit goes")
     parser.add_argument("--lora", type=Path, metavar="FILE", help="where the same edit goes as a LoRA, if given")

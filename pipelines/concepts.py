@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..editing.concepts.edit import ConceptEdit, find_concept_values, write_concept_values
+from ..editing.concepts.edit import ConceptEdit, find_concept_values, make_concept_edit
 from ..editing.concepts.encoder import TextEncoder
 from ..editing.concepts.hooks import AddedProduct
 from ..editing.concepts.recipe import ConceptRecipe
@@ -150,8 +150,11 @@ def edit_concepts(
     """
     encoders = text_encoders(pipe)
     statistics = statistics_of(recipe, encoders, captions, folder and folder / "statistics")
-    values = concept_values(pipe, recipe, encoders, settings, pictures, folder, advance, seed, search)
-    return write_concept_values(recipe, encoders, statistics, values)
+    settings = settings or ValueSettings.for_mode(recipe.mode)
+    distill, teacher = teachers(pipe, recipe, encoders, pictures or {}, seed)
+    return make_concept_edit(
+        recipe, encoders, statistics, settings, distill, teacher, folder and folder / "values", advance, search
+    )
 
 
 @contextmanager

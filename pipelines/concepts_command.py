@@ -6,19 +6,28 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
+from ..editing.concepts.balance import wanted_shares
 from ..editing.concepts.edit import ConceptEdit, write_concept_values
 from ..editing.concepts.lora import concept_family, concept_lora_tensors
-from ..editing.concepts.report import describe_concepts, statistics_remarks
+from ..editing.concepts.recipe import ConceptRecipe
+from ..editing.concepts.report import describe_concepts, shares_remarks, statistics_remarks
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, save_lora
 from ..editing.whole_file import check_place, save_somewhere
+from ..pocket.model import GUIDANCE, STEPS
 from .asked import check_pocket_words, concept_text, load_pipeline, settings_of, user_pictures
+from .balancing import Rounds
 from .concepts import concept_values, statistics_of, text_encoders
+from .judges import ClipJudge, pocket_judge
 from .processes import launched
 from .shared_values import shared_search
+
+_USUAL = 25, 7.5
+"""Steps and guidance of pictures, where the model is not the pocket model."""
 
 
 def run_concepts(options: argparse.Namespace) -> str:
@@ -40,7 +49,8 @@ def run_concepts(options: argparse.Namespace) -> str:
     processes = launched()
     if processes.main:
         _check_places(options.out, options.lora)
-    pipe = load_pipeline(options.model, recipe.mode != "text", processes.device)
+    rounds = _rounds(options, recipe, processes.device) if processes.main else None
+    pipe = load_pipeline(options.model, recipe.mode != "text" or rounds is not None, processes.device)
     pictures = {}
     if options.pictures:
         pictures = user_pictures(options.pictures, recipe.concepts, pipe.unet.config.sample_size * pipe.vae_scale_factor)
@@ -55,9 +65,42 @@ def run_concepts(options: argparse.Namespace) -> str:
     texts = sum(len(settings.captions) + len(encoder.words) for encoder in encoders)
     with tqdm(desc="captions and words", unit="text", total=texts) as bar:
         statistics = statistics_of(recipe, encoders, settings.captions, folder / "statistics", _rising(bar))
-    edit = write_concept_values(recipe, encoders, statistics, values)
+
+    def write(tried: ConceptRecipe) -> ConceptEdit:
+        return write_concept_values(tried, encoders, statistics, values)
+
+    if rounds is None:
+        edit, last = write(recipe), None
+    else:
+        with tqdm(desc="balancing", unit="round", total=rounds.budget) as bar:
+            edit, last = rounds.run(pipe, recipe, write, bar.update)
     shared = [f"searched by {processes.count} processes"] if processes.count > 1 else []
-    return _written(edit, describe_concepts(edit, [*statistics_remarks(statistics), *shared]), options.out, options.lora)
+    remarks = [*shares_remarks(recipe, last), *statistics_remarks(statistics), *shared]
+    return _written(edit, describe_concepts(edit, remarks), options.out, options.lora)
+
+
+def _rounds(options: argparse.Namespace, recipe: ConceptRecipe, device: torch.device) -> Rounds | None:
+    """How to balance, if that is asked; checked, and the judge loaded, before the search, which takes longest."""
+    if not options.balance:
+        if options.judge:
+            raise EditError("A judge is for balancing; add --balance 4, or leave --judge out.")
+        return None
+    if options.balance < 0 or options.balance_pictures < 1:
+        raise EditError("Balancing needs rounds and pictures; give --balance and --balance-pictures numbers above 0.")
+    wanted_shares(recipe)
+    if options.judge:
+        judge = ClipJudge(options.judge, device)
+    elif options.model is None:
+        judge = pocket_judge()
+    else:
+        raise EditError(
+            "Balancing needs a judge of the pictures; add --judge with a CLIP model, such as openai/clip-vit-large-patch14."
+        )
+    steps, guidance = _USUAL if options.model else (STEPS, GUIDANCE)
+    return Rounds(
+        judge, options.balance, options.balance_pictures, options.steps or steps,
+        guidance if options.guidance is None else options.guidance, options.seed,
+    )  # fmt: skip
 
 
 def _progress(bar: tqdm) -> Callable[[int, int], None]:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
-
 from ..editing.concepts.encoder import encode_short
 from ..editing.encoding import EncodeShort
-from ..editing.moments import KnownTexts, known_moment
+from ..editing.known_texts import KnownTexts
+from ..editing.moments import KnownMoment, read_known
 from .concepts import text_encoders
 from .encoder import PipelineEncoder
 
@@ -27,8 +26,8 @@ def words_and_short_windows(pipe: Any) -> tuple[tuple[str, ...], EncodeShort]:
     return encoders[0].words, partial(encode_short, encoders)
 
 
-def moment_of(pipe: Any, captions: Sequence[str]) -> torch.Tensor:
-    """S over captions and the words of the first tokenizer, (width, width) in float64.
+def moment_of(pipe: Any, captions: Sequence[str]) -> KnownMoment:
+    """S over captions and the words of the first tokenizer.
 
     Args:
         pipe: an SD 1.x, SD 2.x or SDXL pipeline.
@@ -38,4 +37,4 @@ def moment_of(pipe: Any, captions: Sequence[str]) -> torch.Tensor:
         EditError: as :func:`words_and_short_windows`.
     """
     words, short = words_and_short_windows(pipe)
-    return known_moment(PipelineEncoder(pipe), KnownTexts(captions, words), short)
+    return read_known(PipelineEncoder(pipe), KnownTexts(captions, words), short)

@@ -21,6 +21,9 @@ from .destination_latents import destination_latents
 from .known import execution_device, text_unet
 from .weights import weights_digest
 
+_PREDICTED = ("epsilon", "sample", "v_prediction")
+"""What a UNet may predict of a noisy picture, by diffusers' names: the noise, the clean latents, or the velocity."""
+
 
 def teachers(
     pipe: Any, recipe: ConceptRecipe, encoders: Sequence[TextEncoder], pictures: Mapping[str, torch.Tensor], seed: int
@@ -63,8 +66,14 @@ def _check_model(pipe: Any, mode: str) -> None:
             f"The mode “full” needs a scheduler with a noise schedule, which {type(pipe.scheduler).__name__} has not; "
             "use another, such as DDIMScheduler, or choose the mode “attention”."
         )
+    if _predicted(pipe) not in _PREDICTED:
+        raise EditError(f"The mode “full” does not know models that predict {_predicted(pipe)}; choose the mode “attention”.")
     if vae is None or config.in_channels != vae.config.latent_channels:
         raise EditError("This UNet reads more than a picture's latents, or there is no VAE; choose the mode “attention”.")
+
+
+def _predicted(pipe: Any) -> str:
+    return pipe.scheduler.config.get("prediction_type", _PREDICTED[0])
 
 
 @torch.no_grad()
@@ -128,6 +137,6 @@ def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations, seed: i
     def truth(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         share = kept.to(clean)[(points * last).long()].view(-1, *[1] * (clean.ndim - 1))
         kinds = {"epsilon": noise, "sample": clean, "v_prediction": share.sqrt() * noise - (1 - share).sqrt() * clean}
-        return kinds[pipe.scheduler.config.prediction_type]
+        return kinds[_predicted(pipe)]
 
     return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=truth, own=drawn.marked)

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..editing.errors import EditError
 from ..editing.tensor_file import load_tensors
 from ..editing.whole_file import save_whole
 from . import WEIGHTS
+from .reading import named_in, shown_among
 from .scenes import SIDE, Scene
 from .words import ALL, ATTRIBUTES
 
@@ -60,6 +62,23 @@ class Judge(nn.Module):
     def certainty(self, images: torch.Tensor, question: str) -> torch.Tensor:
         """The probability, from 0 to 1, that it gives to its own answer: (n,)."""
         return self(images)[question].softmax(dim=1).amax(dim=1)
+
+
+def shown_prompts(judge: Judge, images: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
+    """Which of several prompts each picture shows, by its number, or None.
+
+    Args:
+        judge: the trained judge.
+        images: (n, 3, SIDE, SIDE) from -1 to 1.
+        prompts: each names a thing, or an attribute of one.
+
+    Raises:
+        EditError: a prompt names nothing that the pocket model draws.
+    """
+    for prompt in prompts:
+        if not named_in(prompt):
+            raise EditError(f"“{prompt}” names nothing that the pocket model draws; name a thing of its, or a colour.")
+    return [shown_among(answer, prompts) for answer in judge.answers(images)]
 
 
 def truth(scene: Scene) -> Mapping[str, str]:

@@ -14,8 +14,9 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import Edit, EncoderIdentity
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.known_texts import KnownTexts
 from edit_assumption.editing.moment_file import keep_sums, load_sums
-from edit_assumption.editing.moments import KnownTexts, MomentSums, Total
+from edit_assumption.editing.moments import MomentSums, Total
 from edit_assumption.editing.recipe import PromptPair, Recipe
 from edit_assumption.editing.tensor_file import load_tensors
 from edit_assumption.pocket.basis import Basis

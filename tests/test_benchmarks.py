@@ -143,9 +143,9 @@ def test_rounding_is_told_for_each_kind_of_tokens(monkeypatch):
 
 
 def test_stage_one_divides_the_plain_loops_time_by_ours(monkeypatch):
-    """Good is what is fast enough, and shown as often as by every other method."""
+    """Good is what is fast enough, and shown as often as by the plain loop; the release shows more, and is no yardstick."""
     times = {"plain": 20.0, "released": 40.0, "attention": 2.0, "text": 1.0, "full": 4.0}
-    shares = {"plain": 0.5, "attention": 0.75, "text": 0.25, "full": 0.6}
+    shares = {"plain": 0.62, "attention": 0.62, "text": 0.25, "full": 0.6}
     clock = [0.0]
 
     class Bench:
@@ -175,15 +175,18 @@ def test_stage_one_divides_the_plain_loops_time_by_ours(monkeypatch):
     monkeypatch.setattr(concepts, "_Bench", Bench)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
     found = concepts.stage_one(2)
-    check([row for row in found if "as good" not in row.target])
+    check([row for row in found if "pictures" not in row.target])
     released, plain, attention, text, full = found
     assert [row.what.split("stage one, ")[1].split(" ")[0] for row in found] == ["EMCID", "a", "mode", "mode", "mode"]
     assert [row.value for row in found] == [40.0, 20.0, 10.0, 20.0, 5.0]
-    assert "shown in 55 %, 65 % where our second stage" in released.details and "shown in 50 %" in plain.details
-    for row, mode, share in ((attention, "attention", "75"), (text, "text", "25"), (full, "full", "60")):
+    assert "shown in 55 %, 65 % where our second stage" in released.details and "shown in 62 %" in plain.details
+    for row, mode, share in ((attention, "attention", "62"), (text, "text", "25"), (full, "full", "60")):
         assert f"mode {mode}," in row.what and f"shown in {share} %" in row.details
         assert seconds_in(row.details)[0] == times[mode]
-    assert (attention.met, text.met, full.met) == (True, None, False) and text.target == ""  # 60 % is less than 65 %
+    assert attention.target == full.target == "≥ 5×, in at least the plain loop's pictures" and text.target == ""
+    assert (attention.met, text.met, full.met) == (True, None, False)  # 60 % is less than 62 %
+    times["attention"], shares["full"] = 4.1, 0.7  # too slow; enough pictures
+    assert [row.met for row in concepts.stage_one(2)[2:]] == [False, None, True]
 
 
 def test_stage_two_divides_the_square_systems_time_by_ours(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 from edit_assumption.editing.captions import ordinary_captions
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment, second_moment
+from edit_assumption.editing.moments import read_captions, second_moment
 
 
 def encode(prompts):
@@ -38,14 +38,14 @@ def test_captions_are_read_a_few_at_a_time(count):
         calls.append(list(prompts))
         return encode(prompts)
 
-    assert torch.allclose(caption_moment(counted, captions), mean_square(captions), rtol=1e-12)
+    assert torch.allclose(read_captions(counted, captions).whole(), mean_square(captions), rtol=1e-12)
     assert [caption for call in calls for caption in call] == captions
     assert [len(call) for call in calls] == {3: [3], 16: [16], 37: [16, 16, 5]}[count]
 
 
 def test_ordinary_captions_are_the_default():
     asked = []
-    caption_moment(lambda prompts: asked.extend(prompts) or encode(prompts))
+    read_captions(lambda prompts: asked.extend(prompts) or encode(prompts))
     assert asked == list(ordinary_captions())
 
 

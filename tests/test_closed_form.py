@@ -295,6 +295,16 @@ def test_second_moment_in_place_of_the_identity(width, tokens):
     assert relative(dense_change(solve(columns, 0.5, scaled=False)), identity) < 1e-6
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3], ids=["exact", "short"])
+@pytest.mark.parametrize(("width", "tokens"), [(32, 8), (32, 90)], ids=["dual", "primal"])
+def test_an_overshoot_carries_the_solution_further_and_is_counted(width, tokens, tolerance):
+    columns = random_columns(tokens, width)
+    plain, carried = (solve(columns, 3.0, tolerance=tolerance, overshoot=overshoot) for overshoot in (1.0, 1.5))
+    assert relative(dense_change(carried), 1.5 * dense_change(plain)) < 1e-6
+    moved = columns.source.double() @ dense_change(carried).T
+    assert carried.residual == pytest.approx(relative(moved, columns.shift()), rel=1e-4)
+
+
 def test_second_moment_protects_what_prompts_use():
     """Two tokens share e1; prompts use e1 alone, so the edit is laid on what is left of the edited one."""
     columns = Columns.of(rows(E1 + E2), rows(E1 + E2 + E3))

@@ -1,6 +1,7 @@
 """Edit Concepts in a real ComfyUI: the CLIP carries the edit and the loaded one does not; files, LoRA, modes, interrupts."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -48,7 +49,11 @@ def encoded(comfy, graph, name, prompts=PROMPTS, clip=None):
 
 def picture(comfy, graph):
     outputs = comfy.run(graph)
-    with Image.open(comfy.output(outputs[node_id(graph.named["picture"])]["images"][0])) as image:
+    return pixels_of(comfy, outputs[node_id(graph.named["picture"])]["images"][0])
+
+
+def pixels_of(comfy, entry):
+    with Image.open(comfy.output(entry)) as image:
         return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
 
 
@@ -186,6 +191,48 @@ def test_a_model_that_was_changed_is_listened_to_anew(comfy):
     assert distance(latent(comfy, changed.sample("a rose")), latent(comfy, graph.sample("a rose"))) > 1e-4
 
 
+@pytest.mark.parametrize("kind", ["eps", "v_prediction", "x0", "flow"])
+def test_what_pictures_teach_is_what_the_model_predicts(comfy, kind):
+    """By hand, from what the UNet was asked: the noise in it, a velocity or the clean latents, in units of the noise.
+
+    1 + (what the edited text's prediction lacks - what the source's lacks) / how far the source's is from the meant one's.
+    """
+    graph, name = Pipeline(), f"taught-{kind}.safetensors"
+    if kind == "flow":
+        sampling = graph.add("ModelSamplingSD3", model=graph.model, shift=3.0)
+    else:
+        sampling = graph.add("ModelSamplingDiscrete", model=graph.model, sampling=kind, zsnr=False)
+    graph.add("TestNoiseTeacher", model=sampling[0], clip=graph.clip, name=name)
+    comfy.run(graph)
+    told = load_file(comfy.base / "output" / name)
+    high = (told["times"] / 1000 if kind == "flow" else told["sigmas"])[..., None, None, None]
+    clean, size = told["clean"], (high.square() + 1).sqrt()
+    noise = (told["asked"] - (1 - high) * clean if kind == "flow" else told["asked"] * size - clean) / high
+    right, unit = {
+        "eps": (noise, 1.0),
+        "v_prediction": ((noise - high * clean) / size, 1 / size),
+        "x0": (clean, 1 / high),
+        "flow": (noise - clean, 1.0),
+    }[kind]
+    lacks = ((told["answers"] - right) * unit).square().sum((2, 3, 4))
+    apart = ((told["answers"][0:-1:2] - told["answers"][1::2]) * torch.as_tensor(unit).expand_as(high)[1::2]).square()
+    assert len(lacks) == 2 * 8 + 8 + 1 and torch.allclose(told["begun"], torch.ones(8, 2), atol=1e-3)
+    scale = apart[:8].sum((2, 3, 4)).mean()  # meant and source in turn, at the first call for all turns
+    assert torch.allclose(told["found"], 1 + (lacks[-1] - lacks[7]) / scale, rtol=1e-2, atol=1e-2)
+
+
+def test_another_kind_of_prediction_is_listened_to_anew(comfy):
+    """The value that was found for the model as it was is not taken for one that predicts something else."""
+    values = comfy.base / "user/edit_assumption/values"
+    for kind, new in (("eps", 1), ("v_prediction", 1), ("eps", 0)):
+        graph = Pipeline()
+        graph.model = graph.add("ModelSamplingDiscrete", model=graph.model, sampling=kind, zsnr=False)[0]
+        before = set(values.glob("*.safetensors"))
+        asked(graph, "rose -> castle", statistics=few_captions(graph), layers="1, 2", drawing_seed=21)
+        comfy.run(graph.sample())
+        assert len(set(values.glob("*.safetensors")) - before) == new
+
+
 def test_pictures_of_the_users_own(comfy):
     graph = PocketGraph()
     drawn = PocketGraph().sample("a tulip", batch=2)
@@ -216,6 +263,62 @@ def test_lines_of_all_kinds_in_one_edit(comfy):
     comfy.run(graph.sample("a rose"))
     said = text(graph.outputs, node)
     assert "rose → (your pictures)" in said and "wizard with a hat 50%" in said and "star → (forgotten) everywhere" in said
+    assert "Shares were not measured" in said and "nearer to your pictures" in said
+
+
+WIZARDS = "a wizard with a hat", "a wizard without a hat"
+HATS = "wizard -> wizard with a hat | wizard without a hat\nstar -> tree"
+
+
+def balanced(graph, lines=HATS, side=48, **inputs):
+    """The node with a judge, and all that this needs."""
+    empty = graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
+    rounds = dict(rounds=3, round_pictures=8, steps=8, cfg=3.0, sampler_name="euler", scheduler="normal", templates="a {}")
+    linked = dict(judge=graph.add("EditAssumptionPocketJudge")[0], vae=graph.vae, latent=empty[0], model=MODEL)
+    inputs = {**rounds, **linked, "mode": "attention", **inputs}
+    return concepts(graph, lines, **{name: value for name, value in inputs.items() if value is not None})
+
+
+def test_a_judge_brings_debiased_lines_to_their_shares(comfy, judge):
+    """What the report tells of the last round is what the edited CLIP draws from its seed."""
+    from edit_assumption.pocket.judge import shown_prompts
+
+    graph = PocketGraph()
+    node = balanced(graph, drawing_seed=5)
+    graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="assumption_edits/balanced")
+    said = text(comfy.run(graph.sample("a wizard")), node)
+    found = re.search(r"balanced in (\d) rounds.*\nwizard \((\d) pictures\): wizard with a hat (\d+) %, wanted 50 %", said)
+    rounds, seen, share = map(int, found.groups())
+    assert "Shares were not measured" not in said and "values, solve and rounds in" in said
+    with safe_open(comfy.base / "output/assumption_edits/balanced_00001_.safetensors", "pt") as file:
+        lines = file.metadata()["recipe_text"]
+    parts = [float(part) for part in re.findall(r": (-?[\d.]+)", lines.splitlines()[-2])]
+    assert sum(parts) == pytest.approx(1, abs=1e-3) and parts[0] < 0.5  # a wizard has a hat nearly always
+    again = PocketGraph()
+    concepts(again, lines, templates="a {}", mode="attention", model=MODEL, drawing_seed=5)
+    again.sample("a wizard", batch=8, seed=5 + rounds - 1, steps=8)
+    comfy.run(again)
+    entries = again.outputs[node_id(again.named["picture"])]["images"]
+    shown = shown_prompts(judge, torch.stack([pixels_of(comfy, entry) for entry in entries]), WIZARDS)
+    assert seen == 8 - shown.count(None) and share == pytest.approx(100 * shown.count(0) / seen, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({"model": None, "mode": "text"}, "connect the MODEL, or disconnect the judge"),
+        ({"vae": None}, "connect a VAE and an empty latent"),
+        ({"latent": None}, "connect a VAE and an empty latent"),
+        ({"lines": "star -> tree"}, "No line is debiased"),
+        ({"side": 64}, "connect an empty latent of 48 x 48"),
+        ({"lines": "wizard -> tree | star: 0"}, "A part of “wizard” is not above 0"),
+    ],
+)
+def test_what_cannot_be_balanced_is_said(comfy, inputs, sentence):
+    graph = PocketGraph()
+    balanced(graph, **inputs)
+    with pytest.raises(RunError, match=sentence):
+        comfy.run(graph.sample("a wizard"))
 
 
 def test_an_interrupt_keeps_what_is_finished(comfy):

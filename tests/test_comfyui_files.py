@@ -1,5 +1,6 @@
 """Saving and sharing edits in a real ComfyUI."""
 
+import shutil
 import stat
 from io import BytesIO
 
@@ -126,6 +127,23 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_graph_runs(comfy, 
         graph.sample()  # with another output, which the host would run if it refused this one
         with pytest.raises(RunError, match=sentence):
             comfy.run(graph)
+
+
+def test_the_server_tells_which_lora_files_are_edits(comfy):
+    _, name = saved_edit(comfy)
+    loras = comfy.base / "models/loras"
+    loras.mkdir(exist_ok=True)
+    shutil.copy(comfy.base / "output/assumption_edits" / name, loras / "an edit.safetensors")
+    save_file({"a": torch.zeros(1)}, loras / "a lora.safetensors")
+
+    def ask(names):
+        return requests.post(f"{comfy.url}/edit_assumption/edits_among_loras", json=names, timeout=60)
+
+    outside = f"../../output/assumption_edits/{name}"
+    named = ["an edit.safetensors", "a lora.safetensors", "gone.safetensors", outside, ""]
+    assert ask(named).json() == ["an edit.safetensors"]
+    for nonsense in ({"names": []}, [1], ["x"] * 1001, None):
+        assert ask(nonsense).status_code == 400
 
 
 def test_a_name_without_a_folder_and_with_marks_is_listed_by_load_edit(comfy):

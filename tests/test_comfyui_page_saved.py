@@ -1,14 +1,11 @@
 """Saved edits in ComfyUI's own page: what Load Edit and Edit Stack show before any run, with both renderers."""
 
-import os
-
 import pytest
 import requests
 from chromium import launched
 from comfy_graphs import DEFAULTS, PocketGraph, text
-from test_comfyui_page import SETTINGS
+from comfy_page import PICTURES, opened
 
-PICTURES = os.environ.get("EDIT_ASSUMPTION_PICTURES")  # a folder, to look at the page
 WIDGETS = """type => window.app.graph._nodes.find(node => node.type === type).widgets
     .filter(widget => !widget.hidden && widget.name !== "report").map(widget => widget.name)"""
 SIZES = "() => window.app.graph._nodes.map(node => node.size[1])"
@@ -34,20 +31,11 @@ def names(comfy):
 
 @pytest.fixture(params=[False, True], ids=["canvas", "vue"])
 def page(browser, comfy, names, request):
-    for name, value in {**SETTINGS, "Comfy.VueNodes.Enabled": request.param}.items():
-        comfy.post(f"/settings/{name}", json=value)
-    page = browser.new_page(viewport={"width": 1600, "height": 1000}, device_scale_factor=1.5)
-    page.goto(comfy.url)
-    page.wait_for_function(
-        "Boolean(window.app?.graph && window.LiteGraph?.registered_node_types.EditAssumption)", timeout=120_000
-    )
-    page.wait_for_timeout(4000)  # newer front ends open a workflow of their own a while after
-    page.vue = request.param
-    yield page
-    if PICTURES:
-        page.screenshot(path=f"{PICTURES}/{request.node.name}.png")
-    page.close()
-    comfy.post("/settings/Comfy.VueNodes.Enabled", json=False)
+    with opened(browser, comfy, **{"Comfy.VueNodes.Enabled": request.param}) as page:
+        page.vue = request.param
+        yield page
+        if PICTURES:
+            page.screenshot(path=f"{PICTURES}/{request.node.name}.png")
 
 
 def place(page, kind):

@@ -1,5 +1,6 @@
 """A concept edit as a whole: both stages, what it is put on, its file, its LoRA, its preview, and what is said of it."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from edit_assumption.editing.concepts.edit import (
     ConceptEdit,
     changed_tower,
     find_concept_values,
+    left_undone,
     make_concept_edit,
     write_concept_values,
 )
@@ -18,7 +20,7 @@ from edit_assumption.editing.concepts.encoder import TextEncoder
 from edit_assumption.editing.concepts.hooks import AddedProduct
 from edit_assumption.editing.concepts.lora import concept_family, concept_lora_tensors
 from edit_assumption.editing.concepts.preview import preview_concepts
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.recipe import ConceptRecipe, parse_concept_recipe
 from edit_assumption.editing.concepts.report import describe_concepts, statistics_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, caption_statistics
@@ -68,12 +70,12 @@ def test_both_stages_for_each_encoder_by_itself(edit, encoders, statistics):
             assert up.dtype == down.dtype == torch.float32
             assert up.shape[1] == len(down) == {2: 2, 3: 4}[layer]  # two concepts, in the end in two sentences each
             assert float((up @ down - expected).norm()) < 1e-5 * float(expected.norm())
-        left.append(float(found.after.mean() / found.before.mean()))
+        left.append(found.after / found.before)
         identity = edit.encoders[encoder.name]
         ids = torch.tensor([tokenize(["a rose"])[0].ids])
         assert identity.prompt == "a rose"
         assert torch.allclose(identity.embeddings, tower.run(tower.embed(ids), 0, 4)[0, :16], atol=1e-6)
-    assert edit.left == pytest.approx(sum(left) / 2) and edit.rank == 4
+    assert edit.left == pytest.approx(torch.stack(left).mean(0).tolist()) and edit.rank == 4
 
 
 def test_the_residual_is_written_layer_by_layer(encoders, statistics):
@@ -156,7 +158,7 @@ def test_an_edit_that_changes_nothing_is_refused(encoders, statistics):
     halves = values_of(encoders, 1.0) | {"clip_l": values_of(encoders)["clip_l"]}
     halves["clip_g"] = replace(halves["clip_g"], after=torch.tensor([0.2, 0.4]))
     written = write_concept_values(RECIPE, encoders, statistics, halves)
-    assert written.left == pytest.approx((1 + 0.3) / 2)  # the mean over both
+    assert written.left == pytest.approx(((1 + 0.2) / 2, (1 + 0.4) / 2))  # the mean over both
     for up, down in written.changes["clip_l"].values():
         assert up.shape == (WIDTH, 1) and down.shape == (1, 4 * WIDTH) and not up.any()
 
@@ -252,7 +254,7 @@ def test_the_files_contents(edit):
         "recipe_text": RECIPE.to_text(),
         "family": "clip_l, clip_g",
         "encoder_prompt": "a rose",
-        "left": repr(edit.left),
+        "left": json.dumps(edit.left),
     }
     assert set(tensors) == {
         f"{name}.{part}" for name in edit.changes for part in ("encoder", "2.up", "2.down", "3.up", "3.down")
@@ -261,7 +263,11 @@ def test_the_files_contents(edit):
     assert torch.equal(tensors["clip_g.3.up"], edit.changes["clip_g"][3][0])
     shuffled = OpenFile(sorted(tensors.items(), reverse=True))
     back = read_contents(shuffled, header)
-    assert list(back.changes) == ["clip_l", "clip_g"] and list(back.changes["clip_g"]) == [2, 3]
+    assert list(back.changes) == ["clip_l", "clip_g"] and list(back.changes["clip_g"]) == [2, 3] and back.left == edit.left
+    older = read_contents(shuffled, header | {"left": "0.25"})
+    assert older.left == (0.25, 0.25) and read_contents(shuffled, header | {"left": "[0.5, null]"}).left == (0.5, None)
+    with pytest.raises(ValueError, match="as much is left"):
+        read_contents(shuffled, header | {"left": "[0.5]"})
     half = OpenFile({key: tensor.bfloat16() for key, tensor in tensors.items()})
     assert {tensor.dtype for layers in read_contents(half, header).changes.values() for pair in layers.values()
             for tensor in pair} == {torch.float32}  # fmt: skip
@@ -362,18 +368,41 @@ def test_a_preview_reads_before_and_after(edit, encoders):
 
 
 def test_what_an_edit_did_is_said(edit):
-    assert describe_concepts(replace(edit, left=0.1234), ["in 2 s"]) == (
+    assert describe_concepts(replace(edit, left=(0.1234, 0.1234)), ["in 2 s"]) == (
         "rose → tulip\ncat → (forgotten)\nclip_l layers 2, 3; clip_g layers 2, 3, rank 4\n"
         "left undone of what the model reads: 12 %\nin 2 s"
     )
-    assert describe_concepts(edit).count("\n") == 3
+    uneven = describe_concepts(replace(edit, left=(0.1, 0.5)))
+    assert uneven.count("\n") == 3 and uneven.endswith("model reads: 30 %, at most 50 % (“cat”)")
+    nothing = describe_concepts(replace(edit, left=(None, 0.5)))
+    assert nothing.endswith("model reads: 50 %\nnothing to do: “rose” reads as its destination already")
     for mode, words in (("text", "the text says"), ("full", "the model predicts")):
         assert f"left undone of what {words}: " in describe_concepts(replace(edit, recipe=replace(RECIPE, mode=mode)))
     many = tuple(Concept(f"thing {number}", "rose") for number in range(5))
-    names = describe_concepts(replace(edit, recipe=replace(RECIPE, concepts=many))).split("\n")[:4]
+    names = describe_concepts(replace(edit, recipe=replace(RECIPE, concepts=many), left=(0.5,) * 5)).split("\n")[:4]
     assert names == ["thing 0 → rose", "thing 1 → rose", "thing 2 → rose", "and 2 more"]
-    three = describe_concepts(replace(edit, recipe=replace(RECIPE, concepts=many[:3])))
+    three = describe_concepts(replace(edit, recipe=replace(RECIPE, concepts=many[:3]), left=(0.5,) * 3))
     assert "more" not in three
+
+
+def test_what_pictures_gained_does_not_hide_what_others_lack(edit):
+    """By hand: a loss by pictures is 1 less what was gained, may be far below 0, and is told apart."""
+    recipe = parse_concept_recipe("rose -> tulip\ncat -> [pictures]\ndoctor -> woman | man\nstar -> [pictures]", mode="full")
+
+    def found(after, before=(1, 1, 1, 1, 1)):
+        return Values(torch.zeros(5, 1), torch.tensor(before).float(), torch.tensor(after), torch.ones(5))
+
+    left = left_undone(recipe, [found([0.9, -3.0, 0.2, 0.6, 1.0]), found([0.7, -1.0, 0.4, 0.8, 1.0])])
+    assert left == pytest.approx((0.8, -2.0, 0.5, 1.0))
+    said = describe_concepts(replace(edit, recipe=recipe, left=left)).split("\n")[-3:]
+    assert said == [
+        "left undone of what the model predicts: 65 %, at most 80 % (“rose”)",
+        "nearer to your pictures, relative to what the text tells: cat 300 %, star 0 %",
+        "Warning: “star” came no nearer to your pictures; give more, or write before [pictures] what they show.",
+    ]
+    assert left_undone(recipe, [found([0.0, 0.0, 0.0, 0.6, 0.5], (0, 1, 0, 1, 1))]) == pytest.approx((None, 0.0, 0.6, 0.5))
+    alone = replace(edit, recipe=replace(recipe, concepts=recipe.concepts[1:2]), left=(-2.0,))
+    assert "left undone" not in describe_concepts(alone)
 
 
 def test_thin_statistics_are_warned_of():

@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
-from edit_assumption.editing.concepts.balance import balance
+from edit_assumption.editing.concepts.balance import Question, balance, balanced_edit, wanted_shares
 from edit_assumption.editing.concepts.concepts import Concept, Variant
 from edit_assumption.editing.concepts.destinations import Destinations
-from edit_assumption.editing.concepts.edit import find_concept_values, mixed
+from edit_assumption.editing.concepts.edit import ConceptEdit, find_concept_values, mixed
 from edit_assumption.editing.concepts.encoder import TextEncoder
 from edit_assumption.editing.concepts.following import following
 from edit_assumption.editing.concepts.noise import NoiseTeacher
 from edit_assumption.editing.concepts.recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
+from edit_assumption.editing.concepts.report import shares_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.update import write_shifts
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
@@ -160,3 +161,65 @@ def test_balancing_goes_to_the_shares_that_are_wanted():
     assert len(list(balance(recipe, count_shown, 6, 0.5))) == 1
     with pytest.raises(EditError, match="No line is debiased"):
         next(balance(ConceptRecipe((Concept("a", "b"),)), count_shown, 1))
+
+
+DEBIASED = parse_concept_recipe("rose -> tulip\ndoctor -> woman | man\nking -> red king: 3 | blue king: 1", templates=TEMPLATES)
+
+
+def balanced(budget, seen):
+    """The edits that were written, and what came of them; ``seen`` takes a round's number."""
+    written, asked = [], []
+
+    def write(tried):
+        written.append(ConceptEdit(tried, {}, {}, ()))
+        return written[-1]
+
+    def look(edit, questions, number):
+        asked.append((edit, questions, number))
+        return seen(number)
+
+    return *balanced_edit(DEBIASED, write, look, budget), written, asked
+
+
+def test_a_balanced_edit_is_that_of_the_last_round_and_its_shares_are_told():
+    def seen(number):
+        return {"doctor": [0] * (9 - number) + [1] * (1 + number) + [None], "king": [0, 0, 0, 1]}
+
+    edit, last, written, asked = balanced(3, seen)
+    assert len(written) == 3 and edit is written[-1] and edit.recipe == last.recipe != DEBIASED
+    assert [(entry, number) for entry, _, number in asked] == [(own, number) for number, own in enumerate(written)]
+    assert asked[0][1] == {
+        "doctor": Question("a doctor", ("a woman", "a man")), "king": Question("a king", ("a red king", "a blue king")),
+    }  # fmt: skip
+    assert edit.recipe.concepts[0] == DEBIASED.concepts[0] and edit.recipe.concepts[1].shares[1] > 0.5
+    assert [one.counts for one in last.rounds["doctor"]] == [(9, 1), (8, 2), (7, 3)]
+    assert shares_remarks(DEBIASED, last) == [
+        "balanced in 3 rounds; what pictures showed with these weights:",
+        "doctor (10 pictures): woman 70 %, wanted 50 %; man 30 %, wanted 50 %",
+        "king (4 pictures): red king 75 %, wanted 75 %; blue king 25 %, wanted 25 %",
+        "still 10 points off; more rounds, or more pictures in a round, bring it nearer",
+    ]
+
+
+def test_balancing_stops_where_shares_are_right_and_says_what_no_judge_saw():
+    _, last, written, _ = balanced(5, lambda number: {"doctor": [0, 1], "king": [0, 0, 0, 1]})
+    assert len(written) == 1 and len(shares_remarks(DEBIASED, last)) == 3
+    with pytest.raises(EditError, match="none of the variants in any picture of “king”"):
+        balanced(5, lambda number: {"doctor": [0, 1], "king": [None, None]})
+    _, last, *_ = balanced(2, lambda number: {"doctor": [0, None if number else 0], "king": [None if number else 0]})
+    assert "Warning: king: the judge saw none of its variants in the last round." in shares_remarks(DEBIASED, last)
+    with pytest.raises(EditError, match="a round or more"):
+        balanced(0, lambda number: {})
+
+
+def test_shares_that_nobody_measured_are_told_as_such():
+    assert shares_remarks(DEBIASED) == [
+        "Shares were not measured: each variant weighs as much as its part; balance them with a judge."
+    ]
+    assert shares_remarks(replace(DEBIASED, concepts=DEBIASED.concepts[:1])) == []
+
+
+@pytest.mark.parametrize("part", ["-1", "0"])
+def test_a_share_that_pictures_cannot_have_is_not_balanced(part):
+    with pytest.raises(EditError, match="A part of “doctor” is not above 0"):
+        wanted_shares(parse_concept_recipe(f"doctor -> woman: 3 | man: {part}"))

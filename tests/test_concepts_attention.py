@@ -193,6 +193,50 @@ def test_the_noise_teacher_asks_the_model_at_points_of_its_schedule(sdxl):
     assert torch.allclose(noisy, sdxl.scheduler.add_noise(clean, noise, times), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["epsilon", "sample", "v_prediction"])
+def test_what_pictures_teach_is_what_the_scheduler_trains(sdxl, kind, monkeypatch):
+    """By hand, from what the UNet was asked: the noise in it, the clean latents, or the velocity between them.
+
+    1 + (what the edited text's prediction lacks - what the source's lacks) / how far the source's is from the meant one's.
+    """
+    turns, each = 8, len(TEMPLATES)
+    monkeypatch.setattr(sdxl, "scheduler", type(sdxl.scheduler).from_config(sdxl.scheduler.config, prediction_type=kind))
+    recipe = ConceptRecipe((Concept("rose", "", pictures=True),), templates=TEMPLATES, mode="full")
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.randn(1, 4, 8, 8, generator=generator)  # one picture: each noise is added to it
+    source, meant, edited = torch.randn(3, each, 77, 3 * WIDTH, generator=generator)
+    teacher = noise_teacher(sdxl, recipe, Destinations(recipe, "any", 0, [clean], None), 0)()
+    part = sentences_of(recipe.searched, tokenize, TEMPLATES)
+    asked, answers = [], []
+    hooks = [
+        sdxl.unet.register_forward_pre_hook(lambda module, arguments: asked.append(arguments[:2])),
+        sdxl.unet.register_forward_hook(lambda module, arguments, answer: answers.append(answer.sample.detach())),
+    ]
+    try:
+        begun = torch.stack([teacher(part, source, meant, turn) for turn in range(turns)])
+        found = teacher(part, edited, meant, 3)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert torch.allclose(begun, torch.ones(turns, each), atol=1e-4)
+    meant_says, source_says = answers[: 2 * turns : 2], answers[1 : 2 * turns : 2]  # all turns once, at the first call
+    noisy, times = asked[-1]
+    kept = sdxl.scheduler.alphas_cumprod[times].view(-1, 1, 1, 1)
+    noise = (noisy - kept.sqrt() * clean) / (1 - kept).sqrt()
+    right = {
+        "epsilon": noise, "sample": clean.expand_as(noise), "v_prediction": kept.sqrt() * noise - (1 - kept).sqrt() * clean,
+    }[kind]  # fmt: skip
+
+    def apart(one, other):
+        return (one - other).square().sum((1, 2, 3))
+
+    scale = torch.stack([apart(one, other) for one, other in zip(source_says, meant_says, strict=True)]).mean()
+    expected = 1 + (apart(answers[-1], right) - apart(source_says[3], right)) / scale
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3)
+    if kind == "v_prediction":
+        assert torch.allclose(right, sdxl.scheduler.get_velocity(clean.expand_as(noise), noise, times), atol=1e-4)
+
+
 @pytest.mark.parametrize("mode", ["attention", "full"])
 def test_both_of_sdxls_encoders_are_taught(sdxl, mode):
     def edit(mode):

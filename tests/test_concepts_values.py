@@ -108,6 +108,16 @@ def test_the_best_value_counts_not_the_last(tower, sentences):
     assert torch.equal(found.shifts, torch.zeros(2, WIDTH).double()) and torch.equal(found.after, found.before)
 
 
+def test_a_loss_below_0_is_no_better_for_standing_still(tower, sentences):
+    """As by the user's pictures: relative to a loss below 0, a little more of it is less."""
+
+    def standing(part, edited, meant, step):
+        return edited.sum((1, 2)) * 0 - 5.0
+
+    found = find_values(tower, sentences, LAST, ValueSettings(steps=60, text=0.0), standing)
+    assert (found.steps == 24).all() and (found.after == -5).all()
+
+
 class Turns:
     """Losses that take turns: in each another target for what the model reads."""
 

@@ -256,7 +256,15 @@ def test_singular_values_are_those_of_the_change():
 
 def test_a_product_of_nothing_is_nothing():
     assert ContextMap.from_product(torch.zeros(6, 8), torch.ones(8, 6)).rank == 0
-    assert not ContextMap.from_product(torch.zeros(6, 2), torch.ones(2, 6)).change().any()
+    for left, right in (
+        (torch.zeros(6, 2), torch.ones(2, 6)), (torch.ones(6, 2), torch.zeros(2, 6)), (torch.zeros(6, 0), torch.zeros(0, 6)),
+        (torch.ones(6, 2), torch.tensor([[1.0], [-1.0]]).expand(2, 6)), (torch.zeros(6, 1), torch.ones(1, 6)),
+    ):  # fmt: skip
+        assert ContextMap.from_product(left, right).rank == 0
+    nothing = ContextMap(torch.zeros(6, 2), torch.ones(2, 6))
+    assert nothing.truncate(1e-3).rank == nothing.compose(nothing).rank == nothing.scale(0.0).truncate(0.0).rank == 0
+    some = random_map()
+    assert some.compose(ContextMap.identity(some.width)).rank == some.rank
 
 
 def test_what_is_not_finite_is_one_sentence():

@@ -13,7 +13,7 @@ from edit_assumption.editing.closed_form import EXACT, solve
 from edit_assumption.editing.columns import Columns
 from edit_assumption.editing.edit import EncoderIdentity, make_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment, second_moment, shrunk
+from edit_assumption.editing.moments import read_captions, second_moment, shrunk
 from edit_assumption.editing.reach import ordinary_reach, reach
 from edit_assumption.editing.recipe import parse_recipe
 
@@ -75,7 +75,7 @@ def pulled_back(edit, matrix):
 
 def edit_in(text_model, matrix, recipe=RECIPE, start=1.0, **settings):
     encode = Written(text_model, matrix, start)
-    moment = None if recipe.regularizer == "identity" else caption_moment(encode, CAPTIONS)
+    moment = None if recipe.regularizer == "identity" else read_captions(encode, CAPTIONS).whole()
     return make_edit(recipe, encode, moment=moment, **settings)
 
 

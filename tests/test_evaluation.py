@@ -15,7 +15,8 @@ from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import solve_regularized
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import KnownTexts, known_moment, second_moment
+from edit_assumption.editing.known_texts import KnownTexts
+from edit_assumption.editing.moments import read_known, second_moment
 from edit_assumption.evaluation import report
 from edit_assumption.evaluation.groups import cases_of, groups
 from edit_assumption.evaluation.measures import ALL_MEASURES, Gallery, Scores, score_group
@@ -199,6 +200,7 @@ LABELLED = {
     "TIME": {**PAPER, "as_given": True},
     "UCE": {**PAPER, "as_given": True, "positions": "last", "preserve": BARE, "sentences": ("{}",)},
     "ours": {},
+    "what is edited held": {"held": True},
     "identity": {"captions": ()},
     "identity, preserve": {"captions": (), "preserve": BARE},
     "captions": {"captions": CAPTIONS},
@@ -226,6 +228,7 @@ def what_a_label_promises(
     scaled=True,
     as_given=False,
     positions="all",
+    held=False,
     preserve=(),
     sentences=("{}", "A photo of {}", "An image of {}", "A picture of {}"),
     null_space=0.0,
@@ -242,7 +245,8 @@ def what_a_label_promises(
         kept = prompt.embeddings[rows_of(prompt, positions)]
         columns.append(Columns.of(kept, kept))
     if captions is None:
-        moment = known_moment(random_tokens, KnownTexts(CAPTIONS, WORDS))
+        known = read_known(random_tokens, KnownTexts(CAPTIONS, WORDS))
+        moment = known.whole() if held else known.beside([edit.source for edit in EDITS], random_tokens)
     else:
         moment = second_moment(random_tokens(captions), positions) if captions else None
     protected = None

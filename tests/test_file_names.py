@@ -20,6 +20,8 @@ from edit_assumption.editing.file_names import tidy_name, with_marks_read
         ("./rose", "edits/rose"),
         ("rose.safetensors", "edits/rose"),
         ("rose .safetensors", "edits/rose"),
+        ("rose.safetensors.safetensors", "edits/rose"),
+        ("rose.safetensors .safetensors", "edits/rose"),
         ("v1.5 rose", "edits/v1.5 rose"),
         ("玫瑰", "edits/玫瑰"),
     ],
@@ -28,7 +30,7 @@ def test_what_is_saved_lies_where_it_is_looked_for(written, name):
     assert tidy_name(written, "edits") == name
 
 
-@pytest.mark.parametrize("written", ["", " ", ".", "edits", "edits/", "a/", "a/.", "...", ".safetensors"])
+@pytest.mark.parametrize("written", ["", " ", ".", "edits", "edits/", "a/", "a/.", "...", ".safetensors", "a/.safetensors"])
 def test_what_is_no_name_is_refused(written):
     with pytest.raises(EditError, match="names no file; write a name such as: edits/blue roses"):
         tidy_name(written, "edits")
@@ -43,6 +45,9 @@ def test_no_name_leads_out_of_the_output_folder(written):
 def test_names_that_no_file_can_have_are_refused():
     with pytest.raises(EditError, match="at most 200 letters"):
         tidy_name("x" * 300, "edits")
+    assert tidy_name("玫" * 66, "edits") == "edits/" + "玫" * 66
+    with pytest.raises(EditError, match="too long for a file's name; write at most 200 letters, or 66 in Chinese"):
+        tidy_name("玫" * 67, "edits")
     with pytest.raises(EditError, match=r"has '\\x00' in it"):
         tidy_name("a\0b", "edits")
     with pytest.raises(EditError, match=r"has '\?' in it"):

@@ -9,7 +9,7 @@ import torch
 from edit_assumption.editing import lora, whole_file
 from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.edit import Edit, EncoderIdentity
-from edit_assumption.editing.edit_file import load_edit, save_edit
+from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lora import lora_metadata, lora_tensors, save_lora
@@ -425,3 +425,12 @@ def test_lora_file_holds_tensors_and_metadata(tmp_path):
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
     assert header_of(path) == metadata
     refused(path, "is not an edit; choose a file that Save Edit wrote")
+
+
+def test_an_edit_is_told_from_other_files_by_its_header(tmp_path):
+    path, other = tmp_path / "edit.safetensors", tmp_path / "other.safetensors"
+    save_edit(example_edit(), path)
+    save_file({"a": torch.zeros(1)}, other)
+    assert is_edit(path) and not is_edit(other) and not is_edit(tmp_path / "gone.safetensors")
+    other.write_text("no header")
+    assert not is_edit(other) and not is_edit(tmp_path)

@@ -17,8 +17,9 @@ from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.edit import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.kept_file import keep, read_kept
+from edit_assumption.editing.known_texts import KnownTexts
 from edit_assumption.editing.moment_file import keep_sums, kept_moment, load_sums
-from edit_assumption.editing.moments import KnownTexts, MomentSums, Total
+from edit_assumption.editing.moments import MomentSums, Total
 
 WIDTH = 32
 CAPTIONS = [f"a {look} {thing}" for look in ("red", "blue", "green") for thing in ("rose", "cat", "dog", "house")]
@@ -42,7 +43,7 @@ def warned(caplog, *words):
 def test_moments(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     for _ in range(2):  # warned of once
-        assert kept_moment(tmp_path / "file", KnownTexts(CAPTIONS), encode).trace() == 8
+        assert kept_moment(tmp_path / "file", KnownTexts(CAPTIONS), encode).whole().trace() == 8
     assert warned(caplog, "cannot be written", str(tmp_path / "file"), "a file stands where a folder is needed")
 
 

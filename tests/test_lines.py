@@ -288,6 +288,7 @@ def test_settings_among_concepts_go_before_those_given_beside():
         ("! colour: red", "Line 1: a line with “!” sets mode, regularization, templates or layers"),
         ("! regularization: much", "Line 1: the regularization is “much”; give a number"),
         ("! regularization: 0", "give a number greater than 0"),
+        ("! mode: full\n! mode: text", "Line 2: “mode” is set to something else in a line before; leave one of the two out"),
         ("! layers: seven", "Line 1: The layers “seven” are not understood"),
         ("! mode: half", "The mode “half” is not known"),
         ("! templates: a photo", "Every template needs {}"),

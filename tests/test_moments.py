@@ -6,7 +6,8 @@ import pytest
 import torch
 from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_prompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import KnownTexts, MomentSums, known_moment, second_moment, short_windows
+from edit_assumption.editing.known_texts import KnownTexts
+from edit_assumption.editing.moments import MomentSums, read_known, second_moment, short_windows
 
 LENGTH = 20
 TEXTS = KnownTexts(("a cat", "a dog in the snow", "two birds"), ("rose", "harpsichord"))
@@ -45,13 +46,13 @@ def rows_of(prompts):
 def test_captions_and_words_have_their_shares():
     captions, words = (rows_of(prompts) for prompts in (TEXTS.captions, ("a rose", "a harpsichord")))
     expected = 0.3 * captions.T @ captions / len(captions) + 0.7 * words.T @ words / len(words)
-    torch.testing.assert_close(known_moment(whole, TEXTS), expected)
+    torch.testing.assert_close(read_known(whole, TEXTS).whole(), expected)
     alone = captions.T @ captions / len(captions)
-    torch.testing.assert_close(known_moment(whole, KnownTexts(TEXTS.captions)), alone)
+    torch.testing.assert_close(read_known(whole, KnownTexts(TEXTS.captions)).whole(), alone)
 
 
 def test_the_last_row_of_a_short_window_stands_for_the_padding_behind_it():
-    torch.testing.assert_close(known_moment(whole, TEXTS, short), known_moment(whole, TEXTS))
+    torch.testing.assert_close(read_known(whole, TEXTS, short).whole(), read_known(whole, TEXTS).whole())
     torch.testing.assert_close(second_moment(short(["a cat"])), second_moment(whole(["a cat"])))
 
 
@@ -85,8 +86,8 @@ def test_what_was_stopped_goes_on():
         return whole(prompts)
 
     told = []
-    moment = known_moment(encode, TEXTS, sums=sums, advance=lambda done, of: told.append((done, of)))
-    torch.testing.assert_close(moment, known_moment(whole, TEXTS))
+    moment = read_known(encode, TEXTS, sums=sums, advance=lambda done, of: told.append((done, of))).whole()
+    torch.testing.assert_close(moment, read_known(whole, TEXTS).whole())
     assert read == ["two birds", "a rose", "a harpsichord"] and told == [(2, 5), (3, 5), (5, 5)]
 
 
@@ -99,7 +100,19 @@ def test_numbers_that_are_not_finite_are_refused():
         return [replace(prompt, embeddings=prompt.embeddings * torch.inf) for prompt in whole(prompts)]
 
     with pytest.raises(EditError, match="not finite"):
-        known_moment(broken, TEXTS)
+        read_known(broken, TEXTS)
+
+
+@pytest.mark.parametrize("reading", [None, short], ids=["whole", "short"])
+def test_what_is_edited_leaves_the_moment_as_it_came_in(reading):
+    """So that S stays positive even where a recipe edits all that is known."""
+    known = read_known(whole, TEXTS, reading)
+    for subjects in (["a cat"], ["cat", "dog in snow", "birds", "rose", "harpsichord"]):
+        own = read_known(whole, TEXTS.about(subjects), reading)
+        found, expected = known.beside(subjects, whole), known.sums.without(own.sums, 0.9).moment()
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        assert float(torch.linalg.eigvalsh(found).min()) > 0
+    torch.testing.assert_close(found, known.whole(), rtol=1e-12, atol=1e-12)
 
 
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
@@ -119,5 +132,7 @@ def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
         assert length + brief.padding == len(entry.tokens) and brief.words == entry.words
         assert float((brief.embeddings - entry.embeddings[:length]).norm() / entry.embeddings[:length].norm()) < 1e-5
     assert {"rose", "tulips", "umbrella"} <= set(words)
-    exact = known_moment(encode, KnownTexts(prompts, words))
-    assert 0 < float((moment_of(pipe, prompts) - exact).norm() / exact.norm()) < 0.1  # padding goes on changing a little
+    exact = read_known(encode, KnownTexts(prompts, words)).whole()
+    assert (
+        0 < float((moment_of(pipe, prompts).whole() - exact).norm() / exact.norm()) < 0.1
+    )  # padding goes on changing a little

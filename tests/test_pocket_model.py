@@ -12,7 +12,7 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.cli import main
 from edit_assumption.editing.edit import make_edit
-from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.moments import read_captions
 from edit_assumption.editing.recipe import PromptPair, Recipe
 from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, requests, through_autoencoder
 from edit_assumption.pipelines.encoder import PipelineEncoder
@@ -39,7 +39,7 @@ def judge():
 def edit_of(pipe):
     encode = PipelineEncoder(pipe)
     recipe = Recipe((PromptPair("a rose", "a blue rose"),))
-    return make_edit(recipe, encode, moment=caption_moment(encode, ordinary_captions()))
+    return make_edit(recipe, encode, moment=read_captions(encode, ordinary_captions()))
 
 
 def test_it_fits_into_a_pocket():

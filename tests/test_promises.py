@@ -4,10 +4,10 @@ import pytest
 import torch
 from edit_assumption.editing.context_map import ContextMap
 from edit_assumption.editing.debias import Wanted
-from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.edit import OVERSHOOT, make_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import caption_moment
+from edit_assumption.editing.moments import read_captions
 from edit_assumption.editing.reach import ordinary_reach, reach
 from edit_assumption.editing.recipe import parse_recipe
 
@@ -70,13 +70,14 @@ def test_a_direction_that_no_caption_uses_is_held_a_fiftieth_as_well():
 
     What is left of a request is 1 / (1 + q), with q as much smaller as its source is held better.
     """
-    moment = caption_moment(encode, ["used"])
+    moment = read_captions(encode, ["used"]).whole()
     q = {}
     for source in ("used", "unused"):
         recipe = parse_recipe(f"! augmentations: none\n{source} -> target", regularizer="captions")
         before, meant = EMBEDDINGS[source], EMBEDDINGS["target"]
         after = make_edit(recipe, encode, moment=moment).context_map.apply(before[None])[0]
-        q[source] = float((after - before).norm() / (meant - after).norm())
+        gone = float((after - before).norm() / (meant - before).norm()) / OVERSHOOT
+        q[source] = gone / (1 - gone)
     assert q["unused"] / q["used"] == pytest.approx((0.98 + 0.02 / 8) / (0.02 / 8), rel=1e-3)
 
 

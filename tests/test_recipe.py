@@ -148,6 +148,7 @@ def test_defaults_hold_where_the_text_says_nothing():
     recipe = parse_recipe("a rose -> a tulip\n= a dog", **defaults)
     assert recipe == Recipe((PromptPair("a rose", "a tulip", augmentations=("Art of",)),), ("a cat", "a dog"), 0.5, "keys")
     assert parse_recipe("! regularization: 2\n! projections: values\na rose -> a tulip", **defaults).regularization == 2
+    assert parse_recipe("! passes: 2\na rose -> a tulip\n! passes: 2", **defaults).passes == 2
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,11 @@ def test_every_bad_line_is_reported():
 def test_unknown_projections_are_refused():
     with pytest.raises(EditError, match="“queries” are not known; choose one of “keys and values”, “values”, “keys”"):
         parse_recipe("! projections: queries\na cat -> a dog")
+
+
+def test_two_values_for_one_setting_are_refused():
+    with pytest.raises(EditError, match="Line 3: “regularization” is set to something else in a line before; leave one"):
+        parse_recipe("! regularization: 1\na cat -> a dog\n! regularization: 2")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "= a cat", "! regularization: 1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Protocol
@@ -35,7 +36,7 @@ def contents(edit: ConceptEdit) -> tuple[dict[str, torch.Tensor], dict[str, str]
         "recipe_text": edit.recipe.to_text(),
         "family": ", ".join(edit.changes),
         "encoder_prompt": next(iter(edit.encoders.values())).prompt,
-        "left": repr(edit.left),
+        "left": json.dumps(edit.left),
     }
     return tensors, header
 
@@ -61,7 +62,17 @@ def read_contents(file: _Tensors, header: Mapping[str, str]) -> ConceptEdit:
     if not changes or set(changes) != set(encoders):
         raise ValueError("tensors do not fit each other")
     changes = {name: changes[name] for name in NAMES if name in changes}
-    return ConceptEdit(concept_recipe_from_json(header["recipe"]), changes, encoders, float(header["left"]))
+    recipe = concept_recipe_from_json(header["recipe"])
+    return ConceptEdit(recipe, changes, encoders, _left(header["left"], len(recipe.concepts)))
+
+
+def _left(text: str, count: int) -> tuple[float | None, ...]:
+    """One for each concept; older files have one mean for all."""
+    told = json.loads(text)
+    each = told if isinstance(told, list) else [told] * count
+    if len(each) != count:
+        raise ValueError("as much is left as there are concepts")
+    return tuple(None if one is None else float(one) for one in each)
 
 
 def _factors(sides: Mapping[str, torch.Tensor]) -> Factors:

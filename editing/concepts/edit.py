@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,13 +34,13 @@ class ConceptEdit:
         recipe: what was asked.
         changes: encoder (:data:`~.encoder.NAMES`) to layer to (up, down): its MLP output matrix W becomes W + up down.
         encoders: encoder to what its layers up to the last edited one make of a prompt.
-        left: mean of the loss that stage one left, relative to what it began with.
+        left: for each concept the loss that stage one left, relative to what it began with (:func:`left_undone`).
     """
 
     recipe: ConceptRecipe
     changes: Mapping[str, Mapping[int, Factors]]
     encoders: Mapping[str, EncoderIdentity]
-    left: float
+    left: tuple[float | None, ...]
 
     def scale(self, strength: float) -> ConceptEdit:
         """The edit with W + strength up down."""
@@ -128,6 +129,18 @@ def mixed(recipe: ConceptRecipe, shifts: torch.Tensor) -> torch.Tensor:
     ])  # fmt: skip
 
 
+def left_undone(recipe: ConceptRecipe, values: Iterable[Values]) -> tuple[float | None, ...]:
+    """What stage one left of each concept: the mean over encoders and variants, relative to what it began with.
+
+    A concept by the user's pictures has another scale than its neighbours, 1 less how much nearer it came to them, and may
+    be below 0. None stands for a concept that reads as its destination already.
+    """
+    shares = torch.stack([found.after / found.before.where(found.before > 0, torch.nan) for found in values]).double()
+    parts = shares.split([len(concept.meanings) for concept in recipe.concepts], dim=1)
+    means = [float(own.nanmean()) for own in parts]
+    return tuple(None if math.isnan(mean) else mean for mean in means)
+
+
 def write_concept_values(
     recipe: ConceptRecipe,
     encoders: Sequence[TextEncoder],
@@ -145,7 +158,7 @@ def write_concept_values(
     Raises:
         EditError: the edit cannot be solved or would change nothing.
     """
-    changes, identities, left = {}, {}, []
+    changes, identities = {}, {}
     for encoder in encoders:
         tower, layers, found = encoder.tower, layers_of(encoder.tower, recipe.layers), values[encoder.name]
         _check_layers(encoder, layers, statistics)
@@ -160,10 +173,9 @@ def write_concept_values(
         changes[encoder.name] = {layer: _own(after, tower, layer) for layer in layers}
         first = recipe.concepts[0].sentences(recipe.templates)[0][0]
         identities[encoder.name] = encoder.identity(first, layers[-1] + 1)
-        left.append(max(0.0, float(found.after.mean() / found.before.mean().clamp(min=1e-12))))
     if not any(float(up.norm()) for layers in changes.values() for up, _ in layers.values()):
         raise EditError("The edit would change nothing: sources and destinations read the same to this text encoder.")
-    return ConceptEdit(recipe, changes, identities, sum(left) / len(left))
+    return ConceptEdit(recipe, changes, identities, left_undone(recipe, [values[encoder.name] for encoder in encoders]))
 
 
 def make_concept_edit(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import EditError
-from ..lines import escape, kind_of, split, tidy
+from ..lines import escape, kind_of, set_once, split, tidy
 from .concepts import TEMPLATES, Concept, Variant, parse_concepts
 
 DEFAULT_REGULARIZATION = 0.5
@@ -131,9 +131,9 @@ def parse_concept_recipe(text: str, **defaults: Any) -> ConceptRecipe:
     Raises:
         EditError: lines that are not understood, named by number, no concept, or a setting that cannot be.
     """
-    settings = dict(defaults)
-    concepts = parse_concepts(text, lambda line: settings.update([_parse_setting(line)]))
-    return ConceptRecipe(concepts, **settings)
+    settings: dict[str, Any] = {}
+    concepts = parse_concepts(text, lambda line: set_once(settings, *_parse_setting(line)))
+    return ConceptRecipe(concepts, **{**defaults, **settings})
 
 
 def _concept(entry: Mapping[str, Any]) -> Concept:

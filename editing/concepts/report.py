@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
+from ..debias import Round, Wanted
 from ..report import percent
+from .balance import TOLERANCE, Balance, wanted_shares
 from .edit import ConceptEdit
+from .recipe import ConceptRecipe
 from .statistics import Statistics
 
 _SHOWN = 3
@@ -19,19 +23,73 @@ def describe_concepts(edit: ConceptEdit, remarks: Iterable[str] = ()) -> str:
         edit: what was applied.
         remarks: more lines, such as times.
     """
-    concepts = edit.recipe.concepts
-    names = [concept.described() for concept in concepts[:_SHOWN]]
-    if len(concepts) > _SHOWN:
-        names.append(f"and {len(concepts) - _SHOWN} more")
+    names = _some([concept.described() for concept in edit.recipe.concepts])
     layers = [f"{encoder} layers {', '.join(map(str, changed))}" for encoder, changed in edit.changes.items()]
     return "\n".join(
         [
             *names,
             f"{'; '.join(layers)}, rank {edit.rank}",
-            f"left undone of what {_DECIDES[edit.recipe.mode]}: {percent(edit.left)}",
+            *_left(edit),
             *remarks,
         ]
     )
+
+
+def _left(edit: ConceptEdit) -> list[str]:
+    """What is left undone; of concepts by the user's pictures, which are on a scale of their own, how much nearer they came."""
+    told, near, done = {}, {}, []
+    for concept, left in zip(edit.recipe.concepts, edit.left, strict=True):
+        if left is None:
+            done.append(concept.source)
+        elif concept.pictures:
+            near[concept.source] = 1 - left
+        else:
+            told[concept.source] = left
+    lines = []
+    if told:
+        mean, (most, worst) = percent(fmean(told.values())), max(told.items(), key=lambda item: item[1])
+        line = f"left undone of what {_DECIDES[edit.recipe.mode]}: {mean}"
+        lines.append(line if percent(worst) == mean else f"{line}, at most {percent(worst)} (“{most}”)")
+    if near:
+        each = [f"{source} {percent(share)}" for source, share in near.items()]
+        lines.append(f"nearer to your pictures, relative to what the text tells: {', '.join(_some(each))}")
+    lines += [
+        f"Warning: “{source}” came no nearer to your pictures; give more, or write before [pictures] what they show."
+        for source, share in near.items()
+        if share <= 0
+    ]
+    return [*lines, *(f"nothing to do: “{source}” reads as its destination already" for source in done)]
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    return [*names[:_SHOWN], *([f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else [])]
+
+
+def shares_remarks(recipe: ConceptRecipe, last: Balance | None = None) -> list[str]:
+    """What is known of the shares of a recipe's debiased concepts in pictures.
+
+    Args:
+        recipe: what was asked.
+        last: the round that the edit is of; None where nobody looked.
+    """
+    if last is None:
+        debiased = any(concept.variants for concept in recipe.concepts)
+        return ["Shares were not measured: each variant weighs as much as its part; balance them with a judge."] * debiased
+    count = max(map(len, last.rounds.values()))
+    title = f"balanced in {count} round{'s' if count != 1 else ''}; what pictures showed with these weights:"
+    found = [_shares(wanted, last.rounds[source][-1]) for source, wanted in wanted_shares(recipe).items()]
+    far = f"still {100 * last.gap:.0f} points off; more rounds, or more pictures in a round, bring it nearer"
+    return [title, *found, *([far] if last.gap > TOLERANCE else [])]
+
+
+def _shares(wanted: Wanted, found: Round) -> str:
+    pictures = sum(found.counts)
+    if not pictures:
+        return f"Warning: {wanted.subject}: the judge saw none of its variants in the last round."
+    each = zip(wanted.variants, found.shares, wanted.shares, strict=True)
+    shares = "; ".join(f"{variant} {percent(share)}, wanted {percent(asked)}" for variant, share, asked in each)
+    return f"{wanted.subject} ({pictures} pictures): {shares}"
 
 
 def statistics_remarks(statistics: Mapping[str, Statistics]) -> list[str]:

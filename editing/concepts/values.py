@@ -78,6 +78,7 @@ class Values:
         shifts: (concepts, width), by how much each subject's stream after layer ``last`` is to change.
         before, after: (concepts,) the loss that decides, the diffusion model's where it is asked and else the text's: squared
             distance from what is meant, relative to the squared distance that there was (1 before, 0 where there was none).
+            By the user's pictures (:mod:`.noise`) it can be below 0, and is no measure beside the others.
         steps: (concepts,) how many were taken.
     """
 
@@ -214,7 +215,7 @@ def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
     """By a loss that is the same at every step; a concept is done as soon as it gets no better."""
     settings, count, device = batch.settings, batch.sentences.count, batch.device
     adam, shift = _Adam(batch, settings.rate), batch.nothing.clone()
-    best, best_shift = torch.full((count,), torch.inf, device=device), shift.clone()
+    best, best_shift = torch.full((count,), torch.finfo(torch.float32).max, device=device), shift.clone()
     decided = batch.before.clone()
     steps = torch.zeros(count, dtype=torch.long)
     waited = torch.zeros(count, dtype=torch.long, device=device)
@@ -235,7 +236,7 @@ def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
             loss = loss + settings.model * model
         (slope,) = torch.autograd.grad(loss.sum(), trial)
         with torch.no_grad():
-            waited[here] = torch.where(loss < best[here] * (1 - _BETTER), 0, waited[here] + 1)
+            waited[here] = torch.where(loss < best[here] - _BETTER * best[here].abs(), 0, waited[here] + 1)
             lower = loss < best[here]
             best[here] = torch.where(lower, loss, best[here])
             best_shift[here] = torch.where(lower[:, None], trial, best_shift[here])

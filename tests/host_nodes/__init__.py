@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from .adapters import LOADS_ANEW, TestAdapters, TestLoadedAnew
 from .clips import TestAnimaClip, TestFlags, anima
 from .quantised import TestQuantisedClip, formats, quantised
+from .teachers import TestNoiseTeacher
 from .transformers import TestTransformer
 from .weights import randomise
 
@@ -228,6 +229,7 @@ class TestExtension(ComfyExtension):
             *([TestLoadedAnew] if LOADS_ANEW else []),
             *([TestAnimaClip] if anima else []),
             TestFlags,
+            TestNoiseTeacher,
         ]
 
 

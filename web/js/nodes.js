@@ -3,6 +3,7 @@ import { app } from "../../../scripts/app.js";
 import { addChosenEdits } from "./chosen_edits.js";
 import { addFolding } from "./folding.js";
 import { addReport } from "./report.js";
+import { followRuns, refreshAll } from "./runs.js";
 import { addStackRows, rowsOf } from "./stack_rows.js";
 
 const SILENT = new Set([
@@ -24,6 +25,7 @@ const CHOICES = {
 
 app.registerExtension({
   name: "EditAssumption.Nodes",
+  setup: followRuns,
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
     addFolding(node);
@@ -31,4 +33,5 @@ app.registerExtension({
     if (node.comfyClass in CHOICES) addChosenEdits(node, ...CHOICES[node.comfyClass]);
     if (!SILENT.has(node.comfyClass)) addReport(node);
   },
+  afterConfigureGraph: refreshAll,
 });

@@ -1,11 +1,13 @@
-// Shows under each of the pack's nodes what it did: the text that the node sends when it has run. The browser keeps it for
-// as long as its tab is open, since ComfyUI sends it again only when the node runs again.
+// The box under each of the pack's nodes: what it did, what it is doing, and whether that still holds for its values.
+import { kept } from "./kept.js";
+import { madeWith } from "./made.js";
 import { word } from "./words.js";
 
 const NAME = "report";
 const LINE = 16; // pixels
 const LETTER = 6.2;
 const EDGE = 12;
+const reports = new WeakMap(); // nodes to { text, place }: what was shown, and where it is kept
 
 function textHeight(text, width) {
   const letters = Math.max(20, (width - 50) / LETTER);
@@ -31,18 +33,49 @@ function reportElement() {
   return element;
 }
 
-function place(node) {
-  return `EditAssumption.report ${node.graph?.id} ${node.id}`;
+function box(node) {
+  return node.widgets?.find((widget) => widget.name === NAME && widget.element);
 }
 
-function show(node, text) {
-  const { element } = node.widgets.find((widget) => widget.name === NAME);
-  element.textContent = text || word("report");
-  element.style.opacity = text ? 1 : 0.6;
-  element.style.minHeight = `${textHeight(element.textContent, node.size[0])}px`;
+function write(node, text, bright) {
+  const { element } = box(node);
+  element.style.opacity = bright ? 1 : 0.6;
+  if (element.textContent === text) return;
+  element.textContent = text;
+  element.style.minHeight = `${textHeight(text, node.size[0])}px`;
   const [width, height] = node.computeSize();
   node.setSize([Math.max(width, node.size[0]), Math.max(height, node.size[1])]);
   node.setDirtyCanvas(true, true);
+}
+
+// Where the report of a node is kept: one for each set of values that it was run with.
+export function place(node, known) {
+  return [node.graph?.id, node.id, madeWith(node, known)].join(" ");
+}
+
+export function hasReport(node) {
+  return Boolean(box(node));
+}
+
+export function showDoing(node, text) {
+  write(node, text, true);
+}
+
+export function setReport(node, place, text) {
+  reports.set(node, { text, place });
+}
+
+// Shows what belongs to the values as they are; else what was shown, as of other values.
+export function refresh(nodes) {
+  const [texts, known] = [kept(), new Map()];
+  for (const node of nodes) {
+    const here = place(node, known);
+    if (texts.has(here)) setReport(node, here, texts.get(here));
+    const shown = reports.get(node);
+    if (!shown) write(node, word("report"), false);
+    else if (shown.place === here) write(node, shown.text, true);
+    else write(node, `${word("stale")}\n${shown.text}`, false);
+  }
 }
 
 export function addReport(node) {
@@ -54,17 +87,5 @@ export function addReport(node) {
     serialize: false, // not sent as an input
   });
   widget.serialize = false; // not saved among the values of inputs
-  const { onExecuted, onConfigure } = node;
-  node.onExecuted = function (message) {
-    onExecuted?.apply(this, arguments);
-    if (!message?.text) return;
-    const text = message.text.join("\n");
-    sessionStorage.setItem(place(this), text);
-    show(this, text);
-  };
-  node.onConfigure = function () {
-    onConfigure?.apply(this, arguments);
-    show(this, sessionStorage.getItem(place(this)));
-  };
-  show(node, "");
+  write(node, word("report"), false);
 }
