@@ -86,6 +86,8 @@ def test_the_route_describes_an_edit_and_says_what_is_wrong(comfy, names):
     assert without == {"recipe": "! regularizer: identity\na tulip -> a blue tulip", "cover": None}
     (comfy.base / "models/assumption_edits/damaged.safetensors").write_bytes(b"\x00" * 100)
     assert "is damaged or is not an edit" in asked("damaged.safetensors")["problem"]
+    preset = requests.get(f"{comfy.url}/edit_assumption/preset", params={"name": "none of them"}, timeout=60).json()
+    assert preset["problem"].startswith("There is no preset “none of them”; choose one of: ")
     for name in ("", "gone", "../../log.txt", "/etc/passwd"):
         assert asked(name) == {"problem": f"The edit “{name}” is no longer there; choose another one."}
 
@@ -137,3 +139,11 @@ def test_the_stack_shows_the_rows_in_use_and_their_edits(page, names):
     choose(page, "edit_1", "none")
     page.wait_for_timeout(1000)
     assert page.evaluate(WIDGETS, "EditAssumptionStack") == ["edit_1", "chosen"]
+
+
+def test_a_preset_shows_its_lines_on_selection(page):
+    place(page, "EditAssumptionPreset")
+    card(page, "roses -> blue roses").wait_for(timeout=30_000)
+    choose(page, "preset", "forget a painter: Van Gogh")
+    card(page, "Van Gogh ->").wait_for(timeout=30_000)
+    assert "= a painting by Monet" in card(page, "Van Gogh ->").inner_text()

@@ -59,17 +59,17 @@ def test_without_a_mark_or_at_strength_zero_nothing_changes(comfy, names):
 def test_concepts_are_on_the_clip_that_encodes(comfy):
     graph = PocketGraph()
     edit = concepts(graph, "wizard -> king")
-    save = graph.add("EditAssumptionSaveEdit", edit=edit[1], filename_prefix="prompted/kings")
+    save = graph.add("EditAssumptionSaveEdit", edit=edit[1], filename_prefix="prompted/monarchs")
     name = text(comfy.run(graph), save).removeprefix("Saved assumption_edits/").partition(" (")[0]
     graph = PocketGraph()
-    prompted(graph, "a wizard <edit:kings:0.5>")
+    prompted(graph, "a wizard <edit:monarchs:0.5>")
     assert torch.equal(latent(comfy, graph), latent(comfy, chained(PocketGraph(), (name, 0.5)).sample("a wizard")))
 
 
 def test_a_prompt_from_another_node_and_a_file_that_changed(comfy):
-    _, name = saved_edit(comfy, prefix="prompted/changing")
+    _, name = saved_edit(comfy, prefix="prompted/renewed")
     graph = Pipeline()
-    written = graph.add("PrimitiveStringMultiline", value=f"{PROMPT}<edit:changing>")
+    written = graph.add("PrimitiveStringMultiline", value=f"{PROMPT}<edit:renewed>")
     prompted(graph, written[0])
     before = latent(comfy, graph)
     folder = comfy.base / "output/assumption_edits"
