@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -15,7 +16,7 @@ from .edit import Edit, EncoderIdentity
 from .errors import EditError
 from .projections import FAMILIES
 from .recipe import recipe_from_json
-from .tensor_file import open_tensors
+from .tensor_file import TensorFile, open_tensors
 from .whole_file import save_whole, why
 
 FORMAT = "edit_assumption"
@@ -75,20 +76,12 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
     Raises:
         EditError: the file cannot be read, is no edit, is damaged, or was written by a newer version.
     """
-    name = os.path.basename(path)
-    try:
-        with open_tensors(path) as file:
-            header = file.metadata()
-            if header.get("format") != FORMAT:
-                raise EditError(f"“{name}” is not an edit; choose a file that Save Edit wrote.")
-            version = header.get("format_version", "")
-            if not version.isdigit() or int(version) > VERSION:
-                raise EditError(f"“{name}” was written by a newer version of Edit Assumption; update it to load this edit.")
-            if header.get("kind") == concept_file.KIND:
-                return concept_file.read_contents(file, header)
-            left, right, encoder = (file.get_tensor(tensor).float() for tensor in _TENSORS)
-            recipe = recipe_from_json(header["recipe"])
-            pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None
+    with _edit_header(path) as (file, header):
+        if header.get("kind") == concept_file.KIND:
+            return concept_file.read_contents(file, header)
+        left, right, encoder = (file.get_tensor(tensor).float() for tensor in _TENSORS)
+        recipe = recipe_from_json(header["recipe"])
+        pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None
         if encoder.ndim != 2 or left.ndim != 2 or encoder.shape[1] != left.shape[0] or not left.shape[1]:
             raise ValueError("tensors do not fit each other")
         return Edit(
@@ -101,6 +94,33 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
             ordinary_reach=float(header[_ORDINARY]) if _ORDINARY in header else None,
             pooled_map=pooled,
         )
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts of an edit file, the recipe's lines under "recipe_text"; no tensor is read.
+
+    Raises:
+        EditError: as :func:`load_edit`.
+    """
+    with _edit_header(path) as (_, header):
+        if "recipe_text" not in header:
+            raise ValueError("it has no recipe")
+        return header
+
+
+@contextmanager
+def _edit_header(path: str | os.PathLike[str]) -> Iterator[tuple[TensorFile, dict[str, str]]]:
+    """An open edit file and its header; whatever is wrong with it in the block becomes an :class:`EditError` that names it."""
+    name = os.path.basename(path)
+    try:
+        with open_tensors(path) as file:
+            header = file.metadata()
+            if header.get("format") != FORMAT:
+                raise EditError(f"“{name}” is not an edit; choose a file that Save Edit wrote.")
+            version = header.get("format_version", "")
+            if not version.isdigit() or int(version) > VERSION:
+                raise EditError(f"“{name}” was written by a newer version of Edit Assumption; update it to load this edit.")
+            yield file, header
     except FileNotFoundError:
         raise EditError(f"The edit “{name}” is no longer there; choose another one.") from None
     except EditError as error:

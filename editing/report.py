@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from .edit import Edit
 from .end_only import end_only_remark
 from .projections import Projection
-from .recipe import Recipe
+from .recipe import PromptPair, Recipe
 from .wording import first_named
 
 COLLAPSE = 0.5
@@ -38,7 +38,7 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     count, patched = kinds.total(), ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     placed = f"{count} projection{'s' if count != 1 else ''} patched ({patched}), " if count else ""
     pairs = edit.recipe.active
-    names = [f"{pair.source} → {pair.destination or '(forgotten)'}" for pair in pairs[:_SHOWN]]
+    names = [described_pair(pair) for pair in pairs[:_SHOWN]]
     if len(pairs) > _SHOWN:
         names.append(f"and {len(pairs) - _SHOWN} more, solved together")
     elif len(pairs) > 1:
@@ -63,6 +63,11 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
         *remarks,
     ]
     return "\n".join(lines)
+
+
+def described_pair(pair: PromptPair) -> str:
+    """As people are told of it, with its strength where that is not 1."""
+    return f"{pair.source} → {pair.destination or '(forgotten)'}" + ("" if pair.strength == 1 else f" @ {pair.strength:g}")
 
 
 def _contested(recipe: Recipe) -> list[str]:

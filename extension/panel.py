@@ -20,6 +20,7 @@ from ..editing.recipe import (
     parse_recipe,
     preserve_from_lines,
 )
+from ..editing.recipe_presets import preset_recipe, recipe_presets
 from . import store
 
 DEFAULTS: dict[str, Any] = {
@@ -127,6 +128,16 @@ def values_of(name: str | None) -> list[Any]:
             f"“{name}” is an edit of the text encoder and does not fit the recipe; write <edit:{name}:1> in a prompt to use it."
         )
     return list({**DEFAULTS, "recipe": edit.recipe.to_text()}.values())
+
+
+def presets(prefix: str) -> gr.Dropdown:
+    """A list of recipes that ship with the extension."""
+    return gr.Dropdown(list(recipe_presets()), label="Presets", scale=4, elem_id=f"{prefix}_presets")
+
+
+def fill_preset(name: str) -> Any:
+    """The recipe box's update for a preset; the other inputs stay as they are."""
+    return gr.update(value=preset_recipe(name))
 
 
 def fill(name: str | None) -> list[Any]:

@@ -10,6 +10,7 @@ from modules import extra_networks, shared, ui_extra_networks
 from modules.ui_extra_networks import quote_js
 
 from ..editing.errors import EditError
+from ..editing.prompt_edits import read_mark
 from ..editing.tensor_file import open_tensors
 from . import store
 from .remarks import say_not_done
@@ -30,18 +31,16 @@ class PromptEdits(extra_networks.ExtraNetwork):
         known = {name.lower(): name for name in store.names()}
         wanted, unknown, unclear = {}, [], []
         for params in params_list:
-            name, *strength = params.positional or [""]
             try:
-                wanted[known[name.lower()]] = float(strength[0]) if strength else 1.0
+                edit = read_mark(params.positional)
+                wanted[known[edit.name.lower()]] = edit.strength
             except KeyError:
-                unknown.append(name)
-            except ValueError:
-                unclear.append(":".join(params.items))
+                unknown.append(edit.name)
+            except EditError as error:
+                unclear.append(str(error))
         asked.named, asked.unknown = wanted, unknown
-        for written in unclear:
-            say_not_done(
-                p, f"the strength in <edit:{written}> is no number; write one such as <edit:{written.split(':')[0]}:0.8>."
-            )
+        for sentence in unclear:
+            say_not_done(p, sentence)
         with suppress(EditError):  # which the sampler raises, too
             for sentence in asked.not_done():
                 say_not_done(p, sentence)

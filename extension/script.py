@@ -11,7 +11,7 @@ from modules.ui_components import InputAccordion
 
 from ..editing.errors import EditError
 from .asked import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, Asked, pasted_named, pasted_recipe
-from .panel import DEFAULTS, fill, recipe_inputs, recipe_of, saved_edits, says_nothing, switched_on
+from .panel import DEFAULTS, fill, fill_preset, presets, recipe_inputs, recipe_of, saved_edits, says_nothing, switched_on
 from .remarks import NOT_DONE_KEY, say_not_done
 from .session import edit_while_sampling
 from .text_changes import edit_while_encoding
@@ -60,9 +60,11 @@ class EditAssumption(scripts.Script):
         recipes of named edits in the parameters that were pasted."""
         prefix = "edit_assumption_img2img" if is_img2img else "edit_assumption_txt2img"
         with InputAccordion(False, label=self.title(), elem_id=prefix) as enabled:
-            saved = saved_edits(prefix)
+            with gr.Row():
+                saved, preset = saved_edits(prefix), presets(prefix)
             inputs = recipe_inputs(prefix)
             saved.input(fill, [saved], inputs)
+            preset.input(fill_preset, [preset], inputs[:1])
             pasted = gr.Textbox("", visible=False, elem_id=f"{prefix}_pasted")
         self.infotext_fields = [
             (enabled, lambda parameters: pasted_recipe(parameters) is not None),

@@ -15,12 +15,16 @@ from . import (
     edit_files,
     edit_hook,
     edit_list,
+    edit_stack,
     erase_concept,
     judges,
     lora_files,
     pocket_model,
     preserve_prompts,
     preview_edit,
+    prompt_with_edits,
+    recipe_preset,
+    show_edits,
 )
 from .folders import register_folders
 from .routes import register_routes
@@ -28,6 +32,7 @@ from .routes import register_routes
 _MODULES = (
     edit_assumption,
     edit_list,
+    recipe_preset,
     preserve_prompts,
     concept_slider,
     erase_concept,
@@ -36,8 +41,11 @@ _MODULES = (
     concept_statistics,
     judges,
     edit_files,
+    edit_stack,
+    prompt_with_edits,
     lora_files,
     preview_edit,
+    show_edits,
     comparison_grid,
     edit_conditioning,
     edit_hook,

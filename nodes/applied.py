@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..editing import projections as table
+from ..editing.carried import CarriedEdit
 from ..editing.change import edit_change
 from ..editing.edit import Edit
 from ..editing.encoding import Encode
@@ -27,11 +28,19 @@ _WAY_OUT = (
 
 @dataclass(frozen=True)
 class AppliedEdit:
-    """An edit on a model, with the patch of each weight that carries it and the encoder that it can be solved again with."""
+    """An edit on a model.
+
+    Args:
+        edit: as it is on the model, scaled.
+        adapters: the patch of each weight that carries it.
+        encoder: what it can be solved again with; None where it cannot.
+        strength: what it was scaled by.
+    """
 
     edit: Edit
     adapters: dict[str, ContextMapAdapter]
     encoder: Hashable
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,11 @@ def edits_on(model: Any) -> tuple[AppliedEdit, ...]:
     return model.get_attachment(_ATTACHMENT) or ()
 
 
+def carried_by(model: Any) -> list[CarriedEdit]:
+    """The same, as people are told of them."""
+    return [CarriedEdit(entry.edit.recipe, entry.strength) for entry in edits_on(model)]
+
+
 def joinable(model: Any, recipe: Any, encoder: Hashable) -> AppliedEdit | None:
     """The edit on the model that a further recipe is solved together with.
 
@@ -142,6 +156,7 @@ def put_on(
     inputs: TextInputs,
     encoder: Hashable = None,
     instead_of: AppliedEdit | None = None,
+    strength: float = 1.0,
 ) -> tuple[Any, list[Projection]]:
     """A clone of the model that carries the edit.
 
@@ -151,6 +166,7 @@ def put_on(
         inputs: where text enters the model.
         encoder: key of the text encoder, if the edit may be solved together with later ones.
         instead_of: an edit on the model whose place this one takes.
+        strength: what the edit was scaled by, for whoever asks the model.
 
     Returns:
         The clone, and the projections that were patched.
@@ -159,7 +175,7 @@ def put_on(
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
     adapters, chosen = adapters_for(edit, inputs)
-    entry = AppliedEdit(edit, adapters, encoder)
+    entry = AppliedEdit(edit, adapters, encoder, strength)
     patched = model.clone()
     if instead_of is None:
         if set(patched.add_patches(adapters)) != set(adapters):

@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..editing.carried import carried_besides
 from ..editing.concepts.concepts import TEMPLATES
 from ..editing.concepts.edit import ConceptEdit, find_concept_values, write_concept_values
 from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text, parse_concept_recipe
@@ -18,7 +19,7 @@ from .concept_statistics import Captions, StatisticsType, layers_input, statisti
 from .concept_teachers import teachers
 from .folders import kept_folder
 from .host import EditType, advanced, progress_to, schema, stop_if_interrupted
-from .text_encoders import text_encoders, with_edit
+from .text_encoders import concept_edits_on, text_encoders, with_edit
 
 
 class EditConcepts(io.ComfyNode):
@@ -151,8 +152,10 @@ class EditConcepts(io.ComfyNode):
         edit, last = rounds.run(model, clip, recipe, write, drawing_seed)
         done = "values and solve" if last is None else "values, solve and rounds"
         times = f"captions in {read - begun:.1f} s, {done} in {time.perf_counter() - read:.1f} s"
-        report = describe_concepts(edit, [*shares_remarks(recipe, last), *statistics_remarks(found), times])
-        return io.NodeOutput(with_edit(clip, edit), edit, ui=ui.PreviewText(report))
+        changed = with_edit(clip, edit)
+        besides = carried_besides("CLIP", concept_edits_on(changed), edit.recipe)
+        report = describe_concepts(edit, [*shares_remarks(recipe, last), *statistics_remarks(found), *besides, times])
+        return io.NodeOutput(changed, edit, ui=ui.PreviewText(report))
 
 
 NODES = [EditConcepts]

@@ -11,23 +11,22 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..editing.any_edit import AnyEdit
+from ..editing.carried import carried_besides
 from ..editing.concepts.edit import ConceptEdit
-from ..editing.concepts.report import describe_concepts
 from ..editing.edit import Edit
-from ..editing.edit_file import load_edit, save_edit
+from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.recipe import check_strength
-from ..editing.report import describe, percent
+from ..editing.report import describe
 from ..pictures.cover import cover_entry
-from .applied import TextInputs, edits_on, put_on
-from .encoder import ComfyEncoder
-from .folders import EDITS, edit_path, file_prefix, new_file, saved_edits
+from .applied import TextInputs, carried_by, put_on
+from .folders import EDITS, file_prefix, new_file, saved_edits
 from .host import NO_EDIT, EditType, edit_input, schema, strength_input
+from .saved_edits import file_state, onto_clip, read_edit, strength_remark
 from .solving import Bench
-from .text_encoders import text_encoders, with_edit
+from .text_encoders import text_encoders
 
 _NO_LORA = "for Load Edit. It is no LoRA: Save Edit as LoRA makes one."
-_GONE = "The edit “{}” is no longer there; choose another one."
 
 
 class SaveEdit(io.ComfyNode):
@@ -117,24 +116,12 @@ class LoadEdit(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, edit_name: str = "", clip: Any = None) -> str:
         """Run again when the file changed."""
-        path = edit_path(edit_name)
-        try:
-            stat = Path(path or edit_name).stat()
-        except OSError:  # it is gone, or just being replaced
-            return edit_name
-        return f"{edit_name} {stat.st_mtime_ns} {stat.st_size}"
+        return file_state(edit_name)
 
     @classmethod
     def execute(cls, edit_name: str, clip: Any) -> io.NodeOutput:
         """Read and check."""
-        path = edit_path(edit_name)
-        if path is None:
-            raise EditError(_GONE.format(edit_name))
-        edit = load_edit(path)
-        if isinstance(edit, ConceptEdit):
-            remark = edit.check_encoders(text_encoders(clip))
-        else:
-            remark = edit.check_encoder(ComfyEncoder(clip))
+        edit, remark = read_edit(edit_name, clip)
         return io.NodeOutput(edit, ui=ui.PreviewText("\n".join([edit.recipe.to_text(), *([remark] if remark else [])])))
 
 
@@ -180,21 +167,17 @@ class ApplyEdit(io.ComfyNode):
             return _solved_again(model, clip, edit, strength)
         scaled = edit.scale(strength)
         inputs = TextInputs.of(model)
-        patched, chosen = put_on(model, scaled, inputs)
-        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), _strength_remark(strength))
+        patched, chosen = put_on(model, scaled, inputs, strength=strength)
+        remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
+        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)
         return io.NodeOutput(patched, clip, ui=ui.PreviewText(report))
-
-
-def _strength_remark(strength: float) -> list[str]:
-    return [] if strength == 1 else [f"applied at {percent(strength)} of its strength"]
 
 
 def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.NodeOutput:
     if clip is None:
         raise EditError("This edit changes the text encoder; connect the CLIP, and encode your prompts with the CLIP output.")
-    remark = edit.check_encoders(text_encoders(clip))
-    report = describe_concepts(edit, [*_strength_remark(strength), *([remark] if remark else [])])
-    return io.NodeOutput(model, with_edit(clip, edit.scale(strength)), ui=ui.PreviewText(report))
+    changed, report = onto_clip(clip, edit, strength, edit.check_encoders(text_encoders(clip)))
+    return io.NodeOutput(model, changed, ui=ui.PreviewText(report))
 
 
 def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
@@ -202,9 +185,7 @@ def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.Node
     bench = Bench(model, clip)
     edit.check_encoder(bench.encoder)
     solved = bench.solve(edit.recipe.scale(strength))
-    apart = len(edits_on(solved.model)) - 1
-    remarks = [f"applied after {apart} edits that it could not be solved with"] if apart else []
-    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved, remarks)))
+    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]

@@ -16,7 +16,7 @@ from ..editing.file_names import tidy_name, with_marks_read
 from ..editing.whole_file import check_place, why
 
 EDITS = "assumption_edits"
-_ENDING = ".safetensors"
+ENDING = ".safetensors"
 
 
 def register_folders() -> None:
@@ -25,7 +25,7 @@ def register_folders() -> None:
         folder_paths.add_model_folder_path(EDITS, os.path.join(base, EDITS))
     # Added to a folder that extra_model_paths.yaml may have made before, so the set is replaced, not the entry.
     paths, endings = folder_paths.folder_names_and_paths[EDITS]
-    folder_paths.folder_names_and_paths[EDITS] = (paths, {_ENDING, *endings})
+    folder_paths.folder_names_and_paths[EDITS] = (paths, {ENDING, *endings})
     try:
         Path(folder_paths.models_dir, EDITS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,7 +55,7 @@ def file_prefix(written: str, folder: str, hidden: Any) -> str:
     """
     workflow = (getattr(hidden, "extra_pnginfo", None) or {}).get("workflow")
     prefix = tidy_name(with_marks_read(written, getattr(hidden, "prompt", None), workflow), folder)
-    check_place(os.path.join(folder_paths.get_output_directory(), f"{prefix}_{_ENDING}"))
+    check_place(os.path.join(folder_paths.get_output_directory(), f"{prefix}_{ENDING}"))
     return prefix
 
 
@@ -72,7 +72,7 @@ def new_file(prefix: str) -> Iterator[tuple[str, str]]:
     output = folder_paths.get_output_directory()
     try:
         folder, filename, counter, _, _ = folder_paths.get_save_image_path(prefix, output)
-        path = os.path.join(folder, f"{filename}_{counter:05}_{_ENDING}")
+        path = os.path.join(folder, f"{filename}_{counter:05}_{ENDING}")
         yield path, os.path.relpath(path, output)
     except OSError as error:
         raise EditError(

@@ -43,10 +43,10 @@ def advanced(entry: io.Input) -> io.Input:
     return entry
 
 
-def strength_input(tooltip: str) -> io.Input:
+def strength_input(tooltip: str, name: str = "strength", optional: bool = False) -> io.Input:
     """The strength of an edit, within the limits of a recipe."""
     return io.Float.Input(
-        "strength", default=1.0, min=-STRENGTH_LIMIT, max=STRENGTH_LIMIT, step=0.05, round=0.001, tooltip=tooltip
+        name, default=1.0, min=-STRENGTH_LIMIT, max=STRENGTH_LIMIT, step=0.05, round=0.001, optional=optional, tooltip=tooltip
     )
 
 

@@ -11,11 +11,12 @@ import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..editing.carried import carried_besides
 from ..editing.edit import Edit, solve_edit
 from ..editing.projections import Projection
 from ..editing.recipe import Recipe
 from ..editing.report import describe
-from .applied import TextInputs, checked, joinable, put_on
+from .applied import TextInputs, carried_by, checked, joinable, put_on
 from .encoder import ComfyEncoder
 from .host import EditType, stop_if_interrupted
 from .moments import moment_of
@@ -64,12 +65,14 @@ class Solved:
         edit: what is on it, together with the incoming model's edits where they were solved together.
         projections: what was patched.
         times: what took how long, for people.
+        own: what was asked, without the incoming model's edits.
     """
 
     model: Any
     edit: Edit
     projections: list[Projection]
     times: str
+    own: Recipe
 
 
 class Bench:
@@ -95,7 +98,7 @@ class Bench:
         """
         reader = self.encoder.with_pooled if recipe.pooled else self.encoder
         encode = checked(reader, self.inputs.family) if self.inputs else reader
-        partner = joinable(self.model, recipe, self.encoder.key) if self.inputs else None
+        partner, own = joinable(self.model, recipe, self.encoder.key) if self.inputs else None, recipe
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
         begin, before = time.perf_counter(), self.encoder.encoded
@@ -113,7 +116,7 @@ class Bench:
             f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
         )
-        return Solved(patched, edit, chosen, times)
+        return Solved(patched, edit, chosen, times, own)
 
     def _moment(self, recipe: Recipe, width: int) -> torch.Tensor:
         return moment_of(self.encoder, width).beside(recipe.sources, self.encoder)
@@ -125,6 +128,7 @@ class Bench:
         family = self.inputs.family
         remarks = [
             *remarks,
+            *carried_besides("model", carried_by(solved.model), solved.own),
             *([f"experimental: {family.name} has not been tried on real weights"] if family.experimental else []),
         ]
         change = self.inputs.change_by(solved.edit, solved.projections)

@@ -11,6 +11,7 @@ import comfy.model_management
 import torch
 from comfy.weight_adapter import LoRAAdapter
 
+from ..editing.carried import CarriedEdit
 from ..editing.concepts.edit import ConceptEdit
 from ..editing.concepts.encoder import NAMES, TextEncoder
 from ..editing.concepts.sentences import Tokens
@@ -20,6 +21,7 @@ from .encoder import tokenizer_of, words_of
 from .stored_weights import shapes_of, stored_weight
 
 _OURS = "text_model."
+_ATTACHMENT = "edit_assumption"
 _UNKNOWN = (
     "This CLIP has a text encoder that concepts cannot be edited in; connect the CLIP of an SD 1.x, SD 2.x or SDXL model."
 )
@@ -109,18 +111,29 @@ def _check(clip: Any, encoders: Sequence[TextEncoder]) -> None:
         raise EditError(_UNKNOWN)
 
 
-def with_edit(clip: Any, edit: ConceptEdit) -> Any:
+def concept_edits_on(clip: Any) -> list[CarriedEdit]:
+    """The concept edits that a CLIP carries, in the order in which they are applied."""
+    return list(clip.patcher.get_attachment(_ATTACHMENT) or ())
+
+
+def with_edit(clip: Any, edit: ConceptEdit, strength: float = 1.0) -> Any:
     """A clone of the CLIP that carries the edit, after whatever it carries already.
+
+    Args:
+        clip: not changed.
+        edit: what to put on.
+        strength: what to scale it by.
 
     Raises:
         EditError: ComfyUI does not accept a patch.
     """
     patches = {
         f"{name}.transformer.{_OURS}{weight_name(layer)}": LoRAAdapter(set(), (up, down, None, None, None, None))
-        for name, layers in edit.changes.items()
+        for name, layers in edit.scale(strength).changes.items()
         for layer, (up, down) in layers.items()
     }
     patched = clip.clone()
     if set(patched.add_patches(patches)) != set(patches):
         raise EditError("ComfyUI did not accept the patch on every layer of the text encoder; load the CLIP unquantised.")
+    patched.patcher.set_attachments(_ATTACHMENT, (*concept_edits_on(clip), CarriedEdit(edit.recipe, strength)))
     return patched

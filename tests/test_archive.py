@@ -96,4 +96,4 @@ def test_the_nodes_load_from_the_archive(host, tmp_path):
     done = subprocess.run(command, cwd=host, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     names, recipe = json.loads(done.stdout.splitlines()[-1])
-    assert len(names) == 19 and "roses -> blue roses" in recipe
+    assert len(names) == 23 and "roses -> blue roses" in recipe

@@ -17,6 +17,7 @@ from edit_assumption.editing.concepts.edit import ConceptEdit
 from edit_assumption.editing.concepts.recipe import ConceptRecipe
 from edit_assumption.editing.edit import EncoderIdentity
 from edit_assumption.editing.edit_file import save_edit
+from edit_assumption.editing.recipe_presets import preset_recipe
 from edit_assumption.editing.tensor_file import open_tensors
 from PIL import Image
 
@@ -215,6 +216,15 @@ def test_a_saved_edit_is_a_card_until_it_is_deleted(webui, open_page):
     page.locator(f"{TAB}_really").click()
     page.get_by_text("Deleted “a card”").wait_for(timeout=60_000)
     card.wait_for(timeout=60_000, state="detached")
+
+
+def test_a_preset_fills_the_panels_recipe(webui, open_page):
+    page = open_page()
+    show_panel(page)
+    choose(page, "#edit_assumption_txt2img_presets", "forget a painter")
+    lines = json.dumps(preset_recipe("forget a painter: Van Gogh"))
+    page.wait_for_function(f"document.querySelector('#edit_assumption_txt2img_recipe textarea').value == {lines}")
+    take(page, f"{webui.kind}_presets", "light")
 
 
 def test_a_concept_edit_is_no_recipe_for_the_tab(webui, open_page):

@@ -1,11 +1,11 @@
 // Folds the advanced inputs of a node away on the canvas, where the front end itself does so with Nodes 2.0 alone.
+import { resizeWith } from "./node_size.js";
 import { word } from "./words.js";
 
 function toggle(node) {
-  const before = node.computeSize()[1];
-  node.showAdvanced = !node.showAdvanced; // saved with the workflow by the front end
-  node.setSize([node.size[0], node.size[1] + node.computeSize()[1] - before]);
-  node.setDirtyCanvas(true, true);
+  resizeWith(node, () => {
+    node.showAdvanced = !node.showAdvanced; // saved with the workflow by the front end
+  });
 }
 
 export function addFolding(node) {

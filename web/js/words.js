@@ -4,6 +4,7 @@ import { app } from "../../../scripts/app.js";
 const WORDS = {
   en: {
     report: "What it did is shown here after a run.",
+    chosen: "Recipe and cover of the chosen edit are shown here.",
     stale: "From earlier settings; run again.",
     more: "more settings",
     fewer: "fewer settings",
@@ -18,6 +19,7 @@ const WORDS = {
   },
   zh: {
     report: "运行后，此处显示它做了什么。",
+    chosen: "此处显示所选编辑的配方与封面。",
     stale: "以下是之前设置的结果；请重新运行。",
     more: "更多设置",
     fewer: "更少设置",
