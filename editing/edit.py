@@ -23,8 +23,8 @@ from .recipe import Recipe
 _IDENTITY_TOKENS = 16
 _CAPTIONS_WEIGHT = 30.0
 OVERSHOOT = 1.2
-"""In related prompts of the bundled model's validation edits, which were not solved, tokens go 0.90 of the way to what the
-destination says there. See docs/moments.md."""
+"""What the solution is multiplied by. In related prompts of the bundled model's validation edits, which are not solved, tokens
+go 0.87 of the way to what the destination says there. See docs/moments.md."""
 VISIBLE = 3e-6
 """How much of a map is left out by default.
 
@@ -167,8 +167,8 @@ def solve_regularized(
     """:func:`~.closed_form.solve` with the regularization as users give it.
 
     On the identity it is the lambda. On a moment, which is shrunk here (:func:`~.moments.shrunk`), it is so scaled that at the
-    default of 0.1 the captions together weigh as much as three d tokens, d being the width. What S holds back in prompts that were
-    not solved is made up for: the solution is carried a fifth further.
+    default of 0.1 the captions together weigh as much as 3 d tokens, d being the width. What S holds back in prompts that
+    were not solved is made up for: the solution is carried further (:data:`OVERSHOOT`).
 
     Args:
         columns: what was asked.
