@@ -98,7 +98,7 @@ class Rounds:
                 seen[source] = self.judge(studio.draw(model, number), asked.variants)
             return seen
 
-        return balanced_edit(recipe, write, look, self.rounds, advance=progress(self.rounds))
+        return balanced_edit(recipe, write, look, self.rounds, advance=progress(self.rounds, "rounds"))
 
     def _sampling(self, prompt: str, seed: int) -> Sampling:
         shape = tuple(self.latent["samples"].shape)
