@@ -24,9 +24,9 @@ NODES = {
 
 def saved(comfy, graph, edit, name):
     """The edit, by its file."""
-    graph.add("EditAssumptionSaveEdit", edit=edit, filename_prefix=name)
+    graph.add("EditAssumptionSaveEdit", edit=edit, filename_prefix=f"clip_alone/{name}")
     comfy.run(graph)
-    return load_file(sorted((comfy.base / "output/assumption_edits").glob(f"{name}_*.safetensors"))[-1])
+    return load_file(sorted((comfy.base / "output/assumption_edits/clip_alone").glob(f"{name}_*.safetensors"))[-1])
 
 
 def on_prompts(graph, edit, strength=1.0):
