@@ -62,6 +62,8 @@ def draw_alone(page, node_type, path):
         """type => {
             const node = LiteGraph.createNode(type);
             window.app.graph.clear();
+            window.drawnAlone = (window.drawnAlone ?? 1000) + 1;
+            node.id = window.drawnAlone; // the front end keeps values by a node's number, also those of nodes that are gone
             window.app.graph.add(node);
             node.pos = [0, 0];
             node.setSize([Math.max(node.computeSize()[0], 320), node.computeSize()[1]]);
