@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 
 from .alignment import LIGHT_WORDS
 
@@ -40,12 +42,14 @@ class KnownTexts:
     def about(self, subjects: Iterable[str]) -> KnownTexts:
         """Those that speak of a subject: that have all of its words but articles and the like, in singular or plural."""
         wanted = [words for words in map(_content, dict.fromkeys(subjects)) if words]
+        speak = [any(words <= said for words in wanted) for said in self._said]
+        captions, words = speak[: len(self.captions)], speak[len(self.captions) :]
+        return KnownTexts(tuple(compress(self.captions, captions)), tuple(compress(self.words, words)))
 
-        def speaks(text: str) -> bool:
-            said = _content(text)
-            return any(words <= said for words in wanted)
-
-        return KnownTexts(tuple(filter(speaks, self.captions)), tuple(filter(speaks, self.words)))
+    @cached_property
+    def _said(self) -> list[frozenset[str]]:
+        """The words of each caption, then of each word; every edit asks for them."""
+        return [_content(text) for text in (*self.captions, *self.words)]
 
 
 def _content(text: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..editing.errors import EditError
+from ..pipelines.judges import picture_bytes
 
 
 class ImageClassifier:
@@ -49,7 +50,6 @@ class ImageClassifier:
                 f"The classifier has {self.model.config.num_labels} classes, but class {int(classes.max())} is asked for; give "
                 "one of ImageNet's 1,000."
             )
-        bytes_ = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        given = self.processor(images=list(bytes_), return_tensors="pt")
+        given = self.processor(images=picture_bytes(pictures), return_tensors="pt")
         logits = self.model(**given.to(self.model.device)).logits.float()
         return logits.softmax(1).cpu()[torch.arange(len(classes)), classes].tolist()

@@ -17,7 +17,7 @@ from ..editing.concepts.hooks import AddedProduct
 from ..editing.concepts.recipe import ConceptRecipe
 from ..editing.concepts.statistics import Statistics, caption_statistics
 from ..editing.concepts.tower import Tower, below_text_model, layers_of
-from ..editing.concepts.values import Search, Values, ValueSettings, find_values
+from ..editing.concepts.values import Distill, Search, Values, ValueSettings, find_values
 from ..editing.errors import EditError
 from ..editing.vocabulary import whole_words
 from .compiled import original, uncompiled
@@ -115,9 +115,22 @@ def concept_values(
     search: Search = find_values,
 ) -> dict[str, Values]:
     """Stage one: encoder to its values. The arguments are those of :func:`edit_concepts`, and the pipeline's encoders."""
+    asked = _stage_one(pipe, recipe, encoders, settings, pictures, folder, seed)
+    return find_concept_values(recipe, encoders, *asked, advance, search)
+
+
+def _stage_one(
+    pipe: Any,
+    recipe: ConceptRecipe,
+    encoders: Sequence[TextEncoder],
+    settings: ValueSettings | None,
+    pictures: Mapping[str, torch.Tensor] | None,
+    folder: Path | None,
+    seed: int,
+) -> tuple[ValueSettings, Mapping[str, Distill] | None, str | Sequence[str], Path | None]:
+    """What the search is given: its settings, teachers and their name, and where it keeps values."""
     settings = settings or ValueSettings.for_mode(recipe.mode)
-    distill, teacher = teachers(pipe, recipe, encoders, pictures or {}, seed)
-    return find_concept_values(recipe, encoders, settings, distill, teacher, folder and folder / "values", advance, search)
+    return settings, *teachers(pipe, recipe, encoders, pictures or {}, seed), folder and folder / "values"
 
 
 def edit_concepts(
@@ -150,11 +163,8 @@ def edit_concepts(
     """
     encoders = text_encoders(pipe)
     statistics = statistics_of(recipe, encoders, captions, folder and folder / "statistics")
-    settings = settings or ValueSettings.for_mode(recipe.mode)
-    distill, teacher = teachers(pipe, recipe, encoders, pictures or {}, seed)
-    return make_concept_edit(
-        recipe, encoders, statistics, settings, distill, teacher, folder and folder / "values", advance, search
-    )
+    asked = _stage_one(pipe, recipe, encoders, settings, pictures, folder, seed)
+    return make_concept_edit(recipe, encoders, statistics, *asked, advance, search)
 
 
 @contextmanager

@@ -19,6 +19,11 @@ def pocket_judge() -> Judge:
     return partial(shown_prompts, load_judge())
 
 
+def picture_bytes(pictures: torch.Tensor) -> list[torch.Tensor]:
+    """(n, 3, height, width) pictures from -1 to 1 as the n that the processors of transformers read."""
+    return list(((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8))
+
+
 class ClipJudge:
     """A :data:`Judge` by the text that is nearest to the picture, as CLIP (Radford et al. 2021) and SigLIP have it.
 
@@ -45,8 +50,6 @@ class ClipJudge:
     @torch.inference_mode()
     def __call__(self, pictures: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
         """The number of the prompt for each picture; there always is one."""
-        bytes_ = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        given = self.processor(
-            text=list(prompts), images=list(bytes_), return_tensors="pt", padding="max_length", truncation=True
-        )
+        images = picture_bytes(pictures)
+        given = self.processor(text=list(prompts), images=images, return_tensors="pt", padding="max_length", truncation=True)
         return self.model(**given.to(self.model.device)).logits_per_image.argmax(dim=1).tolist()
