@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from modules import infotext_utils, sd_samplers, shared
 
-from .panel import recipe_inputs, saved_edits
+from .panel import fill_preset, presets, recipe_inputs, saved_edits
 from .script import PANELS
 from .tab_actions import (
     ask,
@@ -49,6 +49,7 @@ def tab() -> gr.Blocks:
         cover = gr.State(None)
         with gr.Row():
             with gr.Column(scale=5):
+                preset = presets(_PREFIX)
                 recipe = recipe_inputs(_PREFIX)
                 with gr.Row():
                     related = _lines("related", "Related prompts", "a field of roses", "ought to follow the edit, one a line")
@@ -71,6 +72,7 @@ def tab() -> gr.Blocks:
 
         prompts, begun, quiet = [related, unrelated], [task, dark], {"_js": _BEGIN, "show_progress": "hidden"}
         lists = [saved, *(panel.saved for panel in PANELS.values())]
+        preset.input(fill_preset, [preset], recipe[:1])
         look.click(in_turn(look_at, 2), [*begun, *recipe, *prompts], [status, picture, numbers], **quiet)
         draw.click(in_turn(draw_both, 3), [*begun, *recipe, *prompts, *sampling], [status, picture, numbers, cover], **quiet)
         stop.click(lambda: shared.state.interrupt(), [], [])

@@ -218,13 +218,14 @@ def test_a_saved_edit_is_a_card_until_it_is_deleted(webui, open_page):
     card.wait_for(timeout=60_000, state="detached")
 
 
-def test_a_preset_fills_the_panels_recipe(webui, open_page):
+@pytest.mark.parametrize(("show", "place"), [(show_panel, "#edit_assumption_txt2img"), (show_tab, TAB)], ids=["panel", "tab"])
+def test_a_preset_fills_the_recipe(webui, open_page, show, place):
     page = open_page()
-    show_panel(page)
-    choose(page, "#edit_assumption_txt2img_presets", "forget a painter")
+    show(page)
+    choose(page, f"{place}_presets", "forget a painter")
     lines = json.dumps(preset_recipe("forget a painter: Van Gogh"))
-    page.wait_for_function(f"document.querySelector('#edit_assumption_txt2img_recipe textarea').value == {lines}")
-    take(page, f"{webui.kind}_presets", "light")
+    page.wait_for_function(f"document.querySelector('{place}_recipe textarea').value == {lines}")
+    take(page, f"{webui.kind}{place.replace('#', '_')}_presets", "light")
 
 
 def test_a_concept_edit_is_no_recipe_for_the_tab(webui, open_page):
