@@ -37,10 +37,8 @@ _FALLBACKS = (
     "Apple SD Gothic Neo", "Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Apple Symbols", "Symbola", "Noto Sans Symbols2",
 )  # fmt: skip
 """Fonts with glyphs that matplotlib's own lacks, of every system; those of emoji drawn in colour it cannot read."""
-
-
+# Many of these fonts have one weight, which does for all.
 logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "Failed to find font weight" not in record.getMessage())
-"""Many of these fonts have one weight, which does for all."""
 
 
 @cache

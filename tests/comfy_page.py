@@ -55,26 +55,28 @@ def load(page, workflow):
     )
 
 
+WIDGET = """name => window.app.graph._nodes.find(node => node.type === "EditAssumption")
+    .widgets.find(widget => widget.name === name)"""
+"""Of the editing node."""
+
+
 def set_widget(page, name, value):
     """Set a value of the editing node, as a loaded workflow does."""
-    page.evaluate(
-        """([name, value]) => { window.app.graph._nodes.find(n => n.type === "EditAssumption")
-            .widgets.find(w => w.name === name).value = value }""",
-        [name, value],
-    )
+    page.evaluate(f"([name, value]) => {{ ({WIDGET})(name).value = value }}", [name, value])
 
 
-REPORT = """() => window.app.graph._nodes.find(node => node.type === "EditAssumption")
-    .widgets.find(widget => widget.name === "report").value"""
+def widget_value(page, name):
+    """A value of the editing node."""
+    return page.evaluate(f"name => ({WIDGET})(name).value", name)
 
 
 def report_of(page):
     """What the box under the editing node says."""
-    return page.evaluate(REPORT)
+    return widget_value(page, "report")
 
 
 def wait_for_report(page, text):
-    page.wait_for_function(f"text => ({REPORT})().includes(text)", arg=text, timeout=120_000)
+    page.wait_for_function(f"text => ({WIDGET})('report').value.includes(text)", arg=text, timeout=120_000)
 
 
 def queue(page):
