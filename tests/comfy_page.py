@@ -1,5 +1,6 @@
 """ComfyUI's own page in Chromium, and what the page tests do there."""
 
+import json
 import os
 from contextlib import contextmanager
 
@@ -53,6 +54,11 @@ def load(page, workflow):
                     else if (widget.name === "steps") widget.value = 2;
         }"""
     )
+
+
+def saved(page):
+    """The workflow as the page writes it into a file: without what has no value."""
+    return json.loads(page.evaluate("() => JSON.stringify(window.app.graph.serialize())"))
 
 
 WIDGET = """name => window.app.graph._nodes.find(node => node.type === "EditAssumption")

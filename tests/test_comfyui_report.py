@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 from chromium import launched
-from comfy_page import PICTURES, load, opened, queue, report_of, set_widget, wait_for_report, wait_until_up, widget_value
+from comfy_page import PICTURES, load, opened, queue, report_of, saved, set_widget, wait_for_report, wait_until_up, widget_value
 from servers import REPOSITORY
 
 QUICKSTART = json.loads((REPOSITORY / "workflows/a_quickstart.json").read_text())
@@ -59,8 +59,8 @@ def test_a_report_stays_with_the_values_it_was_made_with(page):
     said = report_of(page)
     asked = f"a pack of roses → a pack of blue roses @ {widget_value(page, 'strength'):g}"
     assert said.startswith(f"{asked}\n14 projections patched") and "left undone" in said
-    saved = page.evaluate("() => window.app.graph.serialize()")
-    assert "projections patched" not in json.dumps(saved)
+    workflow = saved(page)
+    assert "projections patched" not in json.dumps(workflow)
 
     write(page, "a pack of blue roses", "a pack of green roses")
     wait_for_report(page, f"{STALE}\na pack of roses → a pack of blue roses")
@@ -69,18 +69,17 @@ def test_a_report_stays_with_the_values_it_was_made_with(page):
     assert report_of(page) == said
 
     load(page, OTHER)
-    load(page, saved)
+    load(page, workflow)
     wait_for_report(page, said)
     set_widget(page, "strength", 0.5)
-    changed = page.evaluate("() => window.app.graph.serialize()")
-    load(page, changed)
+    load(page, saved(page))
     wait_for_report(page, EMPTY)  # nothing is known of these values
 
     page.on("dialog", lambda dialog: dialog.accept())
     page.reload()
     wait_until_up(page)
     page.wait_for_timeout(1500)  # until the page has opened the workflows that were open before
-    load(page, saved)
+    load(page, workflow)
     wait_for_report(page, said)
 
 
@@ -102,7 +101,7 @@ def test_the_report_comes_back_when_the_node_was_cached(comfy, page):
         pytest.skip("this version sends nothing again")
     queue(page)
     page.evaluate("() => localStorage.clear()")
-    load(page, page.evaluate("() => window.app.graph.serialize()"))
+    load(page, saved(page))
     assert report_of(page) == EMPTY
     queue(page)
     assert "14 projections patched" in report_of(page)
