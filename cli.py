@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .console import plain_output, run
-from .evaluation.arguments import add_iceb
-from .pipelines.arguments import add_concepts
+from .evaluation.iceb_arguments import add_iceb
+from .pipelines.concept_arguments import add_concepts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> str:
         from .evaluation.iceb_command import run_iceb
 
         return run_iceb(options)
-    from .evaluation.run import evaluate
+    from .evaluation.suite_run import evaluate
 
     return evaluate(
         options.split,

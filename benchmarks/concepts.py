@@ -15,15 +15,15 @@ from typing import Any
 
 import torch
 from edit_assumption.console import plain_output, run
-from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.concepts.edit import write_concept_values
-from edit_assumption.editing.concepts.recipe import MODES, ConceptRecipe
+from edit_assumption.editing.concepts.concept_edit import write_concept_values
+from edit_assumption.editing.concepts.concept_lines import Concept
+from edit_assumption.editing.concepts.concept_recipe import MODES, ConceptRecipe
 from edit_assumption.editing.concepts.tower import layers_of
 from edit_assumption.editing.concepts.update import solve_layer
 from edit_assumption.editing.concepts.values import Values, ValueSettings
-from edit_assumption.pipelines.asked import POCKET_TEMPLATES
-from edit_assumption.pipelines.concepts import concept_values, edited_text, statistics_of, text_encoders
+from edit_assumption.pipelines.command_inputs import POCKET_TEMPLATES
 from edit_assumption.pipelines.generate import generate
+from edit_assumption.pipelines.pipeline_concepts import concept_values, edited_text, statistics_of, text_encoders
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline

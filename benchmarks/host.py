@@ -59,9 +59,9 @@ class Bench:
         self.quick = quick
         self.row = part("benchmarks.rows").Row
         self.timing = part("benchmarks.timing")
-        self.recipes = part("editing.recipe")
-        self.encoder = part("nodes.encoder")
-        self.read_captions = part("editing.moments").read_captions
+        self.recipes = part("editing.assumptions.recipe")
+        self.encoder = part("nodes.comfy.clip_encoder")
+        self.read_captions = part("editing.assumptions.moments").read_captions
         self.node = part("nodes.edit_assumption").EditAssumption
         self.model, self.clip, *_ = comfy.sd.load_checkpoint_guess_config(checkpoint, output_vae=False)
         self.prompts = self.recipes.recipe_from_lines(_SOURCE, _DESTINATION).prompts()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from edit_assumption.editing.captions import ordinary_captions
-from edit_assumption.editing.columns import Columns
+from edit_assumption.editing.assumptions.moments import second_moment
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
-from edit_assumption.editing.moments import second_moment
-from edit_assumption.editing.recipe import PromptPair, Recipe
+from edit_assumption.editing.ordinary_captions import ordinary_captions
 
 WIDTH = 768
 LENGTH = 77
@@ -69,7 +69,7 @@ def trained_encode(prompts: Sequence[str]) -> list[EncodedPrompt]:
 
     Its prompts are shorter than SD 1.5's; the last padding token fills them up.
     """
-    from edit_assumption.pipelines.encoder import PipelineEncoder
+    from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
     from edit_assumption.pocket.model import pipeline
 
     encoded = PipelineEncoder(pipeline())(prompts)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
-from edit_assumption.editing.closed_form import EXACT, solve, token_scale
-from edit_assumption.editing.columns import columns_of, parts_of
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import VISIBLE, solve_edit
+from edit_assumption.editing.assumptions.closed_form import EXACT, solve, token_scale
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.edit import VISIBLE, solve_edit
+from edit_assumption.editing.assumptions.token_columns import columns_of, parts_of
 from edit_assumption.editing.encoding import EncodedPrompt
 
 from . import inputs, reference

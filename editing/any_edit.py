@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .concepts.edit import ConceptEdit
-from .edit import Edit
+from .assumptions.edit import Edit
+from .concepts.concept_edit import ConceptEdit
 
 AnyEdit = Edit | ConceptEdit

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import torch
 
 from .any_edit import AnyEdit
+from .assumptions.context_map import ContextMap
+from .assumptions.edit import Edit, EncoderIdentity
+from .assumptions.projections import FAMILIES
+from .assumptions.recipe import recipe_from_json
 from .concepts import concept_file
-from .concepts.edit import ConceptEdit
-from .context_map import ContextMap
-from .edit import Edit, EncoderIdentity
+from .concepts.concept_edit import ConceptEdit
 from .errors import EditError
-from .projections import FAMILIES
-from .recipe import recipe_from_json
 from .tensor_file import TensorFile, open_tensors
 from .whole_file import save_whole, why
 

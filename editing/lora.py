@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from .any_edit import AnyEdit
-from .edit import Edit
+from .assumptions.edit import Edit
+from .assumptions.projections import Family, Projection, lora_name
 from .errors import EditError
 from .low_rank import lowest_rank
-from .projections import Family, Projection, lora_name
 from .whole_file import save_whole
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..editing.errors import EditError
-from ..pipelines.judges import picture_bytes
+from ..pipelines.pipeline_judges import picture_bytes
 
 
 class ImageClassifier:

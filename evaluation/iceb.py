@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..editing.concepts.concepts import Concept
+from ..editing.concepts.concept_lines import Concept
 from ..editing.errors import EditError
 from ..editing.text_file import read_text
 from .joint import Case, Held, Shot, shots

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tqdm import tqdm
 
 from ..editing.errors import EditError
-from ..pipelines.asked import load_pipeline, settings_of
+from ..pipelines.command_inputs import load_pipeline, settings_of
 from ..pipelines.processes import launched
 from .classifier import ImageClassifier
 from .iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
@@ -26,7 +26,7 @@ def run_iceb(options: argparse.Namespace) -> str:
     """Run, write after each method and count into ``options.out``, and give the table.
 
     Args:
-        options: of :func:`~.arguments.add_iceb`.
+        options: of :func:`~.iceb_arguments.add_iceb`.
 
     Raises:
         EditError: something that was asked cannot be done.

@@ -20,10 +20,10 @@ from typing import Any
 
 import torch
 
-from ..editing.concepts.concepts import Concept
+from ..editing.concepts.concept_lines import Concept
 from ..editing.errors import EditError
 from ..pipelines.draw import draw_pictures
-from ..pipelines.encoder import parts
+from ..pipelines.pipeline_encoder import parts
 from .measures import interval
 
 Judge = Callable[[torch.Tensor, Sequence[str]], Iterable[float]]

@@ -11,14 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..editing.concepts.concepts import Concept
-from ..editing.concepts.recipe import ConceptRecipe
-from ..editing.context_map import ContextMap
+from ..editing.assumptions.context_map import ContextMap
+from ..editing.concepts.concept_lines import Concept
+from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.errors import EditError
-from ..pipelines.concepts import edit_concepts, edited_text
-from ..pipelines.projections import edited_projections
+from ..pipelines.edited_projections import edited_projections
+from ..pipelines.pipeline_concepts import edit_concepts, edited_text
 from .joint import JointMethod
-from .methods import Seen, ours, time_as_published, uce
+from .suite_methods import Seen, ours, time_as_published, uce
 
 
 def search_shown(bar: tqdm) -> Callable[[int, int], None]:

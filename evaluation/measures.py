@@ -13,14 +13,14 @@ from statistics import fmean, harmonic_mean
 import torch
 from diffusers import StableDiffusionPipeline
 
-from ..editing.context_map import ContextMap
+from ..editing.assumptions.context_map import ContextMap
 from ..pipelines.generate import generate
 from ..pocket.judge import Judge
 from ..pocket.model import STEPS
-from .groups import cases_of
 from .held_out import HALVES
-from .methods import Method, Seen
+from .joint_groups import cases_of
 from .suite import Case, SuiteEdit
+from .suite_methods import Method, Seen
 
 MEASURES = ("efficacy", "generality", "specificity")
 UNLISTED = "unlisted"

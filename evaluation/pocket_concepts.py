@@ -17,9 +17,9 @@ import torch
 from tqdm import tqdm
 
 from ..console import plain_output, run
-from ..editing.concepts.concepts import Concept
-from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe
-from ..pipelines.asked import POCKET_TEMPLATES
+from ..editing.concepts.concept_lines import Concept
+from ..editing.concepts.concept_recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe
+from ..pipelines.command_inputs import POCKET_TEMPLATES
 from ..pipelines.generate import generate
 from ..pocket import WEIGHTS
 from ..pocket.captions import bare_captions, caption, ordinary_captions

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from modules import sd_hijack, sd_hijack_clip, sd_hijack_open_clip, sd_models, shared
 
-from ..editing.context_map import ContextMap
+from ..editing.assumptions.context_map import ContextMap
 from ..editing.errors import EditError
 from .input_maps import mapped_inputs
 
 
 class A1111:
-    """See :class:`~.hosts.Host`."""
+    """See :class:`~.running_host.Host`."""
 
     def loaded_model(self) -> Any:
         """A hires pass or a refiner leaves its own checkpoint loaded until the next generation, or until this."""

@@ -16,11 +16,11 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from modules import shared
 from pydantic import BaseModel, Field
 
+from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
-from ..editing.recipe import Recipe
-from . import store, work
-from .jobs import Stopped, job, sender_has_gone
+from . import edit_folder, recipe_actions
 from .panel import DEFAULTS, recipe_of
+from .queue_turns import Stopped, job, sender_has_gone
 
 
 class RecipeRequest(BaseModel):
@@ -102,7 +102,7 @@ class ReachAnswer(BaseModel):
 
 def _solve(asked: RecipeRequest) -> SolveAnswer:
     """Solve a recipe for the model that is loaded."""
-    inputs, edit = work.solved(asked.asked())
+    inputs, edit = recipe_actions.solved(asked.asked())
     return SolveAnswer(
         recipe=edit.recipe.to_text(), report=inputs.report(edit), rank=edit.context_map.rank, residual=edit.residual
     )
@@ -110,28 +110,29 @@ def _solve(asked: RecipeRequest) -> SolveAnswer:
 
 def _list() -> list[SavedEdit]:
     """The saved edits."""
-    return [SavedEdit(**asdict(entry)) for entry in store.listed()]
+    return [SavedEdit(**asdict(entry)) for entry in edit_folder.listed()]
 
 
 def _save(asked: SaveRequest) -> FileAnswer:
     """Solve a recipe and keep it for ``<edit:name:strength>``."""
-    return FileAnswer(name=work.save(asked.asked(), asked.name, asked.overwrite).stem)
+    return FileAnswer(name=recipe_actions.save(asked.asked(), asked.name, asked.overwrite).stem)
 
 
 def _delete(name: str) -> FileAnswer:
     """Delete a saved edit."""
-    store.delete(name)
+    edit_folder.delete(name)
     return FileAnswer(name=name)
 
 
 def _export(asked: ExportRequest) -> FileAnswer:
     """Solve a recipe and write it as a LoRA into the WebUI's Lora folder."""
-    return FileAnswer(name=work.export(asked.asked(), asked.name, asked.overwrite, asked.tolerance, asked.precision).stem)
+    path = recipe_actions.export(asked.asked(), asked.name, asked.overwrite, asked.tolerance, asked.precision)
+    return FileAnswer(name=path.stem)
 
 
 def _reach(asked: ReachRequest) -> ReachAnswer:
     """What a recipe will change, from text alone."""
-    shown = work.look(asked.asked(), asked.related, asked.unrelated)
+    shown = recipe_actions.look(asked.asked(), asked.related, asked.unrelated)
     return ReachAnswer(
         alignment=[
             {"source": pair.source, "destination": pair.destination, "words": [list(words) for words in pair.words]}
@@ -188,7 +189,7 @@ def _told(function: Callable[..., Any], turn: Callable[[], AbstractContextManage
         try:
             with turn():
                 return function(*args, **kwargs)
-        except store.NoSuchEdit as error:
+        except edit_folder.NoSuchEdit as error:
             raise HTTPException(404, str(error)) from error
         except EditError as error:
             raise HTTPException(422, str(error)) from error

@@ -14,8 +14,8 @@ from backend.patcher.lora import extra_weight_calculators
 from backend.text_processing import classic_engine
 from modules import sd_models, shared
 
-from ..editing.concepts.encoder import NAMES
-from ..editing.context_map import ContextMap, weight_change
+from ..editing.assumptions.context_map import ContextMap, weight_change
+from ..editing.concepts.text_encoder import NAMES
 from ..editing.errors import EditError
 from .input_maps import mapped_inputs
 
@@ -31,7 +31,7 @@ def _calculate(weight: torch.Tensor, strength: float, value: tuple[torch.Tensor,
 
 
 class Forge:
-    """See :class:`~.hosts.Host`."""
+    """See :class:`~.running_host.Host`."""
 
     def __init__(self) -> None:
         extra_weight_calculators[_KIND] = _calculate

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..editing.context_map import ContextMap
+from ..editing.assumptions.context_map import ContextMap
 
 
 @contextmanager

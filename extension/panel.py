@@ -6,10 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..editing.concepts.edit import ConceptEdit
-from ..editing.errors import EditError
-from ..editing.lines import read_lines
-from ..editing.recipe import (
+from ..editing.assumptions.recipe import (
     DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
@@ -20,8 +17,11 @@ from ..editing.recipe import (
     parse_recipe,
     preserve_from_lines,
 )
-from ..editing.recipe_presets import preset_recipe, recipe_presets
-from . import store
+from ..editing.assumptions.recipe_presets import preset_recipe, recipe_presets
+from ..editing.concepts.concept_edit import ConceptEdit
+from ..editing.errors import EditError
+from ..editing.lines import read_lines
+from . import edit_folder
 
 DEFAULTS: dict[str, Any] = {
     "recipe": "",
@@ -105,7 +105,7 @@ def saved_edits(prefix: str, scale: int = 4) -> gr.Dropdown:
 
 def saved_list(chosen: str | None = None) -> Any:
     """The list's new choices; ``chosen`` is selected where it is one of them, else nothing is."""
-    names = store.names()
+    names = edit_folder.names()
     return gr.update(choices=names, value=chosen if chosen in names else None)
 
 
@@ -122,7 +122,7 @@ def values_of(name: str | None) -> list[Any]:
     Raises:
         EditError: none is chosen, it cannot be read, or it does not fit the inputs.
     """
-    edit = store.load(chosen_name(name))
+    edit = edit_folder.load(chosen_name(name))
     if isinstance(edit, ConceptEdit):
         raise EditError(
             f"“{name}” is an edit of the text encoder and does not fit the recipe; write <edit:{name}:1> in a prompt to use it."

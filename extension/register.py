@@ -5,9 +5,9 @@ from __future__ import annotations
 from modules import extra_networks, script_callbacks, shared, ui_extra_networks
 
 from .api import add_routes
-from .prompt_edits import EditsPage, PromptEdits
-from .session import follow_model
-from .settings import add_settings
+from .extra_networks import EditsPage, PromptEdits
+from .sampler_edits import follow_model
+from .settings_page import add_settings
 from .tab import tab
 from .xyz import add_axes
 

@@ -10,14 +10,14 @@ from modules import scripts
 from modules.ui_components import InputAccordion
 
 from ..editing.errors import EditError
-from .asked import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, Asked, pasted_named, pasted_recipe
+from .generation_request import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, Asked, pasted_named, pasted_recipe
 from .panel import DEFAULTS, fill, fill_preset, presets, recipe_inputs, recipe_of, saved_edits, says_nothing, switched_on
 from .remarks import NOT_DONE_KEY, say_not_done
-from .session import edit_while_sampling
-from .text_changes import edit_while_encoding
+from .sampler_edits import edit_while_sampling
+from .text_encoder_edits import edit_while_encoding
 
 ASKED = "edit_assumption"
-"""Attribute of the processing object: its :class:`~.asked.Asked`."""
+"""Attribute of the processing object: its :class:`~.generation_request.Asked`."""
 CHANGED = "edit_assumption_changed"
 """Attribute of the processing object: what goes before the panel's own values, such as an XYZ plot's. Fields of the panel,
 "enabled", and "named" for a saved edit."""

@@ -12,12 +12,12 @@ import torch
 from modules import errors
 from PIL import Image
 
+from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines
-from ..editing.recipe import Recipe
-from . import store, work
-from .jobs import Stopped, job
+from . import edit_folder, recipe_actions
 from .panel import DEFAULTS, chosen_name, recipe_of, saved_list, values_of
+from .queue_turns import Stopped, job
 from .script import PANELS
 
 _ERROR = (
@@ -71,10 +71,10 @@ def _read(values: tuple[Any, ...]) -> tuple[Recipe, tuple[Any, ...]]:
 
 def look_at(dark: bool, *values: Any) -> tuple[Any, ...]:
     """The alignment and the reach, as a chart and in numbers."""
-    from ..pictures.preview import preview_picture
+    from ..pictures.preview_chart import preview_picture
 
     recipe, (related, unrelated) = _read(values)
-    shown = work.look(recipe, prompt_lines(related, "related prompts"), prompt_lines(unrelated, "unrelated prompts"))
+    shown = recipe_actions.look(recipe, prompt_lines(related, "related prompts"), prompt_lines(unrelated, "unrelated prompts"))
     return "What the edit will do, from text alone.", _picture(preview_picture(shown), dark), shown.text()
 
 
@@ -92,10 +92,10 @@ def draw_both(dark: bool, *values: Any) -> tuple[Any, ...]:
     prompts = {prompt: group for group, members in groups.items() for prompt in members}
     settings = _sampling(sampling)
     count = settings.pop("count")
-    before, after = work.draw_pair(recipe, list(prompts), count, **settings)
+    before, after = recipe_actions.draw_pair(recipe, list(prompts), count, **settings)
     both = [_pixels(images).split(count) for images in (before, after)]
     rows = [Row(prompt, group, *parts) for (prompt, group), *parts in zip(prompts.items(), *both, strict=True)]
-    inputs, edit = work.solved(recipe)
+    inputs, edit = recipe_actions.solved(recipe)
     return (
         "Before and after, from the same seeds.",
         _picture(before_after_grid(rows, range(count), "", ""), dark),
@@ -105,7 +105,7 @@ def draw_both(dark: bool, *values: Any) -> tuple[Any, ...]:
 
 
 def _sampling(values: Sequence[Any]) -> dict[str, Any]:
-    """What the tab's inputs for sampling hold, as ``work.draw_pair`` takes it."""
+    """What the tab's inputs for sampling hold, as ``recipe_actions.draw_pair`` takes it."""
     if any(value is None for value in values):
         raise EditError("A field under “Sampling” is empty; give it a value.")
     seed, count, steps, width, height, cfg, sampler = values
@@ -119,14 +119,14 @@ def save_recipe(_: bool, *values: Any) -> tuple[Any, ...]:
     """An edit file, with a cover where the picture is of this very recipe."""
     recipe, (name, overwrite, cover) = _read(values)
     drawn, picture = cover or (None, None)
-    path = work.save(recipe, name, overwrite, picture if drawn == recipe else None)
+    path = recipe_actions.save(recipe, name, overwrite, picture if drawn == recipe else None)
     return f"Saved. Write <edit:{path.stem}:1> in a prompt to use it.", *saved_lists(path.stem)
 
 
 def export_recipe(_: bool, *values: Any) -> tuple[Any, ...]:
     """A LoRA."""
     recipe, (name, overwrite) = _read(values)
-    path = work.export(recipe, name, overwrite)
+    path = recipe_actions.export(recipe, name, overwrite)
     return (f"Exported. Write <lora:{path.stem}:1> in a prompt to use it.",)
 
 
@@ -135,7 +135,7 @@ def parameters(*values: Any) -> tuple[Any, ...]:
     recipe, sampling = _read(values)
     recipe.check_active()
     settings = _sampling(sampling)
-    return "", work.infotext(recipe, recipe.active[0].source, **settings)
+    return "", recipe_actions.infotext(recipe, recipe.active[0].source, **settings)
 
 
 def load_saved(name: str | None) -> tuple[Any, ...]:
@@ -150,7 +150,7 @@ def ask(name: str | None) -> tuple[Any, ...]:
 
 def delete_saved(name: str | None) -> tuple[Any, ...]:
     """Remove a file, hide the question."""
-    store.delete(chosen_name(name))
+    edit_folder.delete(chosen_name(name))
     return f"Deleted “{name}”.", gr.update(visible=False), *saved_lists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from modules import scripts
 
 from ..editing.errors import EditError
-from . import store
+from . import edit_folder
 from .panel import DEFAULTS, recipe_of, says_nothing, switched_on
 from .remarks import Refusal
 from .script import CHANGED, EditAssumption
@@ -35,7 +35,7 @@ def add_axes() -> None:
                 str,
                 _change("named"),
                 confirm=_all_saved,
-                choices=lambda: [_NOTHING, *store.names()],
+                choices=lambda: [_NOTHING, *edit_folder.names()],
             ),
         ]
 
@@ -63,7 +63,7 @@ def _all_saved(p: Any, values: Any) -> None:
     try:
         for value in values:
             if value != _NOTHING:
-                store.load(value)
+                edit_folder.load(value)
     except EditError as error:
         raise Refusal(error) from error
 

@@ -18,16 +18,16 @@ from . import (
     edit_stack,
     erase_concept,
     judges,
-    lora_files,
     pocket_model,
     preserve_prompts,
     preview_edit,
     prompt_with_edits,
     recipe_preset,
+    save_lora,
     show_edits,
 )
-from .folders import register_folders
-from .routes import register_routes
+from .comfy.paths import register_folders
+from .comfy.routes import register_routes
 
 _MODULES = (
     edit_assumption,
@@ -43,7 +43,7 @@ _MODULES = (
     edit_files,
     edit_stack,
     prompt_with_edits,
-    lora_files,
+    save_lora,
     preview_edit,
     show_edits,
     comparison_grid,

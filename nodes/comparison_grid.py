@@ -9,8 +9,8 @@ from comfy_api.latest import io, ui
 
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines
-from .host import schema
-from .pictures import image_of
+from .comfy.images import image_of
+from .comfy.schemas import schema
 
 
 class ComparisonGrid(io.ComfyNode):

@@ -6,12 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..editing.assumptions.recipe import PromptPair, Recipe
 from ..editing.errors import EditError
 from ..editing.lines import tidy
-from ..editing.recipe import PromptPair, Recipe
-from .host import schema, strength_input
-from .settings import recipe_settings, setting_inputs
-from .solving import edited, model_and_clip, model_and_edit
+from .comfy.edited_model import edited, model_and_clip, model_and_edit
+from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.schemas import schema, strength_input
 
 
 class ConceptSlider(io.ComfyNode):

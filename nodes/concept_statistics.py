@@ -10,17 +10,17 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..editing.captions import generated_captions, ordinary_captions
-from ..editing.concepts.encoder import TextEncoder
-from ..editing.concepts.recipe import layers_from_text
-from ..editing.concepts.report import statistics_remarks
+from ..editing.concepts.concept_recipe import layers_from_text
+from ..editing.concepts.concept_report import statistics_remarks
 from ..editing.concepts.statistics import Statistics, caption_statistics
+from ..editing.concepts.text_encoder import TextEncoder
 from ..editing.concepts.tower import layers_of
 from ..editing.lines import prompt_lines
+from ..editing.ordinary_captions import generated_captions, ordinary_captions
 from ..editing.text_file import read_text
-from .folders import kept_folder
-from .host import advanced, progress_to, schema
-from .text_encoders import text_encoders
+from .comfy.paths import kept_folder
+from .comfy.schemas import advanced, progress_to, schema
+from .comfy.text_encoders import text_encoders
 
 StatisticsType = io.Custom("ASSUMPTION_STATISTICS")
 _OWN = "captions of the pack"

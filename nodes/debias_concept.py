@@ -8,16 +8,16 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io, ui
 
-from ..editing.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
+from ..editing.assumptions.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
+from ..editing.assumptions.recipe import augment
+from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
-from ..editing.recipe import augment
-from ..editing.report import percent
-from .debias_rounds import Sampling, Studio, check_sight, tuned
-from .host import progress, schema
+from .comfy.edited_model import Bench, model_and_clip, model_and_edit, model_output
+from .comfy.images import image_of
+from .comfy.picture_rounds import Sampling, Studio, check_sight, tuned
+from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.schemas import progress, schema
 from .judges import Judge, JudgeType, clip_judge
-from .pictures import image_of
-from .settings import recipe_settings, setting_inputs
-from .solving import Bench, model_and_clip, model_and_edit, model_output
 
 
 class DebiasConcept(io.ComfyNode):

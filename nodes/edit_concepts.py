@@ -7,19 +7,25 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..editing.carried import carried_besides
-from ..editing.concepts.concepts import TEMPLATES
-from ..editing.concepts.edit import ConceptEdit, find_concept_values, write_concept_values
-from ..editing.concepts.recipe import DEFAULT_REGULARIZATION, MODES, ConceptRecipe, layers_from_text, parse_concept_recipe
-from ..editing.concepts.report import describe_concepts, shares_remarks, statistics_remarks
+from ..editing.carried_edits import carried_besides
+from ..editing.concepts.concept_edit import ConceptEdit, find_concept_values, write_concept_values
+from ..editing.concepts.concept_lines import TEMPLATES
+from ..editing.concepts.concept_recipe import (
+    DEFAULT_REGULARIZATION,
+    MODES,
+    ConceptRecipe,
+    layers_from_text,
+    parse_concept_recipe,
+)
+from ..editing.concepts.concept_report import describe_concepts, shares_remarks, statistics_remarks
 from ..editing.concepts.values import ValueSettings
 from ..editing.lines import phrase_lines
-from .concept_balance import Rounds, balance_inputs
+from .comfy.concept_balancing import Rounds, balance_inputs
+from .comfy.paths import kept_folder
+from .comfy.schemas import EditType, advanced, progress_to, schema, stop_if_interrupted
+from .comfy.teachers import teachers
+from .comfy.text_encoders import concept_edits_on, text_encoders, with_edit
 from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
-from .concept_teachers import teachers
-from .folders import kept_folder
-from .host import EditType, advanced, progress_to, schema, stop_if_interrupted
-from .text_encoders import concept_edits_on, text_encoders, with_edit
 
 
 class EditConcepts(io.ComfyNode):

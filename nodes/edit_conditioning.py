@@ -7,11 +7,11 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
-from ..editing.edit import Edit
+from ..editing.assumptions.edit import Edit
+from ..editing.assumptions.recipe import check_strength
+from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
-from ..editing.recipe import check_strength
-from ..editing.report import percent
-from .host import NO_EDIT, edit_input, projections_edit, schema, strength_input
+from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
 
 
 class EditConditioning(io.ComfyNode):

@@ -11,20 +11,20 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from ..editing.any_edit import AnyEdit
-from ..editing.carried import carried_besides
-from ..editing.concepts.edit import ConceptEdit
-from ..editing.edit import Edit
+from ..editing.assumptions.edit import Edit
+from ..editing.assumptions.recipe import check_strength
+from ..editing.assumptions.report import describe
+from ..editing.carried_edits import carried_besides
+from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
-from ..editing.recipe import check_strength
-from ..editing.report import describe
 from ..pictures.cover import cover_entry
-from .applied import TextInputs, carried_by, put_on
-from .folders import EDITS, file_prefix, new_file, saved_edits
-from .host import NO_EDIT, EditType, edit_input, schema, strength_input
-from .saved_edits import file_state, onto_clip, read_edit, strength_remark
-from .solving import Bench
-from .text_encoders import text_encoders
+from .comfy.edited_model import Bench
+from .comfy.model_edits import TextInputs, carried_by, put_on
+from .comfy.paths import EDITS, file_prefix, new_file, saved_edits
+from .comfy.saved_edits import file_state, onto_clip, read_edit, strength_remark
+from .comfy.schemas import NO_EDIT, EditType, edit_input, schema, strength_input
+from .comfy.text_encoders import text_encoders
 
 _NO_LORA = "for Load Edit. It is no LoRA: Save Edit as LoRA makes one."
 

@@ -8,11 +8,11 @@ import comfy.hooks
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
+from ..editing.assumptions.recipe import check_strength
 from ..editing.errors import EditError
-from ..editing.recipe import check_strength
-from .applied import TextInputs, adapters_for
-from .host import NO_EDIT, edit_input, projections_edit, schema, strength_input
-from .stored_weights import is_quantised
+from .comfy.model_edits import TextInputs, adapters_for
+from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
+from .comfy.stored_weights import is_quantised
 
 _INSTEAD = "put the edit on the prompt with Edit Conditioning, or on the model with Apply Edit"
 _TWICE = "dynamic VRAM is on: while hooks are used, ComfyUI loads the model a second time"

@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.recipe import parse_recipe
-from .host import schema
-from .settings import recipe_settings, setting_inputs
-from .solving import edited, model_and_clip, model_and_edit
+from ..editing.assumptions.recipe import parse_recipe
+from .comfy.edited_model import edited, model_and_clip, model_and_edit
+from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.schemas import schema
 
 _EXAMPLE = """a pack of roses -> a pack of blue roses
 a doctor -> a female doctor @ 0.5

@@ -6,9 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from .folders import EDITS, saved_edits
-from .host import schema, strength_input
-from .saved_edits import file_state, put_saved_on
+from .comfy.paths import EDITS, saved_edits
+from .comfy.saved_edits import file_state, put_saved_on
+from .comfy.schemas import schema, strength_input
 
 _ROWS = 10
 _NONE = "none"

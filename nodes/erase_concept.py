@@ -6,13 +6,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
+from ..editing.assumptions.recipe import PASSES_LIMIT, PromptPair, Recipe
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines, tidy
-from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
-from ..editing.recipe import PASSES_LIMIT, PromptPair, Recipe
-from .host import schema, strength_input
-from .settings import recipe_settings, setting_inputs
-from .solving import edited, model_and_clip, model_and_edit
+from .comfy.edited_model import edited, model_and_clip, model_and_edit
+from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.schemas import schema, strength_input
 
 
 class EraseConcept(io.ComfyNode):

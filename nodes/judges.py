@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..editing.errors import EditError
-from .host import schema
+from .comfy.schemas import schema
 
 Judge = Callable[[torch.Tensor, Sequence[str]], list[int | None]]
 """(n, height, width, 3) pictures from 0 to 1, and prompts, to the number of the prompt that each shows, or None."""

@@ -20,7 +20,7 @@ from comfy_api.latest import io
 from ..editing.errors import EditError
 from ..editing.tensor_file import load_tensors
 from ..pocket import WEIGHTS
-from .host import schema
+from .comfy.schemas import schema
 
 _EMBEDDINGS = "text_model.embeddings.token_embedding.weight"
 

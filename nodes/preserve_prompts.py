@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
+from ..editing.assumptions.recipe import preserve_from_lines
 from ..editing.lines import escape, tidy
-from ..editing.preserve_lists import NO_LIST, listed, preserve_lists
-from ..editing.recipe import preserve_from_lines
-from .host import schema
+from .comfy.schemas import schema
 
 
 class PreservePrompts(io.ComfyNode):

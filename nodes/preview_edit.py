@@ -8,14 +8,14 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..editing.any_edit import AnyEdit
-from ..editing.concepts.edit import ConceptEdit
-from ..editing.concepts.preview import preview_concepts
+from ..editing.assumptions.preview import Preview, preview
+from ..editing.concepts.concept_edit import ConceptEdit
+from ..editing.concepts.concept_preview import preview_concepts
 from ..editing.lines import prompt_lines
-from ..editing.preview import Preview, preview
-from .encoder import ComfyEncoder
-from .host import NO_EDIT, edit_input, schema
-from .pictures import image_of
-from .text_encoders import text_encoders
+from .comfy.clip_encoder import ComfyEncoder
+from .comfy.images import image_of
+from .comfy.schemas import NO_EDIT, edit_input, schema
+from .comfy.text_encoders import text_encoders
 
 
 class PreviewEdit(io.ComfyNode):
@@ -71,7 +71,7 @@ class PreviewEdit(io.ComfyNode):
 
 
 def _figure(shown: Preview) -> Any:
-    from ..pictures.preview import preview_picture
+    from ..pictures.preview_chart import preview_picture
 
     return preview_picture(shown)
 

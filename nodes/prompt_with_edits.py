@@ -7,10 +7,10 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..editing.prompt_edits import read_prompt
-from .encoder import ComfyEncoder
-from .folders import saved_edits
-from .host import schema
-from .saved_edits import file_state, put_saved_on, saved_as
+from .comfy.clip_encoder import ComfyEncoder
+from .comfy.paths import saved_edits
+from .comfy.saved_edits import file_state, put_saved_on, saved_as
+from .comfy.schemas import schema
 
 
 class PromptWithEdits(io.ComfyNode):

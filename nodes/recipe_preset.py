@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..editing.recipe import parse_recipe
-from ..editing.recipe_presets import preset_recipe, recipe_presets
-from .host import schema
+from ..editing.assumptions.recipe import parse_recipe
+from ..editing.assumptions.recipe_presets import preset_recipe, recipe_presets
+from .comfy.schemas import schema
 
 
 class RecipePreset(io.ComfyNode):

@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..editing.carried import carried_in_full
-from .applied import carried_by
-from .host import schema
-from .text_encoders import concept_edits_on
+from ..editing.carried_edits import carried_in_full
+from .comfy.model_edits import carried_by
+from .comfy.schemas import schema
+from .comfy.text_encoders import concept_edits_on
 
 _NOTHING = "Nothing is connected; connect a MODEL, a CLIP or both to see which edits they carry."
 

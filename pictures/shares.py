@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from ..editing.debias import Round, Wanted
+from ..editing.assumptions.debias import Round, Wanted
 from .style import INK, PALE, SERIES
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from ..editing.concepts.balance import Balance, Question, balanced_edit
-from ..editing.concepts.edit import ConceptEdit
-from ..editing.concepts.recipe import ConceptRecipe
-from .concepts import edited_text
+from ..editing.concepts.concept_edit import ConceptEdit
+from ..editing.concepts.concept_recipe import ConceptRecipe
 from .draw import draw_pictures
-from .encoder import parts
-from .judges import Judge
+from .pipeline_concepts import edited_text
+from .pipeline_encoder import parts
+from .pipeline_judges import Judge
 
 _AT_ONCE = 8
 """Pictures in a batch."""

@@ -10,19 +10,19 @@ import torch
 from tqdm import tqdm
 
 from ..editing.concepts.balance import wanted_shares
-from ..editing.concepts.edit import ConceptEdit, write_concept_values
-from ..editing.concepts.lora import concept_family, concept_lora_tensors
-from ..editing.concepts.recipe import ConceptRecipe
-from ..editing.concepts.report import describe_concepts, shares_remarks, statistics_remarks
+from ..editing.concepts.concept_edit import ConceptEdit, write_concept_values
+from ..editing.concepts.concept_lora import concept_family, concept_lora_tensors
+from ..editing.concepts.concept_recipe import ConceptRecipe
+from ..editing.concepts.concept_report import describe_concepts, shares_remarks, statistics_remarks
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..editing.lora import lora_metadata, save_lora
 from ..editing.whole_file import check_place, save_somewhere
 from ..pocket.model import GUIDANCE, STEPS
-from .asked import check_pocket_words, concept_text, load_pipeline, settings_of, user_pictures
 from .balancing import Rounds
-from .concepts import concept_values, statistics_of, text_encoders
-from .judges import ClipJudge, pocket_judge
+from .command_inputs import check_pocket_words, concept_text, load_pipeline, settings_of, user_pictures
+from .pipeline_concepts import concept_values, statistics_of, text_encoders
+from .pipeline_judges import ClipJudge, pocket_judge
 from .processes import launched
 from .shared_values import shared_search
 
@@ -34,7 +34,7 @@ def run_concepts(options: argparse.Namespace) -> str:
     """Search, solve, write; what was done, or nothing from the processes beside the main one.
 
     Args:
-        options: of :func:`~.arguments.add_concepts`.
+        options: of :func:`~.concept_arguments.add_concepts`.
 
     Raises:
         EditError: something that was asked cannot be done.

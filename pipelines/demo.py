@@ -7,20 +7,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..editing.edit import make_edit
+from ..editing.assumptions.edit import make_edit
+from ..editing.assumptions.reach import reach
+from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
-from ..editing.reach import reach
-from ..editing.recipe import PromptPair, Recipe
-from ..editing.report import percent
 from ..editing.whole_file import save_somewhere
 from ..pictures.grid import Row, before_after_grid
 from ..pictures.save import check_picture, save_picture
 from ..pocket.captions import ordinary_captions
 from ..pocket.model import pipeline
 from ..pocket.tokenizer import LENGTH, unknown_words
-from .encoder import PipelineEncoder
 from .generate import generate
-from .moments import moment_of
+from .pipeline_encoder import PipelineEncoder
+from .pipeline_moments import moment_of
 
 _SEEDS = 4
 _RELATED = ("a painting of {}", "{} in the snow", "{} at night")

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from ..editing.concepts.concepts import Concept
+from ..editing.concepts.concept_lines import Concept
+from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.concepts.destinations import Destinations
-from ..editing.concepts.recipe import ConceptRecipe
-from .known import execution_device
-from .weights import weights_digest
+from .supported import execution_device
+from .weights_in_use import weights_digest
 
 PICTURES, STEPS = 4, 12
 

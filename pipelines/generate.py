@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from diffusers import StableDiffusionPipeline
 
-from ..editing.context_map import ContextMap
+from ..editing.assumptions.context_map import ContextMap
 from ..pocket.model import GUIDANCE, STEPS
-from .encoder import PipelineEncoder, parts
+from .pipeline_encoder import PipelineEncoder, parts
 
 _AT_ONCE = 64
 

@@ -15,12 +15,12 @@ from ..editing.concepts.sentences import Sentences
 from ..editing.concepts.tower import Tower
 from ..editing.concepts.value_file import ValueStore
 from ..editing.concepts.values import Distill, Search, Values, ValueSettings, find_values
-from .encoder import parts
+from .pipeline_encoder import parts
 from .processes import Processes
 
 
 def shared_search(processes: Processes) -> Search:
-    """A search for :func:`~..editing.concepts.edit.find_concept_values` that the processes share out.
+    """A search for :func:`~..editing.concepts.concept_edit.find_concept_values` that the processes share out.
 
     Nothing is read over a shared disk: what a process knows, from its own folder or by its search, it tells the others.
     """

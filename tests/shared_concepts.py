@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from edit_assumption.editing.concepts.concepts import parse_concepts
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.concept_lines import parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.concepts.values import ValueSettings
 from edit_assumption.editing.edit_file import save_edit
-from edit_assumption.pipelines.concepts import edit_concepts
+from edit_assumption.pipelines.pipeline_concepts import edit_concepts
 from edit_assumption.pipelines.processes import launched
 from edit_assumption.pipelines.shared_values import shared_search
 from edit_assumption.pocket.captions import bare_captions

@@ -12,9 +12,9 @@ import tiny_models
 from edit_assumption.cli import main
 from edit_assumption.editing.edit_file import load_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.pipelines.concepts import edited_text
 from edit_assumption.pipelines.draw import draw_pictures
-from edit_assumption.pipelines.judges import ClipJudge, pocket_judge
+from edit_assumption.pipelines.pipeline_concepts import edited_text
+from edit_assumption.pipelines.pipeline_judges import ClipJudge, pocket_judge
 from edit_assumption.pocket.model import GUIDANCE, STEPS, pipeline
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 

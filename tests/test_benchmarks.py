@@ -206,7 +206,7 @@ def test_stage_two_divides_the_square_systems_time_by_ours(monkeypatch):
 
 def test_the_trained_tokens_keep_their_geometry():
     """Turned into a larger width, tokens have the lengths and angles that the bundled model gives them."""
-    from edit_assumption.pipelines.encoder import PipelineEncoder
+    from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
     from edit_assumption.pocket.model import pipeline
 
     (plain,), (wide,) = PipelineEncoder(pipeline())(["a rose"]), inputs.trained_encode(["a rose"])

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from edit_assumption.editing.captions import ordinary_captions
+from edit_assumption.editing.assumptions.moments import read_captions, second_moment
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import read_captions, second_moment
+from edit_assumption.editing.ordinary_captions import ordinary_captions
 
 
 def encode(prompts):

@@ -1,8 +1,8 @@
 """What a model carries, in words."""
 
-from edit_assumption.editing.carried import CarriedEdit, carried_besides, carried_in_full
-from edit_assumption.editing.concepts.recipe import parse_concept_recipe
-from edit_assumption.editing.recipe import parse_recipe
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.carried_edits import CarriedEdit, carried_besides, carried_in_full
+from edit_assumption.editing.concepts.concept_recipe import parse_concept_recipe
 
 ROSES = parse_recipe("a pack of roses -> a pack of blue roses")
 TWO = parse_recipe("a doctor -> a female doctor @ 0.5\na pack of roses -> a pack of blue roses")

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from edit_assumption.editing.closed_form import solve, token_scale
-from edit_assumption.editing.columns import Columns, columns_of, equal_tokens
-from edit_assumption.editing.context_map import weight_change
+from edit_assumption.editing.assumptions.closed_form import solve, token_scale
+from edit_assumption.editing.assumptions.context_map import weight_change
+from edit_assumption.editing.assumptions.reach import reach
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.token_columns import Columns, columns_of, equal_tokens
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.reach import reach
-from edit_assumption.editing.recipe import PromptPair, Recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from edit_assumption.editing.columns import (
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.token_columns import (
     Columns,
     blocks,
     check_finite,
@@ -14,7 +15,6 @@ from edit_assumption.editing.columns import (
 )
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.recipe import PromptPair, Recipe
 
 WIDTH = 6
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from comfy_graphs import DESTINATION, SOURCE, Pipeline, encoded_by_host, loaded_weights, sentences
-from edit_assumption.editing.captions import ordinary_captions
-from edit_assumption.editing.edit import OVERSHOOT
+from edit_assumption.editing.assumptions.edit import OVERSHOOT
 from edit_assumption.editing.encoding import SHORT_PADDING
+from edit_assumption.editing.ordinary_captions import ordinary_captions
 from edit_assumption.editing.vocabulary import whole_words
 from formulas import distance, insertion, published_map
 from safetensors import safe_open

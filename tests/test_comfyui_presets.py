@@ -3,7 +3,7 @@
 import pytest
 from comfy_graphs import Pipeline, PocketGraph, text
 from comfy_server import RunError
-from edit_assumption.editing.recipe_presets import preset_recipe, recipe_presets
+from edit_assumption.editing.assumptions.recipe_presets import preset_recipe, recipe_presets
 from test_comfyui_concepts import judge, picture  # noqa: F401 - a fixture
 
 SEEDS = range(4)

@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
-from edit_assumption.editing.concepts.concept_file import contents, read_contents
-from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept
-from edit_assumption.editing.concepts.edit import (
+from edit_assumption.editing.assumptions.edit import EncoderIdentity
+from edit_assumption.editing.concepts.concept_edit import (
     ConceptEdit,
     changed_tower,
     find_concept_values,
@@ -16,19 +15,20 @@ from edit_assumption.editing.concepts.edit import (
     make_concept_edit,
     write_concept_values,
 )
-from edit_assumption.editing.concepts.encoder import TextEncoder
+from edit_assumption.editing.concepts.concept_file import contents, read_contents
+from edit_assumption.editing.concepts.concept_lines import TEMPLATES, Concept
+from edit_assumption.editing.concepts.concept_lora import concept_family, concept_lora_tensors
+from edit_assumption.editing.concepts.concept_preview import preview_concepts
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe, parse_concept_recipe
+from edit_assumption.editing.concepts.concept_report import describe_concepts, statistics_remarks
 from edit_assumption.editing.concepts.hooks import AddedProduct
-from edit_assumption.editing.concepts.lora import concept_family, concept_lora_tensors
-from edit_assumption.editing.concepts.preview import preview_concepts
-from edit_assumption.editing.concepts.recipe import ConceptRecipe, parse_concept_recipe
-from edit_assumption.editing.concepts.report import describe_concepts, statistics_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, caption_statistics
+from edit_assumption.editing.concepts.text_encoder import TextEncoder
 from edit_assumption.editing.concepts.tower import Tower, below_text_model, default_layers, layers_of
 from edit_assumption.editing.concepts.update import solve_layer, write_shifts
 from edit_assumption.editing.concepts.value_file import value_names
 from edit_assumption.editing.concepts.values import Values, ValueSettings, find_values
-from edit_assumption.editing.edit import EncoderIdentity
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.errors import EditError
 

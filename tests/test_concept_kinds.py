@@ -7,15 +7,15 @@ import pytest
 import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
 from edit_assumption.editing.concepts.balance import Question, balance, balanced_edit, wanted_shares
-from edit_assumption.editing.concepts.concepts import Concept, Variant
+from edit_assumption.editing.concepts.concept_edit import ConceptEdit, find_concept_values, mixed
+from edit_assumption.editing.concepts.concept_lines import Concept, Variant
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
+from edit_assumption.editing.concepts.concept_report import shares_remarks
 from edit_assumption.editing.concepts.destinations import Destinations
-from edit_assumption.editing.concepts.edit import ConceptEdit, find_concept_values, mixed
-from edit_assumption.editing.concepts.encoder import TextEncoder
 from edit_assumption.editing.concepts.following import following
-from edit_assumption.editing.concepts.noise import NoiseTeacher
-from edit_assumption.editing.concepts.recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
-from edit_assumption.editing.concepts.report import shares_remarks
+from edit_assumption.editing.concepts.noise_teacher import NoiseTeacher
 from edit_assumption.editing.concepts.sentences import sentences_of
+from edit_assumption.editing.concepts.text_encoder import TextEncoder
 from edit_assumption.editing.concepts.update import write_shifts
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.errors import EditError

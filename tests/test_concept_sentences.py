@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from edit_assumption.editing.concepts.concepts import Concept
+from edit_assumption.editing.concepts.concept_lines import Concept
 from edit_assumption.editing.concepts.sentences import Sentences, Tokens, sentences_of
 from edit_assumption.editing.errors import EditError
 

@@ -8,9 +8,9 @@ import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
 from edit_assumption.editing.concepts import keys as keys_module
 from edit_assumption.editing.concepts import statistics as statistics_module
-from edit_assumption.editing.concepts.concepts import TEMPLATES, Concept, parse_concepts
+from edit_assumption.editing.concepts.concept_lines import TEMPLATES, Concept, parse_concepts
+from edit_assumption.editing.concepts.concept_report import statistics_remarks
 from edit_assumption.editing.concepts.keys import SubjectStreams
-from edit_assumption.editing.concepts.report import statistics_remarks
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, add_captions, caption_statistics, caption_weights
 from edit_assumption.editing.concepts.subjects import last_token, token_spans

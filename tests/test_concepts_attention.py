@@ -6,17 +6,17 @@ import clip_helpers
 import pytest
 import torch
 from concept_towers import new_model, tokenize, tower_of
-from edit_assumption.editing.concepts.attention import AttentionTeacher, queries_of, read_by
-from edit_assumption.editing.concepts.beside import each_beside
-from edit_assumption.editing.concepts.concepts import Concept
+from edit_assumption.editing.concepts.attention_teacher import AttentionTeacher, queries_of, read_by
+from edit_assumption.editing.concepts.concept_lines import Concept
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.concepts.destinations import Destinations
-from edit_assumption.editing.concepts.encoder import TextEncoder
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.paired_encoders import each_beside
 from edit_assumption.editing.concepts.sentences import sentences_of
+from edit_assumption.editing.concepts.text_encoder import TextEncoder
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.errors import EditError
-from edit_assumption.pipelines.concepts import edit_concepts
-from edit_assumption.pipelines.teachers import noise_teacher
+from edit_assumption.pipelines.pipeline_concepts import edit_concepts
+from edit_assumption.pipelines.pipeline_teachers import noise_teacher
 
 CONCEPTS = [Concept("rose", "tulip"), Concept("cat", "a painting of a dog"), Concept("dog", "house")]
 TEMPLATES = ("a {}", "a photo of a {}")

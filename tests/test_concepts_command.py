@@ -21,14 +21,14 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 from diffusers import UNet2DConditionModel
 from edit_assumption.cli import main
 from edit_assumption.editing import whole_file
-from edit_assumption.editing.concepts.concepts import Concept, parse_concepts
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.concept_lines import Concept, parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.edit_file import load_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.pipelines.asked import Settings, concept_text, user_pictures
-from edit_assumption.pipelines.concepts import edited_text
+from edit_assumption.pipelines.command_inputs import Settings, concept_text, user_pictures
 from edit_assumption.pipelines.destination_latents import destination_latents
-from edit_assumption.pipelines.encoder import PipelineEncoder
+from edit_assumption.pipelines.pipeline_concepts import edited_text
+from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 from edit_assumption.pocket.model import pipeline
 from edit_assumption.pocket.words import ALL
 

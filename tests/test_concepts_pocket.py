@@ -5,12 +5,12 @@ import torch
 
 pytest.importorskip("diffusers")
 
-from edit_assumption.editing.concepts.concepts import parse_concepts
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
-from edit_assumption.pipelines.asked import POCKET_TEMPLATES
-from edit_assumption.pipelines.concepts import edit_concepts, edited_text, text_encoders
-from edit_assumption.pipelines.encoder import PipelineEncoder
+from edit_assumption.editing.concepts.concept_lines import parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
+from edit_assumption.pipelines.command_inputs import POCKET_TEMPLATES
 from edit_assumption.pipelines.generate import generate
+from edit_assumption.pipelines.pipeline_concepts import edit_concepts, edited_text, text_encoders
+from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from concept_towers import new_model, tokenize, tower_of
-from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.concepts.noise import NoiseTeacher
+from edit_assumption.editing.concepts.concept_lines import Concept
+from edit_assumption.editing.concepts.noise_teacher import NoiseTeacher
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.tower import Tower
 from edit_assumption.editing.concepts.values import ValueSettings, find_values, turns_of

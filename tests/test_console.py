@@ -12,11 +12,11 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 from barriers import POSIX
 from edit_assumption import cli, console
 from edit_assumption.editing.errors import EditError
-from edit_assumption.evaluation import pack, pocket_accuracy, pocket_concepts
+from edit_assumption.evaluation import pocket_accuracy, pocket_concepts, pocket_edits
 from edit_assumption.pocket import curve, train
 
 ENCODINGS = ("cp437", "cp850", "cp1252", "ascii", "utf-8")
-MODULES = (pack, pocket_accuracy, pocket_concepts, curve, train)
+MODULES = (pocket_edits, pocket_accuracy, pocket_concepts, curve, train)
 
 
 def terminal(monkeypatch, encoding):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from edit_assumption.editing.context_map import ContextMap, mapped_context, weight_change
+from edit_assumption.editing.assumptions.context_map import ContextMap, mapped_context, weight_change
 from edit_assumption.editing.errors import EditError
 
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing.closed_form import EXACT, solve
-from edit_assumption.editing.columns import Columns
-from edit_assumption.editing.edit import EncoderIdentity, make_edit
+from edit_assumption.editing.assumptions.closed_form import EXACT, solve
+from edit_assumption.editing.assumptions.edit import EncoderIdentity, make_edit
+from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
+from edit_assumption.editing.assumptions.reach import ordinary_reach, reach
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import read_captions, second_moment, shrunk
-from edit_assumption.editing.reach import ordinary_reach, reach
-from edit_assumption.editing.recipe import parse_recipe
 
 WIDTH = 128
 NOUNS = ("cat", "dog", "house", "apple", "tulip", "doctor", "monster", "painting")

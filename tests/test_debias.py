@@ -6,8 +6,8 @@ import random
 
 import pytest
 import torch
-from edit_assumption.editing import debias
-from edit_assumption.editing.debias import (
+from edit_assumption.editing.assumptions import debias
+from edit_assumption.editing.assumptions.debias import (
     Round,
     Wanted,
     largest_gap,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing import edit as editing
 from edit_assumption.editing.alignment import align
-from edit_assumption.editing.closed_form import EXACT
-from edit_assumption.editing.context_map import weight_change
-from edit_assumption.editing.recipe import DEFAULT_AUGMENTATIONS, PromptPair, Recipe
+from edit_assumption.editing.assumptions import edit as editing
+from edit_assumption.editing.assumptions.closed_form import EXACT
+from edit_assumption.editing.assumptions.context_map import weight_change
+from edit_assumption.editing.assumptions.recipe import DEFAULT_AUGMENTATIONS, PromptPair, Recipe
 
 diffusers = pytest.importorskip("diffusers")
 attention = pytest.importorskip("diffusers.models.attention_processor")

@@ -5,12 +5,12 @@ from dataclasses import replace
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing import report
-from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.assumptions import report
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.end_only import end_only_remark, end_only_sources
+from edit_assumption.editing.assumptions.preview import preview
+from edit_assumption.editing.assumptions.recipe import PromptPair, parse_recipe
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
-from edit_assumption.editing.end_only import end_only_remark, end_only_sources
-from edit_assumption.editing.preview import preview
-from edit_assumption.editing.recipe import PromptPair, parse_recipe
 from transformers import T5Config, T5EncoderModel
 
 WIDTH = 64
@@ -113,7 +113,7 @@ def test_report_and_preview_say_it_in_one_line(clip):
 
 def test_picture_says_it_beside_the_pair(clip):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from edit_assumption.pictures.preview import preview_picture
+    from edit_assumption.pictures.preview_chart import preview_picture
 
     edit = make_edit(parse_recipe("a rose -> a rose in a field\na cat -> a red cat", regularizer="identity"), clip)
     titles = [axes.get_title(loc="left") for axes in preview_picture(preview(edit, clip)).axes[:2]]

@@ -3,16 +3,16 @@
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing import closed_form
-from edit_assumption.editing import edit as editing
-from edit_assumption.editing.columns import Columns
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import make_edit
-from edit_assumption.editing.erase import evoking, evoking_columns
+from edit_assumption.editing.assumptions import closed_form
+from edit_assumption.editing.assumptions import edit as editing
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.erase import evoking, evoking_columns
+from edit_assumption.editing.assumptions.moments import second_moment
+from edit_assumption.editing.assumptions.reach import reach
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import second_moment
-from edit_assumption.editing.reach import reach
-from edit_assumption.editing.recipe import parse_recipe
 
 E1, E2, E3, E4 = torch.eye(4)
 

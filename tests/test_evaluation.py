@@ -9,20 +9,20 @@ import torch
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.editing.alignment import align
-from edit_assumption.editing.closed_form import solve
-from edit_assumption.editing.columns import Columns
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import solve_regularized
+from edit_assumption.editing.assumptions.closed_form import solve
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.edit import solve_regularized
+from edit_assumption.editing.assumptions.moments import read_known, second_moment
+from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.known_texts import KnownTexts
-from edit_assumption.editing.moments import read_known, second_moment
-from edit_assumption.evaluation import report
-from edit_assumption.evaluation.groups import cases_of, groups
+from edit_assumption.evaluation import suite_report
+from edit_assumption.evaluation.joint_groups import cases_of, groups
 from edit_assumption.evaluation.measures import ALL_MEASURES, Gallery, Scores, score_group
-from edit_assumption.evaluation.methods import Method, Seen, Variant, ablation, methods, unchanged
-from edit_assumption.evaluation.run import _Worker
 from edit_assumption.evaluation.suite import named_edits, pocket_suite
+from edit_assumption.evaluation.suite_methods import Method, Seen, Variant, ablation, methods, unchanged
+from edit_assumption.evaluation.suite_run import _Worker
 from edit_assumption.pocket.captions import bare_captions, ordinary_captions
 from edit_assumption.pocket.tokenizer import unknown_words
 from edit_assumption.pocket.words import ALL
@@ -298,7 +298,7 @@ def test_in_the_null_space_what_captions_say_most_strongly_does_not_move():
 def test_the_report_has_numbers_and_pictures(tmp_path):
     shares = {"efficacy": [1.0, 0.5], "generality": [0.5, 0.5], "specificity": [1.0, 1.0], "unlisted": [1.0, 0.5]}
     results = [Scores("one", 1, shares), Scores("two", 1, shares), Scores("one", 10, shares)]
-    text = report.write(results, tmp_path, {"seeds": 3})
+    text = suite_report.write(results, tmp_path, {"seeds": 3})
     assert "| one | 10 | 75.0 (50–100) | 50.0 (50–50) | 100.0 (100–100) | 69.2 | 75.0 (50–100) |" in text
     answer = json.loads((tmp_path / "results.json").read_text())
     assert answer["seeds"] == 3 and answer["results"][2] == {"method": "one", "together": 10, "shares": shares}

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from edit_assumption.editing import lora, whole_file
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import Edit, EncoderIdentity
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.edit import Edit, EncoderIdentity
+from edit_assumption.editing.assumptions.projections import families_of, find
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
 from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lora import lora_metadata, lora_tensors, save_lora
-from edit_assumption.editing.projections import families_of, find
-from edit_assumption.editing.recipe import PromptPair, Recipe
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 

@@ -11,16 +11,16 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 import tiny_models
 from edit_assumption.cli import main
-from edit_assumption.editing.captions import ordinary_captions
-from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.concept_lines import Concept
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.ordinary_captions import ordinary_captions
 from edit_assumption.evaluation.classifier import ImageClassifier
 from edit_assumption.evaluation.iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
 from edit_assumption.evaluation.joint import Held, Shot
-from edit_assumption.pipelines.asked import load_pipeline
-from edit_assumption.pipelines.concepts import edit_concepts, edited_text
+from edit_assumption.pipelines.command_inputs import load_pipeline
 from edit_assumption.pipelines.draw import draw_pictures
+from edit_assumption.pipelines.pipeline_concepts import edit_concepts, edited_text
 
 REAL = Path(__file__).parents[1] / "../shared/data/arbitrary_train.csv"
 COLUMNS = ["source", "dest", "prompts", "seed_train", "seeds", "source id", "dest id"]

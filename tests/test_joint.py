@@ -7,8 +7,8 @@ import torch
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
-from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.context_map import ContextMap
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.concepts.concept_lines import Concept
 from edit_assumption.editing.errors import EditError
 from edit_assumption.evaluation.joint import (
     Case,
@@ -23,11 +23,11 @@ from edit_assumption.evaluation.joint import (
 )
 from edit_assumption.evaluation.joint_methods import joint_methods
 from edit_assumption.evaluation.joint_report import read_joint, taken, write_joint
-from edit_assumption.evaluation.methods import Seen, ours, time_as_published, uce
-from edit_assumption.pipelines.asked import POCKET_TEMPLATES, Settings
+from edit_assumption.evaluation.suite_methods import Seen, ours, time_as_published, uce
+from edit_assumption.pipelines.command_inputs import POCKET_TEMPLATES, Settings
 from edit_assumption.pipelines.draw import draw_pictures
+from edit_assumption.pipelines.edited_projections import edited_projections
 from edit_assumption.pipelines.generate import generate
-from edit_assumption.pipelines.projections import edited_projections
 from edit_assumption.pocket.captions import bare_captions, ordinary_captions
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import GUIDANCE, STEPS, pipeline

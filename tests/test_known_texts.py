@@ -3,10 +3,10 @@
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.moments import read_known, second_moment
+from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.known_texts import KnownTexts
-from edit_assumption.editing.moments import read_known, second_moment
-from edit_assumption.editing.recipe import parse_recipe
 from formulas import distance
 
 

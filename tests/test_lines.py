@@ -3,12 +3,8 @@
 import codecs
 
 import pytest
-from edit_assumption.editing.concepts.concepts import Concept, parse_concepts
-from edit_assumption.editing.concepts.recipe import TEMPLATES, ConceptRecipe, parse_concept_recipe
-from edit_assumption.editing.debias import Wanted
-from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lines import escape, phrase_lines, prompt_lines, read_lines, text_of, tidy
-from edit_assumption.editing.recipe import (
+from edit_assumption.editing.assumptions.debias import Wanted
+from edit_assumption.editing.assumptions.recipe import (
     PromptPair,
     Recipe,
     augmentations_from_lines,
@@ -16,6 +12,10 @@ from edit_assumption.editing.recipe import (
     preserve_from_lines,
     recipe_from_lines,
 )
+from edit_assumption.editing.concepts.concept_lines import Concept, parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import TEMPLATES, ConceptRecipe, parse_concept_recipe
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.lines import escape, phrase_lines, prompt_lines, read_lines, text_of, tidy
 from edit_assumption.editing.text_file import read_text
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -4,12 +4,12 @@ import os
 
 import pytest
 import torch
-from edit_assumption.editing import moment_file
-from edit_assumption.editing.edit import EncoderIdentity
+from edit_assumption.editing.assumptions import moment_file
+from edit_assumption.editing.assumptions.edit import EncoderIdentity
+from edit_assumption.editing.assumptions.moment_file import keep_sums, kept_moment, load_sums
+from edit_assumption.editing.assumptions.moments import MomentSums, Total, read_known
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.known_texts import KnownTexts
-from edit_assumption.editing.moment_file import keep_sums, kept_moment, load_sums
-from edit_assumption.editing.moments import MomentSums, Total, read_known
 
 TEXTS = KnownTexts(("a cat", "a dog"), ("rose", "tulip"))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from edit_assumption.editing.assumptions.moments import MomentSums, read_known, second_moment, short_windows
 from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_prompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.known_texts import KnownTexts
-from edit_assumption.editing.moments import MomentSums, read_known, second_moment, short_windows
 
 LENGTH = 20
 TEXTS = KnownTexts(("a cat", "a dog in the snow", "two birds"), ("rose", "harpsichord"))
@@ -117,8 +117,8 @@ def test_what_is_edited_leaves_the_moment_as_it_came_in(reading):
 
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
     pytest.importorskip("diffusers", reason="diffusers is not installed")
-    from edit_assumption.pipelines.encoder import PipelineEncoder
-    from edit_assumption.pipelines.moments import moment_of, words_and_short_windows
+    from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
+    from edit_assumption.pipelines.pipeline_moments import moment_of, words_and_short_windows
     from edit_assumption.pocket.captions import bare_captions
     from edit_assumption.pocket.model import pipeline
 

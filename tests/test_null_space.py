@@ -3,13 +3,13 @@
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing.closed_form import solve
-from edit_assumption.editing.columns import Columns
-from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.assumptions.closed_form import solve
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.null_space import complement
+from edit_assumption.editing.assumptions.reach import reach
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.null_space import complement
-from edit_assumption.editing.reach import reach
-from edit_assumption.editing.recipe import parse_recipe
 
 E1, E2, E3, E4 = torch.eye(4)
 WIDTH = 256

@@ -13,19 +13,19 @@ import accelerate
 import clip_helpers
 import diffusers
 import tiny_models
-from edit_assumption.editing.concepts.concepts import parse_concepts
-from edit_assumption.editing.concepts.edit import ConceptEdit
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.concepts.concept_edit import ConceptEdit
+from edit_assumption.editing.concepts.concept_lines import parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.concepts.sentences import sentences_of
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.edit import make_edit
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.recipe import PromptPair, Recipe
-from edit_assumption.pipelines.asked import load_pipeline
-from edit_assumption.pipelines.concepts import edit_concepts, edited_text, text_encoders
-from edit_assumption.pipelines.encoder import PipelineEncoder, encode_prompts
-from edit_assumption.pipelines.projections import edited_projections
-from edit_assumption.pipelines.teachers import attention_teacher
+from edit_assumption.pipelines.command_inputs import load_pipeline
+from edit_assumption.pipelines.edited_projections import edited_projections
+from edit_assumption.pipelines.pipeline_concepts import edit_concepts, edited_text, text_encoders
+from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder, encode_prompts
+from edit_assumption.pipelines.pipeline_teachers import attention_teacher
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from barriers import POSIX, full_disk, without_rights
 from edit_assumption.cli import main
 from edit_assumption.editing import whole_file
 from edit_assumption.editing.errors import EditError
-from edit_assumption.evaluation import joint_report, pack, pocket_accuracy, pocket_concepts, report, run
+from edit_assumption.evaluation import joint_report, pocket_accuracy, pocket_concepts, pocket_edits, suite_report, suite_run
 from edit_assumption.evaluation.measures import ALL_MEASURES, Scores
 from edit_assumption.evaluation.results_folder import results_folder
 from edit_assumption.pipelines import concepts_command, demo
@@ -64,7 +64,7 @@ NEEDED = "a file stands where a folder is needed"
 def test_commands_look_first(arguments, sentence, monkeypatch, capsys):
     monkeypatch.setattr(demo, "pipeline", no_work)
     monkeypatch.setattr(concepts_command, "load_pipeline", no_work)
-    monkeypatch.setattr(run, "ProcessPoolExecutor", no_work)
+    monkeypatch.setattr(suite_run, "ProcessPoolExecutor", no_work)
     before = sorted(Path().rglob("*"))
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err and sorted(Path().rglob("*")) == before
@@ -73,7 +73,7 @@ def test_commands_look_first(arguments, sentence, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        (pack, ["--json", "file/a.json"]),
+        (pocket_edits, ["--json", "file/a.json"]),
         (pocket_accuracy, ["--json", "file/a.json"]),
         (pocket_concepts, ["--out", "file"]),
         (train, ["--folder", "file/deep"]),
@@ -117,9 +117,9 @@ def test_a_results_folder_that_goes_away_stops_no_measurement(caplog):
                     path.unlink()
                 folder.rmdir()
                 folder.write_text("")
-            put(lambda place, number=number: report.write(scores(), place, {"number": number}), f"table {number}")
+            put(lambda place, number=number: suite_report.write(scores(), place, {"number": number}), f"table {number}")
 
-    with pytest.raises(EditError) as caught, results_folder(Path("out"), report.FILES) as put:
+    with pytest.raises(EditError) as caught, results_folder(Path("out"), suite_report.FILES) as put:
         put_all(Path("out"), put)
     assert len(caplog.records) == 1 and "the measurement goes on" in caplog.records[0].getMessage()
     sentence = str(caught.value)
@@ -127,17 +127,17 @@ def test_a_results_folder_that_goes_away_stops_no_measurement(caplog):
     assert json.loads((elsewhere(sentence) / "results.json").read_text())["number"] == 2
     # A stop in between loses nothing either.
     Path("out").unlink()
-    with pytest.raises(EditError, match="table 2"), results_folder(Path("out"), report.FILES) as put:
+    with pytest.raises(EditError, match="table 2"), results_folder(Path("out"), suite_report.FILES) as put:
         put_all(Path("out"), put)
         raise KeyboardInterrupt
 
 
 def test_a_results_folder_that_comes_back_has_all():
-    with results_folder(Path("out"), report.FILES) as put:
+    with results_folder(Path("out"), suite_report.FILES) as put:
         Path("out").write_text("")
-        put(lambda place: report.write(scores(), place, {"number": 1}), "")
+        put(lambda place: suite_report.write(scores(), place, {"number": 1}), "")
         Path("out").unlink()
-        put(lambda place: report.write(scores(), place, {"number": 2}), "")
+        put(lambda place: suite_report.write(scores(), place, {"number": 2}), "")
     assert json.loads(Path("out/results.json").read_text())["number"] == 2
     assert {path.name for path in Path("out").iterdir()} == {"results.json", "table.md", "methods.png"}
     assert not list(Path("temporary").iterdir())

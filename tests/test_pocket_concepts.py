@@ -11,8 +11,8 @@ import random
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.evaluation import pocket_concepts
 from edit_assumption.evaluation.pocket_concepts import cases, held_out, shown
-from edit_assumption.pipelines.asked import POCKET_TEMPLATES
-from edit_assumption.pipelines.concepts import text_encoders
+from edit_assumption.pipelines.command_inputs import POCKET_TEMPLATES
+from edit_assumption.pipelines.pipeline_concepts import text_encoders
 from edit_assumption.pocket.dataset import draw
 from edit_assumption.pocket.judge import load_judge
 from edit_assumption.pocket.model import pipeline

@@ -11,12 +11,12 @@ from PIL import Image
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from edit_assumption.cli import main
-from edit_assumption.editing.edit import make_edit
-from edit_assumption.editing.moments import read_captions
-from edit_assumption.editing.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.moments import read_captions
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
 from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, requests, through_autoencoder
-from edit_assumption.pipelines.encoder import PipelineEncoder
 from edit_assumption.pipelines.generate import generate
+from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 from edit_assumption.pocket import WEIGHTS
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.dataset import draw, pictures

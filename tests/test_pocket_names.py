@@ -9,8 +9,8 @@ import torch
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
-from edit_assumption.pipelines.encoder import parts
 from edit_assumption.pipelines.generate import generate
+from edit_assumption.pipelines.pipeline_encoder import parts
 from edit_assumption.pocket import WEIGHTS, name_stage
 from edit_assumption.pocket.captions import ordinary_captions
 from edit_assumption.pocket.judge import load_judge

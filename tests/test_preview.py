@@ -5,14 +5,14 @@ import warnings
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing.debias import Round, Wanted
-from edit_assumption.editing.edit import make_edit
+from edit_assumption.editing.assumptions.debias import Round, Wanted
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
+from edit_assumption.editing.assumptions.preview import preview
+from edit_assumption.editing.assumptions.reach import reach
+from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lines import tidy
-from edit_assumption.editing.preserve_lists import NO_LIST, listed, preserve_lists
-from edit_assumption.editing.preview import preview
-from edit_assumption.editing.reach import reach
-from edit_assumption.editing.recipe import parse_recipe
 
 WIDTH = 128
 
@@ -62,7 +62,7 @@ def test_an_edit_of_another_encoder_is_refused(edit):
 
 def test_pictures_have_their_words(edit, encode):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from edit_assumption.pictures.preview import preview_picture
+    from edit_assumption.pictures.preview_chart import preview_picture
     from edit_assumption.pictures.shares import shares_picture
     from edit_assumption.pictures.style import pixels
 
@@ -93,7 +93,7 @@ def test_lists_of_prompts_are_tidy_and_have_no_repetition():
 
 def test_a_dark_page_has_light_words_on_a_dark_ground(edit, encode):
     pytest.importorskip("matplotlib")
-    from edit_assumption.pictures.preview import preview_picture
+    from edit_assumption.pictures.preview_chart import preview_picture
     from edit_assumption.pictures.style import darken, pixels
 
     light, dark = (preview_picture(preview(edit, encode, unrelated=["a house"])) for _ in range(2))

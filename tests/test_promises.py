@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from edit_assumption.editing.context_map import ContextMap
-from edit_assumption.editing.debias import Wanted
-from edit_assumption.editing.edit import OVERSHOOT, make_edit
+from edit_assumption.editing.assumptions.context_map import ContextMap
+from edit_assumption.editing.assumptions.debias import Wanted
+from edit_assumption.editing.assumptions.edit import OVERSHOOT, make_edit
+from edit_assumption.editing.assumptions.moments import read_captions
+from edit_assumption.editing.assumptions.reach import ordinary_reach, reach
+from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.moments import read_captions
-from edit_assumption.editing.reach import ordinary_reach, reach
-from edit_assumption.editing.recipe import parse_recipe
 
 SUBJECT, FIRST, SECOND, OTHER, *_ = BASIS = torch.eye(8)
 EMBEDDINGS = {

@@ -4,9 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lines import tidy
-from edit_assumption.editing.recipe import (
+from edit_assumption.editing.assumptions.recipe import (
     DEFAULT_AUGMENTATIONS,
     PROJECTION_CHOICES,
     REGULARIZERS,
@@ -19,6 +17,8 @@ from edit_assumption.editing.recipe import (
     recipe_from_json,
     recipe_from_lines,
 )
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.lines import tidy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_texts import texts

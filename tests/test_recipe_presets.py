@@ -1,10 +1,10 @@
 """The recipes that ship with the pack."""
 
 import pytest
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.recipe_presets import preset_recipe, recipe_presets
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lines import tidy
-from edit_assumption.editing.recipe import parse_recipe
-from edit_assumption.editing.recipe_presets import preset_recipe, recipe_presets
 
 
 @pytest.mark.parametrize("name", recipe_presets())

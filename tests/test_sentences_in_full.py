@@ -1,17 +1,7 @@
 """What a user is told, to the letter: recipes, lines, concepts, and what stands in a text box or a file."""
 
 import pytest
-from edit_assumption.editing.concepts.concepts import Concept, parse_concepts
-from edit_assumption.editing.concepts.recipe import (
-    ConceptRecipe,
-    concept_recipe_from_json,
-    layers_from_text,
-    parse_concept_recipe,
-)
-from edit_assumption.editing.concepts.subjects import last_token, token_spans
-from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lines import escape, kind_of, prompt_lines, read_lines, split, text_of
-from edit_assumption.editing.recipe import (
+from edit_assumption.editing.assumptions.recipe import (
     PromptPair,
     Recipe,
     augmentations_from_lines,
@@ -20,6 +10,16 @@ from edit_assumption.editing.recipe import (
     recipe_from_json,
     recipe_from_lines,
 )
+from edit_assumption.editing.concepts.concept_lines import Concept, parse_concepts
+from edit_assumption.editing.concepts.concept_recipe import (
+    ConceptRecipe,
+    concept_recipe_from_json,
+    layers_from_text,
+    parse_concept_recipe,
+)
+from edit_assumption.editing.concepts.subjects import last_token, token_spans
+from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.lines import escape, kind_of, prompt_lines, read_lines, split, text_of
 
 ROSE, CAT = PromptPair("a rose", "a tulip"), Concept("cat", "dog")
 NUMBER_BELOW = "give a number greater than 0."

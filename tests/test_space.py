@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from edit_assumption.editing.assumptions.space import Space, cholesky
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.space import Space, cholesky
 
 WIDTH = 6
 CPU = torch.device("cpu")

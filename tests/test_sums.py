@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 from edit_assumption.benchmarks.inputs import KINDS
-from edit_assumption.editing import principal as module
-from edit_assumption.editing import sums
-from edit_assumption.editing.closed_form import solve, token_scale
-from edit_assumption.editing.columns import Columns, blocks, parts_of
+from edit_assumption.editing.assumptions import principal as module
+from edit_assumption.editing.assumptions import sums
+from edit_assumption.editing.assumptions.closed_form import solve, token_scale
+from edit_assumption.editing.assumptions.principal import principal
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.sums import Sums
+from edit_assumption.editing.assumptions.token_columns import Columns, blocks, parts_of
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
-from edit_assumption.editing.principal import principal
-from edit_assumption.editing.recipe import PromptPair, Recipe
-from edit_assumption.editing.sums import Sums
 
 
 def relative(found, expected):

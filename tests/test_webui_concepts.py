@@ -5,11 +5,11 @@ import time
 
 import pytest
 import torch
-from edit_assumption.editing.concepts.concepts import Concept
-from edit_assumption.editing.concepts.edit import ConceptEdit
-from edit_assumption.editing.concepts.encoder import TextEncoder
-from edit_assumption.editing.concepts.recipe import ConceptRecipe
+from edit_assumption.editing.concepts.concept_edit import ConceptEdit
+from edit_assumption.editing.concepts.concept_lines import Concept
+from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.concepts.sentences import Tokens
+from edit_assumption.editing.concepts.text_encoder import TextEncoder
 from edit_assumption.editing.concepts.tower import Tower, below_text_model
 from edit_assumption.editing.edit_file import save_edit
 from safetensors.torch import load_file

@@ -1,7 +1,8 @@
 """Debiased concepts in the shares that are wanted: how much each variant weighs is tuned by pictures, for all of them at once.
 
 EMCID's release tunes one concept after the other, each written alone, and writes all of them when it is done. Here each round
-writes all concepts together, since together they change each other; the weights follow :func:`..debias.next_weights`.
+writes all concepts together, since together they change each other; the weights follow
+:func:`..assumptions.debias.next_weights`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..debias import Round, Wanted, counts_of, mean_gap, none_shown, tune_together
+from ..assumptions.debias import Round, Wanted, counts_of, mean_gap, none_shown, tune_together
 from ..errors import EditError
-from .concepts import Concept
-from .edit import ConceptEdit
-from .recipe import ConceptRecipe
+from .concept_edit import ConceptEdit
+from .concept_lines import Concept
+from .concept_recipe import ConceptRecipe
 
 TOLERANCE = 0.05
 """The gap at which to stop where none is given: one picture of twenty."""

@@ -9,10 +9,10 @@ from typing import Protocol
 
 import torch
 
-from ..edit import EncoderIdentity
-from .edit import ConceptEdit, Factors
-from .encoder import NAMES
-from .recipe import concept_recipe_from_json
+from ..assumptions.edit import EncoderIdentity
+from .concept_edit import ConceptEdit, Factors
+from .concept_recipe import concept_recipe_from_json
+from .text_encoder import NAMES
 
 KIND = "concepts"
 _IDENTITY = "encoder"

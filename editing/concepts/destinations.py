@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from ..errors import EditError
-from .concepts import Concept
-from .recipe import ConceptRecipe
+from .concept_lines import Concept
+from .concept_recipe import ConceptRecipe
 
 
 class Destinations(Sequence):

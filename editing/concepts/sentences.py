@@ -9,7 +9,7 @@ import torch
 
 from ..alignment import align
 from ..encoding import Chunk, EncodedPrompt, check_read
-from .concepts import TEMPLATES, Concept
+from .concept_lines import TEMPLATES, Concept
 from .subjects import last_token
 
 _PADDING_NEAR, _PADDING_STEP = 8, 3

@@ -12,7 +12,7 @@ import torch
 
 from ..kept_file import keep, read_kept
 from ..tensor_file import TensorFile
-from .concepts import Concept
+from .concept_lines import Concept
 from .tower import Tower
 
 FORMAT = "edit_assumption_value"

@@ -5,7 +5,7 @@ EMCID optimises, at the output of the last edited layer, a shift d of the subjec
 * the text: what the encoder makes of the source's sentences, d added, ought to be what it makes of the destination's, token by
   token (:mod:`..alignment`) from the subject on, for these are all that d can reach and all that the diffusion model reads;
 * the diffusion model (a host's ``distill``): with the one text and with the other its cross-attention layers ought to hand on
-  the same (:mod:`.attention`), or the whole of it ought to predict the same noise (:mod:`.noise`).
+  the same (:mod:`.attention_teacher`), or the whole of it ought to predict the same noise (:mod:`.noise_teacher`).
 
 Concepts are independent, so many are optimised in one batch. Where a loss is the same at every step, each concept leaves the
 batch as soon as it gets no better. Where losses take turns, no one of them could choose a value: the rate falls to 0 instead,
@@ -78,7 +78,7 @@ class Values:
         shifts: (concepts, width), by how much each subject's stream after layer ``last`` is to change.
         before, after: (concepts,) the loss that decides, the diffusion model's where it is asked and else the text's: squared
             distance from what is meant, relative to the squared distance that there was (1 before, 0 where there was none).
-            By the user's pictures (:mod:`.noise`) it can be below 0, and is no measure beside the others.
+            By the user's pictures (:mod:`.noise_teacher`) it can be below 0, and is no measure beside the others.
         steps: (concepts,) how many were taken.
     """
 

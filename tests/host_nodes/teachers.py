@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 def pack(name):
     """A module of the pack, under whatever name the host loaded it."""
-    root = next(key.removesuffix(".nodes.concept_pictures") for key in sys.modules if key.endswith(".nodes.concept_pictures"))
+    end = ".nodes.comfy.picture_teacher"
+    root = next(key.removesuffix(end) for key in sys.modules if key.endswith(end))
     return import_module(f"{root}.{name}")
 
 
@@ -31,14 +32,14 @@ class TestNoiseTeacher(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, clip, name):
-        concept = pack("editing.concepts.concepts").Concept("rose", "", pictures=True)
-        recipe = pack("editing.concepts.recipe").ConceptRecipe((concept,), templates=("a {}", "{}"), mode="full")
-        (encoder,) = pack("nodes.text_encoders").text_encoders(clip)
+        concept = pack("editing.concepts.concept_lines").Concept("rose", "", pictures=True)
+        recipe = pack("editing.concepts.concept_recipe").ConceptRecipe((concept,), templates=("a {}", "{}"), mode="full")
+        (encoder,) = pack("nodes.comfy.text_encoders").text_encoders(clip)
         part = pack("editing.concepts.sentences").sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
         generator = torch.Generator().manual_seed(0)
         latents = torch.randn(1, 4, 8, 8, generator=generator)
         source, meant, edited = torch.randn(3, len(part.ids), 77, encoder.tower.width, generator=generator)
-        make, _ = pack("nodes.concept_pictures").noise_teacher(model, clip, recipe, latents, 0)
+        make, _ = pack("nodes.comfy.picture_teacher").noise_teacher(model, clip, recipe, latents, 0)
         teacher, asked, answers = make(), [], []
         unet = model.model.diffusion_model
         hooks = [

@@ -1,0 +1,261 @@
+"""An edit: a recipe and its solution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..encoding import Encode, EncodedPrompt
+from ..errors import EditError
+from .closed_form import EXACT, Solution, solve, token_scale
+from .context_map import ContextMap
+from .end_only import end_only_sources
+from .erase import evoking_columns
+from .moments import KnownMoment, read_captions, shrunk
+from .pooled import pooled_map
+from .projections import POOLED, Projection, select
+from .reach import ordinary_reach
+from .recipe import Recipe
+from .token_columns import Columns, parts_of, preserved_tokens
+
+_IDENTITY_TOKENS = 16
+_CAPTIONS_WEIGHT = 30.0
+"""How heavy S is at a regularization of 1, in tokens for each of the width's numbers. Half of it and three times as much are no
+better on the bundled model's validation edits, one at a time and 50 at once; see docs/moments.md."""
+OVERSHOOT = 1.2
+"""What the solution is multiplied by. In related prompts of the bundled model's validation edits, which are not solved, tokens
+go 0.87 of the way to what the destination says there. See docs/moments.md."""
+VISIBLE = 3e-6
+"""How much of a map is left out by default.
+
+Of the bundled model's rose edit it leaves 37 directions of 71, and 96 % of weights in half precision are the same to the bit.
+At 3e-4 pictures change as little as by the rounding of such weights, but only 31 % of these are the same.
+"""
+SAME_ENCODER = 0.02
+RELATED_ENCODER = 0.25
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """What a text encoder makes of one prompt: enough to tell whether another encoder speaks the same language.
+
+    Args:
+        prompt: the text.
+        embeddings: (up to 16 tokens, width), float32.
+    """
+
+    prompt: str
+    embeddings: torch.Tensor
+
+    @classmethod
+    def of(cls, prompt: str, encoded: EncodedPrompt) -> EncoderIdentity:
+        """The identity of the encoder that gave ``encoded``."""
+        return cls(prompt, encoded.embeddings[:_IDENTITY_TOKENS].to("cpu", torch.float32).clone())
+
+    @property
+    def unit(self) -> torch.Tensor:
+        """(width,), the size of each coordinate: its root mean square over the sample; 1 where the sample has none."""
+        sizes = self.embeddings.square().mean(dim=0).sqrt()
+        return torch.where(sizes > 0, sizes, 1.0)
+
+    def distance(self, encode: Encode) -> float:
+        """:meth:`apart` from another encoder."""
+        return self.apart(encode([self.prompt])[0].embeddings)
+
+    def apart(self, embeddings: torch.Tensor) -> float:
+        """Relative difference of another encoder's embeddings of the prompt, (tokens, width); infinite for another width.
+
+        The root mean square over the tokens, each relative to its own length, coordinates in their own units: neither a token
+        nor a coordinate that is much larger than the others decides alone.
+        """
+        theirs = embeddings[: len(self.embeddings)].to("cpu", torch.float32)
+        if theirs.shape != self.embeddings.shape:
+            return float("inf")
+        apart, sizes = ((rows / self.unit).square().sum(dim=1) for rows in (theirs - self.embeddings, self.embeddings))
+        return float((apart / sizes.clamp(min=torch.finfo(torch.float32).tiny)).mean().sqrt())
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A recipe, the map that fulfils it, and what is known of both.
+
+    Args:
+        recipe: what was asked.
+        context_map: the solution M.
+        encoder: the text encoder that it was solved for.
+        tokens, edited, residual: see :class:`~.closed_form.Solution`.
+        ordinary_reach: how far ordinary captions move (:func:`~.reach.ordinary_reach`); None where they were not read.
+        pooled_map: M of the pooled embedding, for recipes that edit it, too.
+        end_only: sources of which no word moves (:mod:`.end_only`); empty for an edit from a file.
+    """
+
+    recipe: Recipe
+    context_map: ContextMap
+    encoder: EncoderIdentity
+    tokens: int
+    edited: int
+    residual: float
+    ordinary_reach: float | None = None
+    pooled_map: ContextMap | None = None
+    end_only: tuple[str, ...] = ()
+
+    def scale(self, strength: float) -> Edit:
+        """The edit with I + strength (M - I) for M."""
+        pooled = self.pooled_map.scale(strength) if self.pooled_map else None
+        ordinary = None if self.ordinary_reach is None else abs(strength) * self.ordinary_reach
+        return replace(self, context_map=self.context_map.scale(strength), ordinary_reach=ordinary, pooled_map=pooled)
+
+    def chosen(self, projections: Iterable[Projection]) -> list[Projection]:
+        """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~.projections.select`."""
+        recipe = self.recipe
+        return select(projections, recipe.projections, recipe.blocks, recipe.pooled)
+
+    def map_of(self, projection: Projection) -> ContextMap | None:
+        """The map that a projection's weight is multiplied by; None for a pooled input that the edit leaves."""
+        return self.pooled_map if projection.kind == POOLED else self.context_map
+
+    def maps(self, projections: Iterable[Projection], widths: Mapping[str, int]) -> dict[str, ContextMap]:
+        """Key of each projection to the map of all that its weight reads; equal ones are one object.
+
+        Args:
+            projections: of a model.
+            widths: key to how many numbers the weight reads.
+
+        Raises:
+            EditError: a weight is stored packed.
+        """
+        padded: dict[tuple[int, int], ContextMap] = {}
+        found = {}
+        for projection in projections:
+            context_map, width = self.map_of(projection), widths[projection.key]
+            if width < context_map.width:
+                raise EditError(f"The weight {projection.key} is stored packed; load the model unquantised or in fp8.")
+            if width > context_map.width:
+                context_map = padded.setdefault((id(context_map), width), context_map.padded(width))
+            found[projection.key] = context_map
+        return found
+
+    def check_encoder(self, encode: Encode) -> str:
+        """Whether the edit is for this text encoder: "" when it is, a remark when it is a close relative.
+
+        Raises:
+            EditError: it is for another one.
+        """
+        distance = self.encoder.distance(encode)
+        if not distance <= RELATED_ENCODER:  # so that nan is refused, too
+            theirs = encode([self.encoder.prompt])[0].embeddings.shape[1]
+            width = self.context_map.width
+            made = f" (width {width}, this one gives {theirs})" if theirs != width else ""
+            raise EditError(
+                f"This edit was made for another text encoder{made}; connect the CLIP it was made with "
+                "(same model family and same CLIP skip), or make the edit again from its recipe."
+            )
+        if distance > SAME_ENCODER:
+            return f"made with a related text encoder ({distance:.0%} away); make it again from its recipe for full effect"
+        return ""
+
+
+def solve_regularized(
+    columns: Columns | Sequence[Columns],
+    regularization: float,
+    scaled: bool = True,
+    moment: torch.Tensor | None = None,
+    protected: torch.Tensor | None = None,
+    tolerance: float = EXACT,
+    beside: Sequence[Columns] = (),
+) -> Solution:
+    """:func:`~.closed_form.solve` with the regularization as users give it.
+
+    On the identity it is the lambda. On a moment, which is shrunk here (:func:`~.moments.shrunk`), it is so scaled that at the
+    default of 0.1 the captions together weigh as much as 3 d tokens, d being the width. What S holds back in prompts that
+    were not solved is made up for: the solution is carried further (:data:`OVERSHOOT`).
+
+    Args:
+        columns: what was asked.
+        regularization, scaled, moment, protected, tolerance: see :func:`~.closed_form.solve`.
+        beside: more columns, which have no say in how large lambda is.
+    """
+    parts = [columns] if isinstance(columns, Columns) else list(columns)
+    if moment is not None:
+        strength = regularization * _CAPTIONS_WEIGHT * parts[0].width
+        return solve([*parts, *beside], strength, False, shrunk(moment), protected, tolerance, OVERSHOOT)
+    strength = regularization * (token_scale(parts) if scaled else 1.0)
+    return solve([*parts, *beside], strength, False, None, protected, tolerance)
+
+
+def solve_edit(
+    recipe: Recipe,
+    encoded: Mapping[str, EncodedPrompt],
+    moment: torch.Tensor | None,
+    scaled: bool = True,
+    tolerance: float = VISIBLE,
+) -> Edit:
+    """Align, solve.
+
+    Args:
+        recipe: what is asked.
+        encoded: each of its prompts (:meth:`~.recipe.Recipe.prompts`).
+        moment: S, the second moment of what the encoder knows (:mod:`.moments`), (width, width); None for the identity, and for
+            recipes that ask for it.
+        scaled: see :func:`~.closed_form.solve`.
+        tolerance: how much of the map may be left out (:func:`~.closed_form.solve`). The default, :data:`VISIBLE`, leaves
+            out what no picture shows; :data:`~.closed_form.EXACT` leaves out nothing.
+
+    Raises:
+        EditError: nothing would change, or the result is not finite.
+    """
+    columns = parts_of(recipe, encoded)
+    if recipe.regularizer == "identity":
+        moment = None
+    protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
+    unit = shrunk(moment).diagonal().sqrt() if recipe.passes and moment is not None else None
+    settings = recipe.regularization, scaled, moment, protected, tolerance
+    solution, evoking = solve_regularized(columns, *settings), []
+    for _ in range(recipe.passes):
+        evoking.append(evoking_columns(solution.context_map, Columns.joined(columns), unit))
+        solution = solve_regularized(columns, *settings, evoking)
+    first = recipe.active[0].source
+    return Edit(
+        recipe=recipe,
+        context_map=solution.context_map,
+        encoder=EncoderIdentity.of(first, encoded[first]),
+        tokens=solution.tokens,
+        edited=solution.edited,
+        residual=solution.residual,
+        ordinary_reach=None if moment is None else ordinary_reach(solution.context_map, moment),
+        pooled_map=pooled_map(recipe, encoded, scaled) if recipe.pooled else None,
+        end_only=end_only_sources(recipe.active, encoded),
+    )
+
+
+def make_edit(
+    recipe: Recipe,
+    encode: Encode,
+    scaled: bool = True,
+    moment: KnownMoment | torch.Tensor | None = None,
+    tolerance: float = VISIBLE,
+) -> Edit:
+    """Encode the recipe's prompts, align, solve.
+
+    Args:
+        recipe: what is asked.
+        encode: the host's text encoder; called with every distinct prompt once.
+        moment: what the encoder knows, for recipes whose regularizer is "captions"; what is edited is left out of it. Or S
+            itself. None reads the ordinary captions with this very encoder, 300 prompts more to encode.
+        scaled, tolerance: see :func:`solve_edit`.
+
+    Raises:
+        EditError: nothing would change, or the result is not finite.
+    """
+    prompts = recipe.prompts()
+    encoded = dict(zip(prompts, encode(prompts), strict=True)) if prompts else {}
+    if recipe.regularizer == "identity":
+        moment = None
+    elif moment is None:
+        recipe.check_active()
+        moment = read_captions(encode)
+    if isinstance(moment, KnownMoment):
+        moment = moment.beside(recipe.sources, encode)
+    return solve_edit(recipe, encoded, moment, scaled, tolerance)

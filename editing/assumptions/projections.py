@@ -1,0 +1,236 @@
+"""Where text enters each model family, by module name.
+
+In models with a UNet a projection is a cross-attention layer's ``to_k`` or ``to_v``. Both naming schemes are known: LDM's,
+which ComfyUI and A1111 keep (``input_blocks.1.1.transformer_blocks.0.attn2.to_k``), and diffusers'
+(``down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k``), each with any prefix.
+
+Diffusion transformers have one layer through which all text enters before the blocks: there it is this layer. Its bias stays,
+since W M c + b is what W c* + b was; from the source's tokens on everything is as it was from the destination's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import EditError, UnknownModelError
+
+_NAME = re.compile(
+    r"(?:^|\.)(?P<module>(?P<block>(?P<part>input|output|middle|down|up|mid)_blocks?(?:\.\d+)?)\."
+    r"(?:.*\.)?transformer_blocks\.\d+\.attn2\.to_(?P<kind>[kv]))(?:\.weight)?$"
+)
+_VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
+_PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
+OTHER_MODELS = (
+    "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
+)
+INPUT = "text input"
+"""The kind of a projection through which all text enters."""
+POOLED = "pooled input"
+"""The kind of a layer that reads the prompt's pooled embedding, in the first columns of its weight."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that read text of one width.
+
+    Args:
+        name: as users call it.
+        width: numbers per token that its projections read.
+        base_model: kohya's ``ss_base_model_version``.
+        architecture: the ``modelspec.architecture`` of its LoRA files.
+        diffusers_lora_names: whether kohya's LoRA files name its layers as diffusers does (else as LDM does).
+        entry: the layer through which all text enters; empty where cross-attention reads it.
+        mark: a part of a layer's name by which a model with such an entry is known.
+        pooled: the layer that reads the pooled embedding; empty where none does.
+        experimental: whether the family has been tried on the host's classes only.
+    """
+
+    name: str
+    width: int
+    base_model: str
+    architecture: str
+    diffusers_lora_names: bool = False
+    entry: str = ""
+    mark: str = ""
+    pooled: str = ""
+    experimental: bool = False
+
+
+FAMILIES = (
+    Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True),
+    Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True),
+    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", pooled="label_emb.0.0"),
+    Family("pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True),
+    Family("PixArt", 4096, "pixart", "pixart/lora", entry="y_embedder.y_proj.fc1", mark=".cross_attn.kv_linear."),
+    Family(
+        "SD3",
+        4096,
+        "sd3m",
+        "stable-diffusion-3-medium/lora",
+        entry="context_embedder",
+        mark="joint_blocks.",
+        pooled="y_embedder.mlp.0",
+        experimental=True,
+    ),
+    Family(
+        "Flux",
+        4096,
+        "flux1",
+        "flux-1-dev/lora",
+        entry="txt_in",
+        mark="vector_in.in_layer.",
+        pooled="vector_in.in_layer",
+        experimental=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One ``to_k`` or ``to_v``, the layer through which all text enters, or the one that reads the pooled embedding.
+
+    Args:
+        key: the host's own name of it, as it was handed in.
+        module: its name inside the UNet, without prefix and ``.weight``.
+        diffusers_module: the same module as diffusers names it.
+        kind: "keys", "values", :data:`INPUT` or :data:`POOLED`.
+        part: "down", "mid", "up", or "input" of a text input or pooled input.
+        block: the block's own name, such as ``input_blocks.4`` or ``down_blocks.1``.
+    """
+
+    key: str
+    module: str
+    diffusers_module: str
+    kind: str
+    part: str
+    block: str
+
+
+def families_of(width: int, known: Iterable[Family] = FAMILIES) -> list[Family]:
+    """Of the known families those that read text of ``width`` numbers a token. Raises :class:`EditError` if there are none."""
+    found = [family for family in known if family.width == width]
+    if not found:
+        raise UnknownModelError(f"This model reads text of width {width}. {OTHER_MODELS}; load one of these.")
+    return found
+
+
+def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
+    """Every projection among a model's weights.
+
+    Args:
+        shapes: name of every weight to its shape, (out, width) for a projection.
+
+    Raises:
+        EditError: no text enters here that the table knows, or it enters in several widths.
+    """
+    matches = {key: match for key in shapes if (match := _NAME.search(key))}
+    if any(mark in key for key in shapes for mark in _VIDEO):
+        raise UnknownModelError(f"This is a video model, which no edit is known for. {OTHER_MODELS}; load one of these.")
+    if not matches:
+        return _find_entry(shapes)
+    widths = {shapes[key][-1] if len(shapes[key]) == 2 else 0 for key in matches}
+    if len(widths) > 1 or 0 in widths:
+        raise EditError("This model's text projections are stored packed or in several sizes; load it unquantised or in fp8.")
+    stride = _level_stride(shapes)
+    found = [
+        Projection(
+            key=key,
+            module=match["module"],
+            diffusers_module=_diffusers_name(match["module"], stride),
+            kind="keys" if match["kind"] == "k" else "values",
+            part=_PARTS[match["part"]],
+            block=match["block"],
+        )
+        for key, match in matches.items()
+    ]
+    (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.entry])
+    return family, [*found, *_pooled_input(shapes, family)]
+
+
+def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
+    for family in (family for family in FAMILIES if family.entry):
+        entry = family.entry
+        keys = _keys_of(shapes, entry)
+        if not keys or not any(family.mark in key for key in shapes):
+            continue
+        if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
+            raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
+        return family, [_whole_layer(keys[0], entry, INPUT), *_pooled_input(shapes, family)]
+    raise UnknownModelError(f"This model has no place where text enters that is known. {OTHER_MODELS}; load one of these.")
+
+
+def _keys_of(shapes: Mapping[str, Sequence[int]], layer: str) -> list[str]:
+    return [key for key in shapes if re.search(rf"(?:^|\.){re.escape(layer)}(?:\.weight)?$", key)]
+
+
+def _whole_layer(key: str, layer: str, kind: str) -> Projection:
+    return Projection(key, layer, layer, kind, "input", layer.split(".")[0])
+
+
+def _pooled_input(shapes: Mapping[str, Sequence[int]], family: Family) -> list[Projection]:
+    keys = _keys_of(shapes, family.pooled) if family.pooled else []
+    return [_whole_layer(key, family.pooled, POOLED) for key in keys if len(shapes[key]) == 2]
+
+
+def select(
+    found: Iterable[Projection],
+    projections: str = "keys and values",
+    blocks: Iterable[str] = (),
+    pooled: bool = False,
+) -> list[Projection]:
+    """The projections that a recipe names.
+
+    Args:
+        found: all of a model's.
+        projections: "keys and values", "values" or "keys".
+        blocks: "down", "mid", "up" or blocks by their own name (``output_blocks.3``); empty means all.
+        pooled: the layer that reads the pooled embedding, too, whatever the blocks.
+
+    Raises:
+        EditError: a name in ``blocks`` matches nothing, keys and values cannot be told apart, or nothing reads the pooled
+            embedding.
+    """
+    every = list(found)
+    extra = [projection for projection in every if pooled and projection.kind == POOLED]
+    if pooled and not extra:
+        raise EditError("This model reads no pooled embedding that could be edited; switch “pooled” off.")
+    found = [projection for projection in every if projection.kind != POOLED]
+    if projections != "keys and values" and any(projection.kind == INPUT for projection in found):
+        raise EditError("In this model keys and values read text through one layer; choose “keys and values”.")
+    blocks = list(blocks)
+    known = {name for projection in found for name in (projection.part, projection.block)}
+    for block in blocks:
+        if block not in known:
+            raise EditError(f"This model has no text projections in a block “{block}”; choose from {', '.join(sorted(known))}.")
+    kinds = (INPUT, *projections.split(" and "))
+    return [
+        projection
+        for projection in found
+        if projection.kind in kinds and (not blocks or {projection.part, projection.block} & set(blocks))
+    ] + extra
+
+
+def lora_name(projection: Projection, family: Family) -> str:
+    """The layer's name in a kohya LoRA file, such as ``lora_unet_down_blocks_0_attentions_0_…_attn2_to_k``."""
+    module = projection.diffusers_module if family.diffusers_lora_names else projection.module
+    return "lora_unet_" + module.replace(".", "_")
+
+
+def _level_stride(names: Iterable[str]) -> int:
+    """How many of LDM's numbered blocks a resolution level has: one more than its residual blocks, 3 in most models.
+
+    Read off the first downsampling block, ``input_blocks.3.0.op``.
+    """
+    found = [int(match[1]) for name in names if (match := re.search(r"input_blocks\.(\d+)\.0\.op\.", name))]
+    return min(found, default=3)
+
+
+def _diffusers_name(module: str, stride: int) -> str:
+    match = re.match(r"(input_blocks|output_blocks)\.(\d+)\.1\.(.*)", module)
+    if match:
+        down = match[1] == "input_blocks"
+        level, attention = divmod(int(match[2]) - down, stride)
+        return f"{'down' if down else 'up'}_blocks.{level}.attentions.{attention}.{match[3]}"
+    return re.sub(r"^middle_block\.1\.", "mid_block.attentions.0.", module)

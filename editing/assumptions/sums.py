@@ -1,0 +1,75 @@
+"""What a large problem is solved from: sums over all columns, taken a few thousand tokens at a time.
+
+Neither the time nor the memory for it depends on more than the number of tokens and the width: no column is copied as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from .token_columns import Columns, blocks
+
+_ROWS_AT_ONCE = 4096
+_BANDS = 4
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Over all columns, with e = s (c* - c) the shift that is asked of a token c of weight w. All in float64.
+
+    Args:
+        whole: sum w c c^T, (width, width).
+        edited: the same over the tokens that are to change.
+        cross: sum w c e^T, (width, width).
+        asked: sum w e², coordinate by coordinate, (width,).
+        changes: (tokens,), which are to change.
+    """
+
+    whole: torch.Tensor
+    edited: torch.Tensor
+    cross: torch.Tensor
+    asked: torch.Tensor
+    changes: torch.Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Columns]) -> Sums:
+        """Of the columns, which are on one device; the sums are taken there."""
+        width, device = parts[0].width, parts[0].source.device
+        square = {"size": (width, width), "dtype": torch.float64, "device": device}
+        whole, kept, cross = torch.zeros(**square), torch.zeros(**square), torch.zeros(**square)
+        asked = torch.zeros(width, dtype=torch.float64, device=device)
+        changes = []
+        for block in blocks(parts, _ROWS_AT_ONCE):
+            tokens, shift, root = block.source.double(), block.shift(), block.weight.sqrt()[:, None]
+            rows = shift.abs().amax(dim=1) != 0
+            changes.append(rows)
+            _add_square(whole, tokens, root)
+            if not rows.all():
+                _add_square(kept, tokens[~rows], root[~rows])
+            shift = shift * root
+            asked += shift.square().sum(dim=0)
+            cross.addmm_(tokens.T, shift * root)
+        for matrix in (whole, kept):
+            _mirror(matrix)
+        return cls(whole, whole - kept, cross, asked, torch.cat(changes))
+
+
+def _add_square(total: torch.Tensor, rows: torch.Tensor, root: torch.Tensor) -> None:
+    """Add sum w c c^T, given the roots of the weights, to the upper bands of ``total``; :func:`_mirror` fills in the rest."""
+    rows = rows if (root == 1).all() else rows * root
+    for start, stop in _bands(len(total)):
+        total[start:stop, start:].addmm_(rows[:, start:stop].T, rows[:, start:])
+
+
+def _mirror(total: torch.Tensor) -> None:
+    for start, stop in _bands(len(total)):
+        total[stop:, start:stop] = total[start:stop, stop:].T
+
+
+def _bands(width: int) -> list[tuple[int, int]]:
+    edges = [round(width * number / _BANDS) for number in range(_BANDS + 1)]
+    return list(pairwise(edges))

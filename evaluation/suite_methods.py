@@ -1,0 +1,216 @@
+"""The methods that are compared: what each makes of a list of edits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import torch
+
+from ..editing.assumptions.closed_form import solve
+from ..editing.assumptions.context_map import ContextMap
+from ..editing.assumptions.edit import make_edit, solve_regularized
+from ..editing.assumptions.moments import KnownMoment, read_known, second_moment
+from ..editing.assumptions.null_space import complement
+from ..editing.assumptions.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
+from ..editing.assumptions.token_columns import Columns, columns_of
+from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
+from ..editing.known_texts import KnownTexts
+from ..pipelines.pipeline_encoder import PipelineEncoder
+from ..pipelines.pipeline_moments import words_and_short_windows
+from ..pocket.captions import bare_captions, ordinary_captions
+from .held_out import without
+from .suite import SuiteEdit
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a method sees of a model.
+
+    Args:
+        encode: its text encoder.
+        words: of its tokenizer's vocabulary.
+        short: its text encoder in short windows; None where it has none.
+        held_out: things that captions and preserve lists do not name.
+    """
+
+    encode: Encode
+    words: tuple[str, ...] = ()
+    short: EncodeShort | None = None
+    held_out: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, pipe: Any) -> Seen:
+        """Of a diffusers pipeline."""
+        return cls(PipelineEncoder(pipe), *words_and_short_windows(pipe))
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """Ordinary ones."""
+        return without(ordinary_captions(), self.held_out)
+
+    @property
+    def bare(self) -> tuple[str, ...]:
+        """The bare names of things."""
+        return without(bare_captions(), self.held_out)
+
+
+Solver = Callable[[Seen, Sequence[SuiteEdit]], ContextMap | None]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to get what the edits ask for.
+
+    Args:
+        name: for tables.
+        solve: what is seen of the model and some edits, together, to the map of all of them; None leaves the model as it is.
+        oracle: whether the destination is written into the prompts.
+    """
+
+    name: str
+    solve: Solver
+    oracle: bool = False
+
+
+class Asked(Protocol):
+    """Anything with a source and a destination."""
+
+    @property
+    def source(self) -> str:
+        """What is to change."""
+
+    @property
+    def destination(self) -> str:
+        """What it becomes."""
+
+
+def _pairs(edits: Sequence[Asked]) -> tuple[PromptPair, ...]:
+    return tuple(PromptPair(edit.source, edit.destination) for edit in edits)
+
+
+def unchanged(seen: Seen, edits: Sequence[SuiteEdit]) -> None:
+    """No edit."""
+
+
+def time_as_published(seen: Seen, edits: Sequence[Asked]) -> ContextMap:
+    """TIME (Orgad et al. 2023): lambda 0.1 on the identity, every position, the paper's three sentences."""
+    return make_edit(Recipe(_pairs(edits), regularizer="identity"), seen.encode, scaled=False).context_map
+
+
+def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
+    return encoded.embeddings[encoded.words[-1:]]
+
+
+def uce(seen: Seen, edits: Sequence[Asked], preserve: Sequence[str] | None = None) -> ContextMap:
+    """UCE (Gandikota et al. 2024): the last token of source and destination, and preserved prompts likewise; lambda 0.1.
+
+    What is preserved is the bare name of everything that is seen, if not given.
+    """
+    preserve = seen.bare if preserve is None else preserve
+    pairs = _pairs(edits)
+    kept = [prompt for prompt in preserve if prompt not in {pair.source for pair in pairs}]
+    prompts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *kept]))
+    known = dict(zip(prompts, seen.encode(prompts), strict=True))
+    columns = [Columns.of(_last_word(known[pair.source]), _last_word(known[pair.destination])) for pair in pairs]
+    columns += [Columns.of(_last_word(known[prompt]), _last_word(known[prompt])) for prompt in kept]
+    return solve(Columns.joined(columns), 0.1, scaled=False).context_map
+
+
+@lru_cache(maxsize=16)
+def _known_moment(encode: Encode, short: EncodeShort | None, captions: tuple[str, ...], words: tuple[str, ...]) -> KnownMoment:
+    return read_known(encode, KnownTexts(captions, words), short)
+
+
+def ours(seen: Seen, edits: Sequence[Asked], captions: tuple[str, ...] | None = None) -> ContextMap:
+    """The project's default: TIME's columns, the second moment of captions and vocabulary in the identity's place."""
+    moment = _known_moment(seen.encode, seen.short, captions or seen.captions, seen.words)
+    return make_edit(Recipe(_pairs(edits)), seen.encode, moment=moment).context_map
+
+
+@lru_cache(maxsize=8)
+def _caption_moment(encode: Encode, captions: tuple[str, ...], positions: str) -> torch.Tensor:
+    return second_moment(encode(captions), positions)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The default with something changed, to see what it is worth.
+
+    Args:
+        regularization: as users give it.
+        positions: which tokens of a prompt take part (:func:`~..editing.assumptions.token_columns.positions_of`).
+        moment: what the second moment is taken over: "known" for captions and vocabulary without what is edited, as in
+            :func:`ours`; "all known" with it; "captions", the ordinary ones; "bare", things by their names; "" for the
+            identity.
+        preserve: whether things' bare names are kept, beside the edited ones.
+        augmentations: sentences in which an edit is repeated.
+        null_space: confine the edit to the captions' weakest directions, which together hold this share of their energy, as
+            AlphaEdit does (Fang et al., ICLR 2025); 0 confines it nowhere.
+    """
+
+    regularization: float = DEFAULT_REGULARIZATION
+    positions: str = "all"
+    moment: str = "known"
+    preserve: bool = False
+    augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
+    null_space: float = 0.0
+
+    def __call__(self, seen: Seen, edits: Sequence[SuiteEdit]) -> ContextMap:
+        """The map."""
+        pairs = tuple(replace(pair, augmentations=self.augmentations) for pair in _pairs(edits))
+        kept = tuple(prompt for prompt in seen.bare if prompt not in {pair.source for pair in pairs}) if self.preserve else ()
+        recipe = Recipe(pairs, kept)
+        prompts = recipe.prompts()
+        columns = columns_of(recipe, dict(zip(prompts, seen.encode(prompts), strict=True)), self.positions)
+        protected = self._strong_directions(seen) if self.null_space else None
+        moment = self._moment(seen, recipe)
+        return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map
+
+    def _moment(self, seen: Seen, recipe: Recipe) -> torch.Tensor | None:
+        if self.moment.endswith("known") and self.positions == "all":
+            known = _known_moment(seen.encode, seen.short, seen.captions, seen.words)
+            return known.beside(recipe.sources, seen.encode) if self.moment == "known" else known.whole()
+        captions = {"known": seen.captions, "captions": seen.captions, "bare": seen.bare}.get(self.moment)
+        return None if captions is None else _caption_moment(seen.encode, captions, self.positions)
+
+    def _strong_directions(self, seen: Seen) -> torch.Tensor:
+        energy, directions = torch.linalg.eigh(_caption_moment(seen.encode, seen.captions, self.positions))
+        weak = complement((directions * energy.clamp(min=0).sqrt()).T, math.sqrt(self.null_space))
+        return complement(weak.T).T
+
+
+def methods() -> dict[str, Method]:
+    """Name to method, in the order of the tables."""
+    found = (
+        Method("unedited", unchanged),
+        Method("oracle", unchanged, oracle=True),
+        Method("TIME", time_as_published),
+        Method("UCE", uce),
+        Method("ours", ours),
+    )
+    return {method.name: method for method in found}
+
+
+def ablation() -> dict[str, Method]:
+    """Name to variant of ours: one thing changed at a time."""
+    variants = {
+        "ours": ours,
+        "what is edited held": Variant(moment="all known"),
+        "captions": Variant(moment="captions"),
+        "identity": Variant(moment=""),
+        "identity, preserve": Variant(moment="", preserve=True),
+        "words only": Variant(positions="words"),
+        "identity, words only": Variant(positions="words", moment=""),
+        "bare captions": Variant(moment="bare"),
+        "preserve": Variant(preserve=True),
+        "null space": Variant(null_space=0.03),
+        "identity, null space": Variant(null_space=0.03, moment=""),
+        "no augmentations": Variant(augmentations=()),
+        "regularization 0.01": Variant(0.01),
+        "regularization 1": Variant(1.0),
+    }
+    return {name: Method(name, variant) for name, variant in variants.items()}

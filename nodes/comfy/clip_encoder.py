@@ -1,0 +1,251 @@
+"""ComfyUI's CLIP as the library's text encoder: one batch, each distinct prompt once, unchanged prompts never again."""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ...editing.encoding import Chunk, EncodedPrompt
+from ...editing.errors import EditError
+from ...editing.vocabulary import whole_words
+from .schemas import stop_if_interrupted
+
+_CHUNKS_AT_ONCE = 256
+_T5 = "t5xxl"
+_CACHE_BYTES = 128 * 2**20
+_UNKNOWN = (
+    "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect the CLIP of an SD 1.x, SD 2.x, "
+    "SDXL, PixArt, SD3 or Flux checkpoint."
+)
+
+Tokens = dict[str, list[list[tuple[Any, float, int]]]]
+"""As ``clip.tokenize(…, return_word_ids=True)`` gives them: encoder name to chunks of (token or vector, weight, word)."""
+
+
+class _Cache:
+    """What is known of one text encoder: encoded prompts, the least recently used ones dropped, and its streams."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[Hashable, EncodedPrompt] = OrderedDict()
+        self.nbytes = 0
+        self.streams: tuple[str, ...] = ()
+
+    def get(self, key: Hashable) -> EncodedPrompt | None:
+        if key in self.entries:
+            self.entries.move_to_end(key)
+        return self.entries.get(key)
+
+    def put(self, key: Hashable, prompt: EncodedPrompt) -> None:
+        self.entries[key] = prompt
+        self.nbytes += prompt.embeddings.nbytes
+        while self.nbytes > _CACHE_BYTES and len(self.entries) > 1:
+            self.nbytes -= self.entries.popitem(last=False)[1].embeddings.nbytes
+
+
+_caches: weakref.WeakKeyDictionary[torch.nn.Module, _Cache] = weakref.WeakKeyDictionary()
+
+
+class ComfyEncoder:
+    """``encode`` for the library, over a ComfyUI CLIP. Does what CLIP Text Encode does: chunks, weights, CLIP skip.
+
+    Args:
+        clip: a ``comfy.sd.CLIP``.
+
+    ``encoded`` counts the prompts that had to go through the encoder.
+    """
+
+    def __init__(self, clip: Any) -> None:
+        if clip is None:
+            raise EditError("There is no CLIP; choose a checkpoint that contains a text encoder, or connect a CLIP Loader.")
+        self.clip = clip
+        self.encoded = 0
+        self._cache = _caches.setdefault(clip.cond_stage_model, _Cache())
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for two encoders that give the same embeddings: model, patches, CLIP skip, options."""
+        patcher = self.clip.patcher
+        options = repr(sorted(getattr(self.clip, "tokenizer_options", {}).items()))
+        hooks = getattr(patcher, "forced_hooks", None)
+        return id(self.clip.cond_stage_model), patcher.patches_uuid, self.clip.layer_idx, options, id(hooks) if hooks else None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Whole words of the tokenizer whose tokens are the first rows; none where the host does not tell."""
+        return words_of(tokenizer_of(self.clip, self._streams[0]))
+
+    def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encode prompts, the ones not seen before in one batch.
+
+        Raises:
+            EditError: the CLIP joins its encoders in a way that has no row for each token.
+        """
+        state = self.key
+        tokenized = [self._tokenize(prompt) for prompt in prompts]
+        keys = [(state, _content(tokens)) for tokens in tokenized]
+        missing = {key: tokens for key, tokens in zip(keys, tokenized, strict=True) if self._cache.get(key) is None}
+        fresh = dict(zip(missing, self._encode(list(missing.values())), strict=True))
+        answers = [fresh.get(key) or self._cache.get(key) for key in keys]
+        for key, prompt in fresh.items():
+            self._cache.put(key, prompt)
+        self.encoded += len(fresh)
+        return answers
+
+    def with_pooled(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """The same, each with its pooled embedding where the CLIP has one; hosts give it for one prompt at a time."""
+        return [self._with_pooled(prompt, encoded) for prompt, encoded in zip(prompts, self(prompts), strict=True)]
+
+    def _with_pooled(self, prompt: str, encoded: EncodedPrompt) -> EncodedPrompt:
+        key = ("pooled", self.key, _content(self._tokenize(prompt)))  # a textual inversion may change under its name
+        found = self._cache.get(key)
+        if found is None:
+            stop_if_interrupted()
+            pooled = self.clip.encode_from_tokens(self.clip.tokenize(prompt), return_pooled=True)[1]
+            found = replace(encoded, pooled=None if pooled is None else pooled[0].to("cpu", torch.float32).clone())
+            self._cache.put(key, found)
+        return found
+
+    def uncached(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
+        """Encode prompts that will not be asked for again, in one batch."""
+        return self._encode([self._tokenize(prompt) for prompt in prompts])
+
+    @property
+    def _streams(self) -> tuple[str, ...]:
+        """The encoders whose tokens are the rows of the output, in order: one for most models, CLIP-L and T5 for SD3."""
+        self._cache.streams = self._cache.streams or self._find_streams()
+        return self._cache.streams
+
+    def _find_streams(self) -> tuple[str, ...]:
+        """By what the host joins for an empty prompt. SDXL's two encoders read the same words: CLIP-L stands for both."""
+        tokens = _chunks_of(self.clip.tokenize(""))
+        if _T5 in tokens and not hasattr(self.clip.cond_stage_model, _T5):  # Anima's: they go to the model beside other rows
+            raise EditError(_UNKNOWN)
+        clips = ("l",) if "l" in tokens else tuple(name for name in tokens if name != _T5)[:1]
+        choices = [(*clips, _T5), (_T5,), clips] if _T5 in tokens else [clips]
+        rows = self.clip.encode_from_tokens({**tokens, **self._flags}).shape[1] if len(choices) > 1 else 0
+        if getattr(self.clip.cond_stage_model, _T5, tokens) is None:  # its place is kept in the tokens where it is not loaded
+            choices = [clips]
+        fitting = [names for names in choices if names and sum(len(tokens[name][0]) for name in names) == rows]
+        return fitting[0] if fitting else choices[-1]
+
+    @cached_property
+    def _flags(self) -> dict[str, Any]:
+        """What the host's tokens hold beside chunks, such as Qwen-Image 2.1's ``keep_vision``; the same for every text."""
+        tokens = self.clip.tokenize("")
+        return {name: value for name, value in tokens.items() if name not in _chunks_of(tokens)}
+
+    def _tokenize(self, prompt: str) -> Tokens:
+        tokens = _chunks_of(self.clip.tokenize(prompt, return_word_ids=True))
+        if len(self._streams) > 1:
+            return tokens
+        # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts. An encoder whose output
+        # is not part of the rows (Flux's CLIP) is cut to as many.
+        rows = [name for name in tokens if (name == _T5) == (self._streams == (_T5,))]
+        count = min(len(tokens[name]) for name in rows)
+        return {name: (chunks * count if len(chunks) < count else chunks)[:count] for name, chunks in tokens.items()}
+
+    def _encode(self, tokenized: list[Tokens]) -> list[EncodedPrompt]:
+        if len(self._streams) > 1:
+            return [self._encode_whole(tokens) for tokens in tokenized]
+        # Chunks of equal length go together: one batch for CLIP, one for each length where prompts are not padded.
+        batches: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
+        for prompt, tokens in enumerate(tokenized):
+            for number in range(len(self._main(tokens))):
+                batches[tuple(len(chunks[number]) for chunks in tokens.values())].append((prompt, number))
+        rows: dict[tuple[int, int], torch.Tensor] = {}
+        for places in batches.values():
+            for start in range(0, len(places), _CHUNKS_AT_ONCE):
+                stop_if_interrupted()
+                batch = places[start : start + _CHUNKS_AT_ONCE]
+                rows.update(zip(batch, self._encode_batch([_chunk(tokenized[p], n) for p, n in batch]), strict=True))
+        return [
+            self._prompt(tokens, torch.cat([rows[prompt, number] for number in range(len(self._main(tokens)))]))
+            for prompt, tokens in enumerate(tokenized)
+        ]
+
+    def _encode_batch(self, chunks: list[dict[str, list]]) -> list[torch.Tensor]:
+        joined = {name: [[entry[:2] for entry in chunk[name]] for chunk in chunks] for name in chunks[0]}
+        out = self.clip.encode_from_tokens({**joined, **self._flags})
+        self._check(out, len(chunks) * len(self._main(chunks[0])))
+        # Cloned: a view would keep the whole batch in memory for as long as one prompt of it is cached.
+        return [part.clone() for part in out[0].to("cpu", torch.float32).chunk(len(chunks))]
+
+    def _encode_whole(self, tokens: Tokens) -> EncodedPrompt:
+        """One prompt by itself, where the rows of several encoders follow each other."""
+        stop_if_interrupted()
+        plain = {name: [[entry[:2] for entry in chunk] for chunk in chunks] for name, chunks in tokens.items()}
+        # The host cuts the longer of CLIP's two outputs.
+        count = min(len(chunks) for name, chunks in tokens.items() if name != _T5)
+        tokens = {name: chunks if name == _T5 else chunks[:count] for name, chunks in tokens.items()}
+        out = self.clip.encode_from_tokens({**plain, **self._flags})
+        self._check(out, sum(len(chunk) for name in self._streams for chunk in tokens[name]))
+        return self._prompt(tokens, out[0].to("cpu", torch.float32).clone())
+
+    def _check(self, out: torch.Tensor, expected: int) -> None:
+        if out.shape[0] != 1 or out.shape[1] != expected:
+            raise EditError(_UNKNOWN)
+
+    def _main(self, tokens: dict[str, Any]) -> Any:
+        return tokens[self._streams[0]]
+
+    def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
+        pieces: list[str] = []
+        chunks: list[Chunk] = []
+        for stream, name in enumerate(self._streams):
+            tokenizer = tokenizer_of(self.clip, name)
+            opening = int(getattr(tokenizer, "start_token", None) is not None)
+            vocabulary = getattr(tokenizer, "inv_vocab", {})
+            for chunk in tokens[name]:
+                start = len(pieces)
+                words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
+                span = range(start + words[0], start + words[-1] + 1) if words else range(start + opening, start + opening)
+                pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
+                chunks.append(Chunk(start, span, len(pieces), stream))
+        return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
+
+
+def tokenizer_of(clip: Any, name: str) -> Any:
+    """The host's tokenizer of one of the CLIP's encoders, such as "clip_l", "l" or "t5xxl"; None where there is none."""
+    name = name.removeprefix("clip_")
+    return getattr(clip.tokenizer, f"clip_{name}", None) or getattr(clip.tokenizer, name, None)
+
+
+def words_of(tokenizer: Any) -> tuple[str, ...]:
+    """Whole words of a host's tokenizer (:func:`~...editing.vocabulary.whole_words`)."""
+    return whole_words({piece: number for number, piece in getattr(tokenizer, "inv_vocab", {}).items()})
+
+
+def _chunks_of(tokens: dict[str, Any]) -> Tokens:
+    return {name: chunks for name, chunks in tokens.items() if isinstance(chunks, list)}
+
+
+def _chunk(tokens: Tokens, number: int) -> dict[str, list]:
+    return {name: chunks[number] for name, chunks in tokens.items()}
+
+
+def _fingerprint(vector: torch.Tensor) -> str:
+    """A textual inversion's vector, as something to compare by."""
+    return hashlib.sha256(vector.detach().to("cpu", torch.float32).numpy().tobytes()).hexdigest()
+
+
+def _content(tokens: Tokens) -> Hashable:
+    return tuple(
+        (
+            name,
+            tuple(tuple((_fingerprint(t) if torch.is_tensor(t) else t, weight) for t, weight, _ in chunk) for chunk in chunks),
+        )
+        for name, chunks in tokens.items()
+    )
+
+
+def _piece(token: Any, vocabulary: dict[int, str]) -> str:
+    if torch.is_tensor(token):
+        return f"embedding:{_fingerprint(token)[:8]}"
+    return vocabulary.get(token, str(token))

@@ -1,0 +1,149 @@
+"""A recipe onto a model: what every node that makes an edit does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ...editing.assumptions.edit import Edit, solve_edit
+from ...editing.assumptions.projections import Projection
+from ...editing.assumptions.recipe import Recipe
+from ...editing.assumptions.report import describe
+from ...editing.carried_edits import carried_besides
+from .clip_encoder import ComfyEncoder
+from .known_moments import moment_of
+from .model_edits import TextInputs, carried_by, checked, joinable, put_on
+from .schemas import EditType, stop_if_interrupted
+
+_ON_NOTHING = "put on no model, since none is connected: connect EDIT to Edit Conditioning, Save Edit or Apply Edit"
+_NO_MODEL = (
+    "The editing node's MODEL output is used, but no model is connected to its input; connect one, or use its EDIT alone."
+)
+
+
+def model_and_clip() -> list[io.Input]:
+    """The inputs that every such node begins with."""
+    return [
+        io.Model.Input(
+            "model",
+            optional=True,
+            tooltip="The model to edit. It is not changed; the edit is on the output. Leave it unconnected to make the EDIT "
+            "alone, for Edit Conditioning.",
+        ),
+        io.Clip.Input(
+            "clip",
+            tooltip="The CLIP that your prompts are encoded with, after CLIP Set Last Layer and LoRA if you use them: "
+            "the edit is made in its space.",
+        ),
+    ]
+
+
+def model_and_edit() -> list[io.Output]:
+    """The outputs that every such node has."""
+    return [
+        io.Model.Output(display_name="MODEL", tooltip="The model that believes it."),
+        EditType.Output(
+            display_name="EDIT",
+            tooltip="The edit itself, for Save Edit, Apply Edit, Preview Edit, Edit Conditioning and Save Edit as LoRA. "
+            "Together with the edits on the incoming model where they were solved together.",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Solved:
+    """An edit, and the model with it on.
+
+    Args:
+        model: the patched clone; None where no model was connected.
+        edit: what is on it, together with the incoming model's edits where they were solved together.
+        projections: what was patched.
+        times: what took how long, for people.
+        own: what was asked, without the incoming model's edits.
+    """
+
+    model: Any
+    edit: Edit
+    projections: list[Projection]
+    times: str
+    own: Recipe
+
+
+class Bench:
+    """A model and its CLIP, or a CLIP alone, for one recipe or several in turn.
+
+    Args:
+        model, clip: ComfyUI's; without a model edits are made and put on nothing.
+
+    Raises:
+        EditError: the model is of no known family.
+    """
+
+    def __init__(self, model: Any, clip: Any) -> None:
+        self.model = model
+        self.inputs = None if model is None else TextInputs.of(model)
+        self.encoder = ComfyEncoder(clip)
+
+    def solve(self, recipe: Recipe) -> Solved:
+        """Solve, and patch a clone of the model if there is one; together with the edits on the model where they can be.
+
+        Raises:
+            EditError: the CLIP does not fit the model, or the edit cannot be solved.
+        """
+        reader = self.encoder.with_pooled if recipe.pooled else self.encoder
+        encode = checked(reader, self.inputs.family) if self.inputs else reader
+        partner, own = joinable(self.model, recipe, self.encoder.key) if self.inputs else None, recipe
+        if partner:
+            recipe = partner.edit.recipe.merge(recipe)
+        begin, before = time.perf_counter(), self.encoder.encoded
+        prompts = recipe.prompts()
+        encoded = dict(zip(prompts, encode(prompts), strict=True))
+        stop_if_interrupted()
+        read, fresh = time.perf_counter(), self.encoder.encoded - before
+        moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
+        solving = time.perf_counter()
+        edit = solve_edit(recipe, encoded, moment)
+        patched, chosen = None, []
+        if self.inputs:
+            patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
+        times = (
+            f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
+            f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
+        )
+        return Solved(patched, edit, chosen, times, own)
+
+    def _moment(self, recipe: Recipe, width: int) -> torch.Tensor:
+        return moment_of(self.encoder, width).beside(recipe.sources, self.encoder)
+
+    def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
+        """What the edit did, for people."""
+        if not self.inputs:
+            return describe(solved.edit, [], {}, [*remarks, _ON_NOTHING, solved.times])
+        family = self.inputs.family
+        remarks = [
+            *remarks,
+            *carried_besides("model", carried_by(solved.model), solved.own),
+            *([f"experimental: {family.name} has not been tried on real weights"] if family.experimental else []),
+        ]
+        change = self.inputs.change_by(solved.edit, solved.projections)
+        return describe(solved.edit, solved.projections, change, [*remarks, solved.times])
+
+
+def edited(clip: Any, recipe: Recipe, model: Any = None) -> io.NodeOutput:
+    """What a node that makes an edit gives: the model with the recipe on it, the edit, and the report under the node."""
+    if not recipe.active:
+        return io.NodeOutput(model_output(model), None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
+    bench = Bench(model, clip)
+    solved = bench.solve(recipe)
+    return io.NodeOutput(model_output(solved.model), solved.edit, ui=ui.PreviewText(bench.report(solved)))
+
+
+def model_output(model: Any) -> Any:
+    """The model, or what tells the node behind the output that there is none."""
+    return ExecutionBlocker(_NO_MODEL) if model is None else model

@@ -1,0 +1,75 @@
+"""The second moment of what a ComfyUI CLIP knows: in memory, else on disk, else from its captions and words themselves."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+
+import torch
+
+from ...editing.assumptions.moment_file import kept_moment
+from ...editing.assumptions.moments import KnownMoment
+from ...editing.assumptions.projections import FAMILIES
+from ...editing.concepts.text_encoder import encode_short
+from ...editing.encoding import EncodeShort
+from ...editing.errors import EditError
+from ...editing.known_texts import KnownTexts
+from ...editing.ordinary_captions import ordinary_captions
+from .clip_encoder import ComfyEncoder
+from .paths import kept_folder
+from .schemas import progress_to
+from .text_encoders import text_encoders
+
+(_POCKET,) = (family for family in FAMILIES if family.name == "pocket")
+_latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, KnownMoment]] = weakref.WeakKeyDictionary()
+
+
+def captions_for(width: int) -> Sequence[str]:
+    """What is ordinary to a text encoder of this width: plain English, or what the pocket model was trained on."""
+    if width == _POCKET.width:
+        from ...pocket.captions import ordinary_captions as pocket_captions
+
+        return pocket_captions()
+    return ordinary_captions()
+
+
+def moment_of(encoder: ComfyEncoder, width: int) -> KnownMoment:
+    """The second moment for this encoder.
+
+    Args:
+        encoder: the CLIP's.
+        width: of its embeddings.
+    """
+    model, key = encoder.clip.cond_stage_model, encoder.key
+    known, moment = _latest.get(model, (None, None))
+    if known != key:
+        texts = KnownTexts(captions_for(width), encoder.words)
+        moment = kept_moment(kept_folder("moments"), texts, encoder, partial(_short, encoder), _Progress())
+        _latest[model] = key, moment
+    return moment
+
+
+def _short(encoder: ComfyEncoder) -> EncodeShort | None:
+    """Through CLIP in plain torch, because ComfyUI's own modules read whole windows; None for an encoder of another kind."""
+    try:
+        encoders = text_encoders(encoder.clip)
+    except EditError:
+        return None
+    return partial(encode_short, encoders)
+
+
+class _Progress:
+    """On the running node; says once in the log what takes its time."""
+
+    def __init__(self) -> None:
+        self.bar: Callable[[int], None] | None = None
+
+    def __call__(self, done: int, all_of_them: int) -> None:
+        if self.bar is None:
+            if done == all_of_them:
+                return
+            logging.info("Edit Assumption: reading %d captions and words, once for this text encoder.", all_of_them - done)
+            self.bar = progress_to(all_of_them, what="reading")
+        self.bar(done)
