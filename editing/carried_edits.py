@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .assumptions.recipe import Recipe
-from .assumptions.report import described_pair, percent
+from .assumptions.report import described_pair
 from .concepts.concept_recipe import ConceptRecipe
+from .wording import percent
 
 _SHOWN = 3
 _UNUSUAL = ("regularizer", "regularization", "passes", "projections", "blocks", "pooled")

@@ -10,12 +10,13 @@ import torch
 
 from .any_edit import AnyEdit
 from .assumptions.context_map import ContextMap
-from .assumptions.edit import Edit, EncoderIdentity
-from .assumptions.projections import FAMILIES
+from .assumptions.edit import Edit
 from .assumptions.recipe import recipe_from_json
 from .concepts import concept_file
 from .concepts.concept_edit import ConceptEdit
+from .encoder_identity import EncoderIdentity
 from .errors import EditError
+from .projections import FAMILIES
 from .tensor_file import TensorFile, open_tensors
 from .whole_file import save_whole, why
 

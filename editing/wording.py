@@ -1,4 +1,4 @@
-"""Prompts in messages: long ones shortened, many of them counted."""
+"""How messages say things: prompts shortened and counted, shares in percent, remarks that several places make."""
 
 from __future__ import annotations
 
@@ -16,3 +16,18 @@ def first_named(prompts: Sequence[str]) -> str:
     """The first prompts in quotation marks, and how many more there are."""
     shown = ", ".join(f"“{prompt}”" for prompt in prompts[:_NAMED])
     return shown + (f" and {len(prompts) - _NAMED} more" if len(prompts) > _NAMED else "")
+
+
+def percent(amount: float) -> str:
+    """A share in percent with two significant digits: 0.1234 is "12 %"."""
+    return f"{100 * amount:.2g} %" if amount < 0.995 else f"{100 * amount:.0f} %"
+
+
+def end_only_remark(sources: Sequence[str]) -> str:
+    """What people are told of such sources; "" where there are none."""
+    if not sources:
+        return ""
+    return (
+        f"No word of {first_named(sources)} moves, only the end of the prompt. "
+        "Write what is new before the noun, as in “a snowy rose” or “a female doctor”."
+    )

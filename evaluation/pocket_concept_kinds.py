@@ -22,13 +22,14 @@ import numpy as np
 import torch
 
 from ..console import plain_output, run
-from ..editing.assumptions.debias import Wanted, tune_together
+from ..editing.assumptions.debias import debias_recipe
 from ..editing.assumptions.edit import make_edit
 from ..editing.assumptions.recipe import Recipe
 from ..editing.concepts.balance import balance
 from ..editing.concepts.concept_edit import write_concept_values
 from ..editing.concepts.concept_lines import Concept, Variant
 from ..editing.concepts.concept_recipe import ConceptRecipe
+from ..editing.shares import Wanted, tune_together
 from ..pipelines.command_inputs import POCKET_TEMPLATES
 from ..pipelines.edited_projections import edited_projections
 from ..pipelines.generate import generate
@@ -162,7 +163,7 @@ def debias(kinds: Kinds, rounds: int, pictures: int) -> list[str]:
     }
 
     def projections(weights: Mapping[str, tuple[float, ...]], on: Sequence[int]) -> dict[str, tuple[int, ...]]:
-        pairs = [pair for name, one in wanted.items() for pair in one.recipe(weights[name]).pairs]
+        pairs = [pair for name, one in wanted.items() for pair in debias_recipe(one, weights[name]).pairs]
         with edited_projections(kinds.pipe, make_edit(Recipe(tuple(pairs)), PipelineEncoder(kinds.pipe)).context_map):
             return kinds.hats(on)
 

@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from ..console import plain_output, run
 from ..editing.assumptions.context_map import ContextMap
-from ..editing.assumptions.debias import Wanted, next_weights, tune
+from ..editing.assumptions.debias import debias_recipe
 from ..editing.assumptions.edit import make_edit
 from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.shares import Wanted, next_weights, tune
 from ..editing.whole_file import check_place, save_somewhere, save_whole_text
 from ..pipelines.generate import generate
 from ..pipelines.pipeline_encoder import PipelineEncoder
@@ -83,11 +84,11 @@ def debias(bench: Bench, rounds: int, pictures: int, seeds: Sequence[int]) -> li
         def count_shown(weights: tuple[float, ...], number: int, wanted: Wanted = wanted) -> list[int]:
             start = 100_000 + number * pictures
             gallery = bench.gallery(range(start, start + pictures))
-            (answers,) = gallery.answers([wanted.subject], bench.solve(wanted.recipe(weights))).values()
+            (answers,) = gallery.answers([wanted.subject], bench.solve(debias_recipe(wanted, weights))).values()
             return count(answers, wanted)
 
         *_, done = tune(wanted, count_shown, 0.0, rounds)
-        context_map = bench.solve(wanted.recipe(next_weights(wanted, done)))
+        context_map = bench.solve(debias_recipe(wanted, next_weights(wanted, done)))
         shares, unclear = [], []
         for each in (None, context_map):
             images = generate(bench.pipe, [subject] * len(seeds), seeds, each, advance=bench.advance)

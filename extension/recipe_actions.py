@@ -12,10 +12,12 @@ from modules import infotext_utils, processing, scripts, shared
 from PIL import Image
 
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.preview import Preview, preview
+from ..editing.assumptions.edit_lora import lora_tensors
+from ..editing.assumptions.edit_preview import preview
 from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
-from ..editing.lora import lora_metadata, lora_tensors, save_lora
+from ..editing.lora_file import lora_metadata, save_lora
+from ..editing.preview import Preview
 from ..pictures.cover import cover_entry
 from . import edit_folder
 from .generation_request import RECIPE_KEY

@@ -6,18 +6,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..editing.assumptions import projections as table
+from ..editing import projections as table
 from ..editing.assumptions.context_map import ContextMap
-from ..editing.assumptions.edit import Edit, EncoderIdentity, solve_edit
+from ..editing.assumptions.edit import Edit, solve_edit
 from ..editing.assumptions.moment_file import kept_moment
 from ..editing.assumptions.moments import KnownMoment
-from ..editing.assumptions.projections import Family, Projection
 from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.report import describe
 from ..editing.assumptions.weight_change import edit_change
+from ..editing.encoder_identity import EncoderIdentity
 from ..editing.errors import EditError
 from ..editing.known_texts import KnownTexts
 from ..editing.ordinary_captions import ordinary_captions
+from ..editing.projections import Family, Projection
 from ..editing.vocabulary import whole_words
 from .edit_folder import moments_folder
 from .queue_turns import stop_if_unwanted, told_progress
@@ -38,7 +39,7 @@ class Inputs:
 
     Args:
         model: the WebUI's ``sd_model``.
-        family, projections: see :mod:`..editing.assumptions.projections`.
+        family, projections: see :mod:`..editing.projections`.
         shapes: of the projections' weights.
     """
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from modules import shared
 
-from ..editing.assumptions.edit import RELATED_ENCODER, EncoderIdentity
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.concepts.concept_report import describe_concepts
 from ..editing.concepts.hooks import AddedProduct
+from ..editing.encoder_identity import RELATED_ENCODER, EncoderIdentity
 from ..editing.errors import EditError
 from .generation_request import Asked
 from .remarks import Refusal, say, say_not_done

@@ -1,9 +1,7 @@
-"""Concept Statistics: what a CLIP's MLPs read in ordinary captions, computed once and kept on disk."""
+"""Concept Statistics: what a CLIP's MLPs read in ordinary captions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +10,13 @@ from comfy_api.latest import io, ui
 
 from ..editing.concepts.concept_recipe import layers_from_text
 from ..editing.concepts.concept_report import statistics_remarks
-from ..editing.concepts.statistics import Statistics, caption_statistics
-from ..editing.concepts.text_encoder import TextEncoder
-from ..editing.concepts.tower import layers_of
 from ..editing.lines import prompt_lines
-from ..editing.ordinary_captions import generated_captions, ordinary_captions
 from ..editing.text_file import read_text
-from .comfy.paths import kept_folder
-from .comfy.schemas import advanced, progress_to, schema
+from .comfy.concept_captions import GENERATED, Captions, StatisticsType, layers_input, statistics_of
+from .comfy.schemas import advanced, schema
 from .comfy.text_encoders import text_encoders
 
-StatisticsType = io.Custom("ASSUMPTION_STATISTICS")
 _OWN = "captions of the pack"
-_GENERATED = len(ordinary_captions())
-_POCKET_WIDTH = 128
-
-
-@dataclass(frozen=True)
-class Captions:
-    """What the node hands on; the statistics themselves are on disk, under the encoder's and the captions' hash.
-
-    Args:
-        texts: what is ordinary; None for the pack's own.
-    """
-
-    texts: tuple[str, ...] | None = None
-    generated: int = _GENERATED
-
-    def of(self, encoders: Sequence[TextEncoder]) -> tuple[str, ...]:
-        """The captions for some encoders; the pocket model's own are those that it was trained on."""
-        if self.texts is not None:
-            return self.texts
-        if encoders[0].tower.width == _POCKET_WIDTH:
-            from ..pocket.captions import ordinary_captions
-
-            return ordinary_captions()
-        return generated_captions(self.generated)
-
-
-def statistics_of(
-    encoders: Sequence[TextEncoder], layers: Sequence[int], captions: Captions, edited: Sequence[str] = ()
-) -> dict[str, Statistics]:
-    """Encoder to its statistics, from disk or computed, with progress; stops when the user cancels, and goes on from there.
-
-    Args:
-        encoders: of a CLIP.
-        layers: to be edited; empty for the default.
-        captions: what is ordinary.
-        edited: names that are to change; captions with them hold nothing in place.
-    """
-    texts, statistics = captions.of(encoders), {}
-    sizes = [len(texts) + len(encoder.words) for encoder in encoders]
-    for place, encoder in enumerate(encoders):
-        advance = progress_to(sum(sizes), sum(sizes[:place]), "statistics")
-        chosen = layers_of(encoder.tower, layers)
-        statistics[encoder.name] = caption_statistics(
-            encoder.tower, encoder.tokenize, texts, chosen, kept_folder("statistics"), advance, edited, encoder.words
-        )
-    return statistics
 
 
 def _caption_files() -> list[str]:
@@ -99,7 +46,7 @@ class ConceptStatistics(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "count",
-                    default=_GENERATED,
+                    default=GENERATED,
                     min=100,
                     max=100000,
                     tooltip="How many captions are read, at most. More hold more in place, and take longer, once.",
@@ -120,17 +67,6 @@ class ConceptStatistics(io.ComfyNode):
             for name, entry in statistics.items()
         ]
         return io.NodeOutput(chosen, ui=ui.PreviewText("\n".join([*lines, *statistics_remarks(statistics)])))
-
-
-def layers_input() -> io.Input:
-    """Which layers are edited."""
-    return io.String.Input(
-        "layers",
-        default="",
-        optional=True,
-        tooltip="Layers of the text encoder to edit, counted from 0, such as: 7, 8, 9, 10. Empty means those that the method's "
-        "paper chose, or the same height of another encoder.",
-    )
 
 
 def _read(name: str) -> tuple[str, ...]:

@@ -8,16 +8,18 @@ from typing import Any
 import comfy.samplers
 from comfy_api.latest import io, ui
 
-from ..editing.assumptions.debias import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
+from ..editing.assumptions.debias import debias_recipe
 from ..editing.assumptions.recipe import augment
-from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
+from ..editing.shares import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
+from ..editing.wording import percent
 from .comfy.edited_model import Bench, model_and_clip, model_and_edit, model_output
 from .comfy.images import image_of
+from .comfy.picture_judges import Judge, JudgeType, clip_judge
 from .comfy.picture_rounds import Sampling, Studio, check_sight, tuned
+from .comfy.progress import progress
 from .comfy.recipe_inputs import recipe_settings, setting_inputs
-from .comfy.schemas import progress, schema
-from .judges import Judge, JudgeType, clip_judge
+from .comfy.schemas import schema
 
 
 class DebiasConcept(io.ComfyNode):
@@ -125,11 +127,11 @@ class DebiasConcept(io.ComfyNode):
             key = (wanted, sampling, settled, bench.encoder.key, model.patches_uuid, id(vae), seen_by, resume)
 
             def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
-                return studio.count(bench.solve(wanted.recipe(weights, **fields)).model, wanted, number)
+                return studio.count(bench.solve(debias_recipe(wanted, weights, **fields)).model, wanted, number)
 
             advance = progress(max(1, rounds - len(done)), "rounds")
             done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, advance)
-        solved = bench.solve(wanted.recipe(next_weights(wanted, done), **fields))
+        solved = bench.solve(debias_recipe(wanted, next_weights(wanted, done), **fields))
         text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), bench.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))
         result = rounds_to_json(wanted, done)

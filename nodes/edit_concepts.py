@@ -21,11 +21,12 @@ from ..editing.concepts.concept_report import describe_concepts, shares_remarks,
 from ..editing.concepts.values import ValueSettings
 from ..editing.lines import phrase_lines
 from .comfy.concept_balancing import Rounds, balance_inputs
+from .comfy.concept_captions import Captions, StatisticsType, layers_input, statistics_of
 from .comfy.paths import kept_folder
-from .comfy.schemas import EditType, advanced, progress_to, schema, stop_if_interrupted
+from .comfy.progress import progress_to, stop_if_interrupted
+from .comfy.schemas import EditType, advanced, schema
 from .comfy.teachers import teachers
 from .comfy.text_encoders import concept_edits_on, text_encoders, with_edit
-from .concept_statistics import Captions, StatisticsType, layers_input, statistics_of
 
 
 class EditConcepts(io.ComfyNode):

@@ -9,8 +9,8 @@ from comfy_api.latest import io, ui
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import check_strength
-from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
+from ..editing.wording import percent
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
 
 

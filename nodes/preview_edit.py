@@ -8,10 +8,11 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.preview import Preview, preview
+from ..editing.assumptions.edit_preview import preview
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.concepts.concept_preview import preview_concepts
 from ..editing.lines import prompt_lines
+from ..editing.preview import Preview
 from .comfy.clip_encoder import ComfyEncoder
 from .comfy.images import image_of
 from .comfy.schemas import NO_EDIT, edit_input, schema

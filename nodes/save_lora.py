@@ -10,14 +10,16 @@ from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.projections import Family
+from ..editing.assumptions.edit_lora import lora_tensors
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.concepts.concept_lora import concept_family, concept_lora_tensors
 from ..editing.errors import EditError
-from ..editing.lora import lora_metadata, lora_tensors, save_lora
+from ..editing.lora_file import lora_metadata, save_lora
+from ..editing.projections import Family
 from .comfy.model_edits import TextInputs
 from .comfy.paths import file_prefix, new_file
-from .comfy.schemas import NO_EDIT, edit_input, progress, schema
+from .comfy.progress import progress
+from .comfy.schemas import NO_EDIT, edit_input, schema
 
 _LORAS = "loras"
 _PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..editing.assumptions.preview import Aligned, Preview
+from ..editing.preview import Aligned, Preview
 from .style import GROUPS, INK, PALE, WARNING
 
 _PAIRS_SHOWN = 5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from ..editing.assumptions.debias import Round, Wanted
+from ..editing.shares import Round, Wanted
 from .style import INK, PALE, SERIES
 
 

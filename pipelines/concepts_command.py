@@ -16,7 +16,7 @@ from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.concepts.concept_report import describe_concepts, shares_remarks, statistics_remarks
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
-from ..editing.lora import lora_metadata, save_lora
+from ..editing.lora_file import lora_metadata, save_lora
 from ..editing.whole_file import check_place, save_somewhere
 from ..pocket.model import GUIDANCE, STEPS
 from .balancing import Rounds

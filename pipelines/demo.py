@@ -10,9 +10,9 @@ from tqdm import tqdm
 from ..editing.assumptions.edit import make_edit
 from ..editing.assumptions.reach import reach
 from ..editing.assumptions.recipe import PromptPair, Recipe
-from ..editing.assumptions.report import percent
 from ..editing.errors import EditError
 from ..editing.whole_file import save_somewhere
+from ..editing.wording import percent
 from ..pictures.grid import Row, before_after_grid
 from ..pictures.save import check_picture, save_picture
 from ..pocket.captions import ordinary_captions

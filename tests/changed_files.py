@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.edit import Edit, EncoderIdentity
+from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.moment_file import keep_sums, load_sums
 from edit_assumption.editing.assumptions.moments import MomentSums, Total
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
@@ -16,6 +16,7 @@ from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.concepts.statistics import Statistics, _load, _save
 from edit_assumption.editing.concepts.value_file import Value, ValueStore
 from edit_assumption.editing.edit_file import load_edit, save_edit
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.known_texts import KnownTexts
 from edit_assumption.editing.tensor_file import load_tensors

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
-from edit_assumption.editing.assumptions.edit import EncoderIdentity
 from edit_assumption.editing.concepts.concept_edit import (
     ConceptEdit,
     changed_tower,
@@ -30,6 +29,7 @@ from edit_assumption.editing.concepts.update import solve_layer, write_shifts
 from edit_assumption.editing.concepts.value_file import value_names
 from edit_assumption.editing.concepts.values import Values, ValueSettings, find_values
 from edit_assumption.editing.edit_file import load_edit, save_edit
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError
 
 WIDTH = 16

@@ -10,11 +10,12 @@ import clip_helpers
 import pytest
 import torch
 from edit_assumption.editing.assumptions.closed_form import EXACT, solve
-from edit_assumption.editing.assumptions.edit import EncoderIdentity, make_edit
+from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.assumptions.token_columns import Columns
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError
 
 WIDTH = 128

@@ -6,17 +6,10 @@ import random
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions import debias
-from edit_assumption.editing.assumptions.debias import (
-    Round,
-    Wanted,
-    largest_gap,
-    next_weights,
-    rounds_from_json,
-    rounds_to_json,
-    tune,
-)
+from edit_assumption.editing import shares as shares_of_variants
+from edit_assumption.editing.assumptions.debias import debias_recipe
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.shares import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json, tune
 
 DOCTORS = Wanted.parse("a doctor", "a female doctor: 50\na male doctor: 50")
 
@@ -88,7 +81,7 @@ def test_the_gap_is_that_of_the_share_furthest_off():
 
 
 def test_the_recipe_weighs_the_variants():
-    recipe = DOCTORS.recipe((0.3, 0.7), augmentations=(), regularization=0.2)
+    recipe = debias_recipe(DOCTORS, (0.3, 0.7), augmentations=(), regularization=0.2)
     assert {(pair.destination, pair.weight) for pair in recipe.pairs} == {("a female doctor", 0.3), ("a male doctor", 0.7)}
     assert recipe.regularization == 0.2
 
@@ -97,7 +90,7 @@ def test_a_weight_below_0_pushes_away_from_its_variant():
     """The pairs' weighted mean is the subject moved by the weights themselves, with their signs."""
     weights = (1.25, -0.25)
     subject, female, male = torch.eye(3, dtype=torch.float64)
-    pairs = DOCTORS.recipe(weights).pairs
+    pairs = debias_recipe(DOCTORS, weights).pairs
     meant = {"a female doctor": female, "a male doctor": male}
     assert sum(pair.weight for pair in pairs) == pytest.approx(1)
     assert {pair.destination: pair.strength > 0 for pair in pairs} == {"a female doctor": True, "a male doctor": False}
@@ -159,14 +152,14 @@ def test_shares_are_read_behind_the_last_colon():
 
 
 def test_the_recipes_pairs_have_the_sentences_they_were_given():
-    recipe = DOCTORS.recipe((1.0, 0.0), augmentations=("art of",), passes=2)
+    recipe = debias_recipe(DOCTORS, (1.0, 0.0), augmentations=("art of",), passes=2)
     assert [pair.augmentations for pair in recipe.pairs] == [("art of",)] * 2 and recipe.passes == 2
     assert {pair.destination: pair.weight for pair in recipe.pairs} == {"a female doctor": 1.0, "a male doctor": 1e-6}
     assert {pair.strength for pair in recipe.pairs} == {1.0}
-    plain = DOCTORS.recipe((0.5, 0.5)).pairs[0]
+    plain = debias_recipe(DOCTORS, (0.5, 0.5)).pairs[0]
     assert plain.augmentations == type(plain)("a", "b").augmentations
     with pytest.raises(ValueError):
-        DOCTORS.recipe((1.0,))
+        debias_recipe(DOCTORS, (1.0,))
     with pytest.raises(ValueError):
         largest_gap(DOCTORS, Round((1.0,), (1,)))
 
@@ -256,7 +249,7 @@ def test_what_is_tuned_is_told_round_by_round():
 
 def test_the_next_weights_solve_the_law_for_the_shares(monkeypatch):
     bias = torch.tensor([0.1, -0.3, 0.2]).double()
-    monkeypatch.setattr(debias, "_fit", lambda rounds: (bias, 7.0))
+    monkeypatch.setattr(shares_of_variants, "_fit", lambda rounds: (bias, 7.0))
     wanted = Wanted("s", ("a", "b", "c"), (0.2, 0.3, 0.5))
     weights = torch.tensor(next_weights(wanted, [Round((1.0, 0.0, 0.0), (1, 1, 1))]), dtype=torch.float64)
     shares = torch.softmax(bias + 7 * weights, 0)

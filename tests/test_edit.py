@@ -11,7 +11,6 @@ from edit_assumption.editing.assumptions.closed_form import EXACT, solve
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
-from edit_assumption.editing.assumptions.projections import Projection
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach, token_reach
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe, parse_recipe
 from edit_assumption.editing.assumptions.token_columns import columns_of
@@ -19,6 +18,7 @@ from edit_assumption.editing.assumptions.weight_change import relative_change
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.ordinary_captions import ordinary_captions
+from edit_assumption.editing.projections import Projection
 
 WIDTH = 128  # more than one prompt has tokens, so that one pair can be met exactly
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from edit_assumption.editing import lora, whole_file
+from edit_assumption.editing import whole_file
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.edit import Edit, EncoderIdentity
-from edit_assumption.editing.assumptions.projections import families_of, find
+from edit_assumption.editing.assumptions.edit import Edit
+from edit_assumption.editing.assumptions.edit_lora import lora_tensors
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
 from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lora import lora_metadata, lora_tensors, save_lora
+from edit_assumption.editing.lora_file import lora_metadata, save_lora
+from edit_assumption.editing.projections import families_of, find
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -416,7 +418,7 @@ def test_metadata_of_several_ranks_is_dynamic():
 def test_lora_file_holds_tensors_and_metadata(tmp_path):
     edit = example_edit()
     family, found, weights = model()
-    tensors = lora.lora_tensors(edit, family, found, weights)
+    tensors = lora_tensors(edit, family, found, weights)
     metadata = lora_metadata(edit, family, tensors, "Blue roses")
     path = tmp_path / "roses.safetensors"
     save_lora(path, tensors, metadata)

@@ -7,13 +7,15 @@ import struct
 import pytest
 import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.debias import Wanted, rounds_from_json
-from edit_assumption.editing.assumptions.edit import Edit, EncoderIdentity
-from edit_assumption.editing.assumptions.projections import find
+from edit_assumption.editing.assumptions.edit import Edit
+from edit_assumption.editing.assumptions.edit_lora import lora_tensors
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe, parse_recipe, recipe_from_json, recipe_from_lines
 from edit_assumption.editing.edit_file import load_edit, save_edit
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lora import lora_metadata, lora_tensors, save_lora
+from edit_assumption.editing.lora_file import lora_metadata, save_lora
+from edit_assumption.editing.projections import find
+from edit_assumption.editing.shares import Wanted, rounds_from_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file

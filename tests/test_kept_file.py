@@ -9,7 +9,6 @@ import pytest
 import torch
 from barriers import POSIX, full_disk, without_rights
 from concept_towers import new_model, tokenize, tower_of
-from edit_assumption.editing.assumptions.edit import EncoderIdentity
 from edit_assumption.editing.assumptions.moment_file import keep_sums, kept_moment, load_sums
 from edit_assumption.editing.assumptions.moments import MomentSums, Total
 from edit_assumption.editing.concepts.concept_lines import TEMPLATES, Concept
@@ -17,6 +16,7 @@ from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import caption_statistics
 from edit_assumption.editing.concepts.value_file import ValueStore
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.kept_file import keep, read_kept
 from edit_assumption.editing.known_texts import KnownTexts

@@ -3,7 +3,6 @@
 import codecs
 
 import pytest
-from edit_assumption.editing.assumptions.debias import Wanted
 from edit_assumption.editing.assumptions.recipe import (
     PromptPair,
     Recipe,
@@ -16,6 +15,7 @@ from edit_assumption.editing.concepts.concept_lines import Concept, parse_concep
 from edit_assumption.editing.concepts.concept_recipe import TEMPLATES, ConceptRecipe, parse_concept_recipe
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lines import escape, phrase_lines, prompt_lines, read_lines, text_of, tidy
+from edit_assumption.editing.shares import Wanted
 from edit_assumption.editing.text_file import read_text
 from hypothesis import given, settings
 from hypothesis import strategies as st

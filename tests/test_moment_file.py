@@ -5,9 +5,9 @@ import os
 import pytest
 import torch
 from edit_assumption.editing.assumptions import moment_file
-from edit_assumption.editing.assumptions.edit import EncoderIdentity
 from edit_assumption.editing.assumptions.moment_file import keep_sums, kept_moment, load_sums
 from edit_assumption.editing.assumptions.moments import MomentSums, Total, read_known
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.known_texts import KnownTexts
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.pooled import pooled_map
-from edit_assumption.editing.assumptions.projections import POOLED, find, select
 from edit_assumption.editing.assumptions.recipe import parse_recipe, recipe_from_json
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.projections import POOLED, find, select
 
 WIDTH, POOLED_WIDTH = 32, 12
 RECIPE = parse_recipe("! pooled: yes\na rose -> a blue rose\na doctor -> a female doctor @ 0.5\n= a tulip")

@@ -5,14 +5,14 @@ import warnings
 import clip_helpers
 import pytest
 import torch
-from edit_assumption.editing.assumptions.debias import Round, Wanted
 from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.edit_preview import preview
 from edit_assumption.editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
-from edit_assumption.editing.assumptions.preview import preview
 from edit_assumption.editing.assumptions.reach import reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lines import tidy
+from edit_assumption.editing.shares import Round, Wanted
 
 WIDTH = 128
 

@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.projections import families_of, find, lora_name, select
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.projections import families_of, find, lora_name, select
 
 diffusers = pytest.importorskip("diffusers")
 

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.debias import Wanted
+from edit_assumption.editing.assumptions.debias import debias_recipe
 from edit_assumption.editing.assumptions.edit import OVERSHOOT, make_edit
 from edit_assumption.editing.assumptions.moments import read_captions
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
+from edit_assumption.editing.shares import Wanted
 
 SUBJECT, FIRST, SECOND, OTHER, *_ = BASIS = torch.eye(8)
 EMBEDDINGS = {
@@ -45,7 +46,7 @@ def test_pairs_keep_their_weights_in_every_pass(passes):
 
 
 def test_a_weight_below_0_pushes_a_subject_away_from_its_variant():
-    recipe = Wanted("subject", ("first", "second"), (0.5, 0.5)).recipe((1.3, -0.3), augmentations=(), **PLAIN)
+    recipe = debias_recipe(Wanted("subject", ("first", "second"), (0.5, 0.5)), (1.3, -0.3), augmentations=(), **PLAIN)
     assert torch.allclose(meaning(recipe), 1.3 * FIRST - 0.3 * SECOND, atol=0.03)
 
 

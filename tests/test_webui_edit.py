@@ -157,7 +157,7 @@ def test_a_lora_and_an_edit(webui):
 
 def webui_lora_name(key):
     """kohya's, for LDM's numbering."""
-    from edit_assumption.editing.assumptions.projections import find, lora_name
+    from edit_assumption.editing.projections import find, lora_name
 
     family, (found,) = find({key: (1, 768)})
     assert re.search("attn2_to_[kv]$", lora_name(found, family))

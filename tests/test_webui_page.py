@@ -12,12 +12,12 @@ import pytest
 import requests
 import torch
 from chromium import launched
-from edit_assumption.editing.assumptions.edit import EncoderIdentity
 from edit_assumption.editing.assumptions.recipe_presets import preset_recipe
 from edit_assumption.editing.concepts.concept_edit import ConceptEdit
 from edit_assumption.editing.concepts.concept_lines import Concept
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
 from edit_assumption.editing.edit_file import save_edit
+from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.tensor_file import open_tensors
 from PIL import Image
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
+from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError
+from ..projections import POOLED, Projection, select
 from .closed_form import EXACT, Solution, solve, token_scale
 from .context_map import ContextMap
 from .end_only import end_only_sources
 from .erase import evoking_columns
 from .moments import KnownMoment, read_captions, shrunk
 from .pooled import pooled_map
-from .projections import POOLED, Projection, select
 from .reach import ordinary_reach
 from .recipe import Recipe
 from .token_columns import Columns, parts_of, preserved_tokens
 
-_IDENTITY_TOKENS = 16
 _CAPTIONS_WEIGHT = 30.0
 """How heavy S is at a regularization of 1, in tokens for each of the width's numbers. Half of it and three times as much are no
 better on the bundled model's validation edits, one at a time and 50 at once; see docs/moments.md."""
@@ -33,48 +34,6 @@ VISIBLE = 3e-6
 Of the bundled model's rose edit it leaves 37 directions of 71, and 96 % of weights in half precision are the same to the bit.
 At 3e-4 pictures change as little as by the rounding of such weights, but only 31 % of these are the same.
 """
-SAME_ENCODER = 0.02
-RELATED_ENCODER = 0.25
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """What a text encoder makes of one prompt: enough to tell whether another encoder speaks the same language.
-
-    Args:
-        prompt: the text.
-        embeddings: (up to 16 tokens, width), float32.
-    """
-
-    prompt: str
-    embeddings: torch.Tensor
-
-    @classmethod
-    def of(cls, prompt: str, encoded: EncodedPrompt) -> EncoderIdentity:
-        """The identity of the encoder that gave ``encoded``."""
-        return cls(prompt, encoded.embeddings[:_IDENTITY_TOKENS].to("cpu", torch.float32).clone())
-
-    @property
-    def unit(self) -> torch.Tensor:
-        """(width,), the size of each coordinate: its root mean square over the sample; 1 where the sample has none."""
-        sizes = self.embeddings.square().mean(dim=0).sqrt()
-        return torch.where(sizes > 0, sizes, 1.0)
-
-    def distance(self, encode: Encode) -> float:
-        """:meth:`apart` from another encoder."""
-        return self.apart(encode([self.prompt])[0].embeddings)
-
-    def apart(self, embeddings: torch.Tensor) -> float:
-        """Relative difference of another encoder's embeddings of the prompt, (tokens, width); infinite for another width.
-
-        The root mean square over the tokens, each relative to its own length, coordinates in their own units: neither a token
-        nor a coordinate that is much larger than the others decides alone.
-        """
-        theirs = embeddings[: len(self.embeddings)].to("cpu", torch.float32)
-        if theirs.shape != self.embeddings.shape:
-            return float("inf")
-        apart, sizes = ((rows / self.unit).square().sum(dim=1) for rows in (theirs - self.embeddings, self.embeddings))
-        return float((apart / sizes.clamp(min=torch.finfo(torch.float32).tiny)).mean().sqrt())
 
 
 @dataclass(frozen=True)
@@ -100,6 +59,7 @@ class Edit:
     ordinary_reach: float | None = None
     pooled_map: ContextMap | None = None
     end_only: tuple[str, ...] = ()
+    changes_what: ClassVar[str] = "the text projections (TIME)"
 
     def scale(self, strength: float) -> Edit:
         """The edit with I + strength (M - I) for M."""
@@ -108,7 +68,7 @@ class Edit:
         return replace(self, context_map=self.context_map.scale(strength), ordinary_reach=ordinary, pooled_map=pooled)
 
     def chosen(self, projections: Iterable[Projection]) -> list[Projection]:
-        """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~.projections.select`."""
+        """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~..projections.select`."""
         recipe = self.recipe
         return select(projections, recipe.projections, recipe.blocks, recipe.pooled)
 

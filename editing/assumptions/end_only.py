@@ -5,13 +5,12 @@ Such an encoder reads a word before what follows it: “rose” is the same in �
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 
 from ..alignment import align
 from ..encoding import EncodedPrompt
-from ..wording import first_named
 from .recipe import PromptPair
 
 _STILL = 0.01
@@ -39,13 +38,3 @@ def _moves_end_only(source: EncodedPrompt, destination: EncodedPrompt) -> bool:
         return float(torch.linalg.vector_norm(after - before) / torch.linalg.vector_norm(before))
 
     return change(words) < _STILL < change(rest)
-
-
-def end_only_remark(sources: Sequence[str]) -> str:
-    """What people are told of such sources; "" where there are none."""
-    if not sources:
-        return ""
-    return (
-        f"No word of {first_named(sources)} moves, only the end of the prompt. "
-        "Write what is new before the noun, as in “a snowy rose” or “a female doctor”."
-    )

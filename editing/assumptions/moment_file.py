@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from ..encoder_identity import SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodeShort
 from ..kept_file import keep, read_kept
 from ..known_texts import KnownTexts
 from ..tensor_file import TensorFile
-from .edit import SAME_ENCODER, EncoderIdentity
 from .moments import WORDS_IN_WHOLE_WINDOWS, KnownMoment, MomentSums, Total, read_known, short_windows
 
 FORMAT = "edit_assumption_moment_3"
@@ -32,8 +32,9 @@ def _digest(texts: KnownTexts) -> str:
 def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> MomentSums | None:
     """The sums that were kept for these texts and this encoder, whole or as far as they got; None if there are none.
 
-    Whole ones of a very close relative serve as well: under a LoRA that moves the encoder by :data:`~.edit.SAME_ENCODER`, an
-    edit with the moment from before moves unrelated prompts of the bundled model by 0.0389 in place of 0.0386.
+    Whole ones of a very close relative serve as well: under a LoRA that moves the encoder by
+    :data:`~..encoder_identity.SAME_ENCODER`, an edit with the moment from before moves unrelated prompts of
+    the bundled model by 0.0389 in place of 0.0386.
 
     Args:
         folder: where they are kept.

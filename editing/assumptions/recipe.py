@@ -108,7 +108,7 @@ class Recipe:
     those in ``strict`` do not change at all (:mod:`.null_space`). ``regularizer`` says what is held in place: the directions
     that ordinary "captions" use, or the "identity", every direction alike, as TIME has it. After the solve, ``passes`` times,
     what still evokes a source is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see
-    :func:`~.projections.select`); empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has
+    :func:`~..projections.select`); empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has
     one (:mod:`.pooled`).
     """
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from ..wording import first_named
+from ..projections import Projection
+from ..wording import end_only_remark, first_named, percent
 from .edit import Edit
-from .end_only import end_only_remark
-from .projections import Projection
 from .recipe import PromptPair, Recipe
 
 COLLAPSE = 0.5
@@ -84,8 +83,3 @@ def _contested(recipe: Recipe) -> list[str]:
         "preserved strictly, so it is not edited": held,
     }
     return [f"{kind}: {first_named(prompts)}" for kind, prompts in kinds.items() if prompts]
-
-
-def percent(amount: float) -> str:
-    """A share in percent with two significant digits: 0.1234 is "12 %"."""
-    return f"{100 * amount:.2g} %" if amount < 0.995 else f"{100 * amount:.0f} %"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
+from ..projections import Projection
 from .context_map import ContextMap
 from .edit import Edit
-from .projections import Projection
 
 
 def relative_change(

@@ -2,7 +2,7 @@
 
 EMCID's release tunes one concept after the other, each written alone, and writes all of them when it is done. Here each round
 writes all concepts together, since together they change each other; the weights follow
-:func:`..assumptions.debias.next_weights`.
+:func:`..shares.next_weights`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..assumptions.debias import Round, Wanted, counts_of, mean_gap, none_shown, tune_together
 from ..errors import EditError
+from ..shares import Round, Wanted, counts_of, mean_gap, none_shown, tune_together
 from .concept_edit import ConceptEdit
 from .concept_lines import Concept
 from .concept_recipe import ConceptRecipe

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
-from ..assumptions.edit import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
+from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..errors import EditError
 from ..low_rank import lowest_rank
 from .concept_recipe import ConceptRecipe
@@ -41,6 +42,7 @@ class ConceptEdit:
     changes: Mapping[str, Mapping[int, Factors]]
     encoders: Mapping[str, EncoderIdentity]
     left: tuple[float | None, ...]
+    changes_what: ClassVar[str] = "the text encoder (EMCID)"
 
     def scale(self, strength: float) -> ConceptEdit:
         """The edit with W + strength up down."""

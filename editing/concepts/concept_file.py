@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from ..assumptions.edit import EncoderIdentity
+from ..encoder_identity import EncoderIdentity
 from .concept_edit import ConceptEdit, Factors
 from .concept_recipe import concept_recipe_from_json
 from .text_encoder import NAMES

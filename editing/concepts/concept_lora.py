@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ..assumptions.projections import Family, families_of
-from ..lora import lora_layer
+from ..lora_file import lora_layer
 from ..low_rank import lowest_rank
+from ..projections import Family, families_of
 from .concept_edit import ConceptEdit
 
 _ALONE = "lora_te"
@@ -25,7 +25,7 @@ def concept_lora_tensors(
 
     Args:
         edit: what to export.
-        tolerance, dtype: as for :func:`~..lora.lora_tensors`.
+        tolerance, dtype: as for :func:`~..assumptions.edit_lora.lora_tensors`.
 
     Raises:
         EditError: a value does not fit ``dtype``.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..assumptions.preview import Preview, aligned
 from ..encoding import EncodedPrompt
+from ..preview import Preview, aligned
 from .concept_edit import ConceptEdit
 from .text_encoder import TextEncoder
 

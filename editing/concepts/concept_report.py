@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from ..assumptions.debias import Round, Wanted
-from ..assumptions.report import percent
+from ..shares import Round, Wanted
+from ..wording import percent
 from .balance import TOLERANCE, Balance, wanted_shares
 from .concept_edit import ConceptEdit
 from .concept_recipe import ConceptRecipe

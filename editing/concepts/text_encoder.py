@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..assumptions.edit import EncoderIdentity
+from ..encoder_identity import EncoderIdentity
 from ..encoding import Chunk, EncodedPrompt, short_length, short_prompt
 from .keys import device_of
 from .sentences import Tokenize

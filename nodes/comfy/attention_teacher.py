@@ -13,7 +13,7 @@ import torch
 from ...editing.concepts.attention_teacher import AttentionTeacher, queries_of, read_by
 from ...editing.concepts.concept_recipe import ConceptRecipe
 from .diffusion_model import Differentiable, empty_latents, model_name
-from .schemas import stop_if_interrupted
+from .progress import stop_if_interrupted
 
 
 def attention_teacher(model: Any, clip: Any, recipe: ConceptRecipe, seed: int) -> tuple[Callable[[], AttentionTeacher], str]:

@@ -15,7 +15,7 @@ import torch
 from ...editing.encoding import Chunk, EncodedPrompt
 from ...editing.errors import EditError
 from ...editing.vocabulary import whole_words
-from .schemas import stop_if_interrupted
+from .progress import stop_if_interrupted
 
 _CHUNKS_AT_ONCE = 256
 _T5 = "t5xxl"

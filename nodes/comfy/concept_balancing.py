@@ -12,9 +12,10 @@ from comfy_api.latest import io
 from ...editing.concepts.balance import Balance, Question, balanced_edit, wanted_shares
 from ...editing.concepts.concept_edit import ConceptEdit
 from ...editing.concepts.concept_recipe import ConceptRecipe
-from ..judges import Judge, JudgeType
+from .picture_judges import Judge, JudgeType
 from .picture_rounds import Sampling, Studio, check_sight
-from .schemas import advanced, progress
+from .progress import progress
+from .schemas import advanced
 from .text_encoders import with_edit
 
 

@@ -12,14 +12,15 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ...editing.assumptions.edit import Edit, solve_edit
-from ...editing.assumptions.projections import Projection
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
 from ...editing.carried_edits import carried_besides
+from ...editing.projections import Projection
 from .clip_encoder import ComfyEncoder
 from .known_moments import moment_of
 from .model_edits import TextInputs, carried_by, checked, joinable, put_on
-from .schemas import EditType, stop_if_interrupted
+from .progress import stop_if_interrupted
+from .schemas import EditType
 
 _ON_NOTHING = "put on no model, since none is connected: connect EDIT to Edit Conditioning, Save Edit or Apply Edit"
 _NO_MODEL = (

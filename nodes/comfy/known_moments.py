@@ -11,15 +11,15 @@ import torch
 
 from ...editing.assumptions.moment_file import kept_moment
 from ...editing.assumptions.moments import KnownMoment
-from ...editing.assumptions.projections import FAMILIES
 from ...editing.concepts.text_encoder import encode_short
 from ...editing.encoding import EncodeShort
 from ...editing.errors import EditError
 from ...editing.known_texts import KnownTexts
 from ...editing.ordinary_captions import ordinary_captions
+from ...editing.projections import FAMILIES
 from .clip_encoder import ComfyEncoder
 from .paths import kept_folder
-from .schemas import progress_to
+from .progress import progress_to
 from .text_encoders import text_encoders
 
 (_POCKET,) = (family for family in FAMILIES if family.name == "pocket")

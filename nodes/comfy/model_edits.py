@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from ...editing.assumptions import projections as table
+from ...editing import projections as table
 from ...editing.assumptions.edit import Edit
-from ...editing.assumptions.projections import Family, Projection
 from ...editing.assumptions.weight_change import edit_change
 from ...editing.carried_edits import CarriedEdit
 from ...editing.encoding import Encode
 from ...editing.errors import EditError, UnknownModelError
+from ...editing.projections import Family, Projection
 from .stored_weights import StoredWeight, shapes_of, stored_weight
 from .weight_adapter import ContextMapAdapter
 

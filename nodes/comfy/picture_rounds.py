@@ -10,9 +10,9 @@ from typing import Any
 import comfy.sample
 import torch
 
-from ...editing.assumptions.debias import Round, Wanted, counts_of, none_shown, tune
 from ...editing.errors import EditError
-from ..judges import Judge
+from ...editing.shares import Round, Wanted, counts_of, none_shown, tune
+from .picture_judges import Judge
 
 _KEPT = 8
 _unfinished: OrderedDict[Hashable, list[Round]] = OrderedDict()
@@ -101,7 +101,7 @@ def tuned(
     """All rounds, after those of an earlier run with the same ``key`` that was stopped, if there was one.
 
     Args:
-        wanted, count_shown, tolerance, budget: as in :func:`...editing.assumptions.debias.tune`.
+        wanted, count_shown, tolerance, budget: as in :func:`...editing.shares.tune`.
         begun: rounds to go on from where no run was stopped.
         key: equal for runs whose rounds may follow each other.
         advance: told after each round.

@@ -18,7 +18,7 @@ from ...editing.concepts.noise_teacher import NoiseTeacher
 from ...editing.errors import EditError
 from .attention_teacher import attention_teacher
 from .diffusion_model import Differentiable, empty_latents, model_name
-from .schemas import stop_if_interrupted
+from .progress import stop_if_interrupted
 
 _EACH, _STEPS, _GUIDANCE = 4, 12, 6.0
 _PIXELS = 8

@@ -13,8 +13,8 @@ from ...editing.assumptions.recipe_presets import preset_recipe
 from ...editing.edit_file import is_edit, read_header
 from ...editing.errors import EditError
 from ...pictures.cover import cover_address
+from .progress import prompt_server
 from .saved_edits import existing_path
-from .schemas import prompt_server
 
 _MOST = 1000
 

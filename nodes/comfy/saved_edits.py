@@ -10,13 +10,12 @@ from typing import Any
 
 from ...editing.any_edit import AnyEdit
 from ...editing.assumptions.recipe import check_strength, together
-from ...editing.assumptions.report import percent
 from ...editing.carried_edits import carried_besides
 from ...editing.concepts.concept_edit import ConceptEdit
 from ...editing.concepts.concept_report import describe_concepts
 from ...editing.edit_file import load_edit
 from ...editing.errors import EditError
-from ...editing.wording import first_named
+from ...editing.wording import first_named, percent
 from .clip_encoder import ComfyEncoder
 from .edited_model import Bench
 from .paths import ENDING, edit_path, saved_edits

@@ -1,18 +1,14 @@
-"""What can be known of an edit before a picture is drawn: which token becomes which, what it reaches, how large it is."""
+"""What can be known of any edit before a picture is drawn: which token becomes which, what it reaches, how large it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from ..alignment import align
-from ..encoding import Encode, EncodedPrompt
-from .edit import Edit
-from .end_only import end_only_remark, end_only_sources
-from .reach import reach
-from .report import percent
+from .alignment import align
+from .encoding import EncodedPrompt
+from .wording import end_only_remark, percent
 
 LEAK = 0.3
 """Reach of an unrelated prompt, beside that of the edit's own sources, above which its pictures are expected to change."""
@@ -38,10 +34,11 @@ class Preview:
 
     Args:
         aligned: the pairs that are switched on.
-        sources, related, unrelated: prompt to reach (:func:`~.reach.reach`), of the edit's own sources and of prompts to try.
+        sources, related, unrelated: prompt to reach (:func:`~.assumptions.reach.reach`),
+            of the edit's own sources and of prompts to try.
         spectrum: singular values, falling.
         spectrum_of: what they are of.
-        end_only: sources of which no word moves (:mod:`.end_only`).
+        end_only: sources of which no word moves (:mod:`.assumptions.end_only`).
     """
 
     aligned: tuple[Aligned, ...]
@@ -93,33 +90,3 @@ def aligned(source: str, destination: str, theirs: EncodedPrompt, meant: Encoded
     shown = sorted({*theirs.words, *ends})
     words = tuple((plain(theirs.tokens[place]), plain(meant.tokens[partner[place]])) for place in shown)
     return Aligned(source, destination, words)
-
-
-def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: Sequence[str] = ()) -> Preview:
-    """Look at an edit.
-
-    Args:
-        edit: what to look at.
-        encode: its text encoder.
-        related: prompts that ought to follow the edit.
-        unrelated: prompts that ought to stay.
-
-    Raises:
-        EditError: the edit is for another text encoder.
-    """
-    edit.check_encoder(encode)
-    pairs = edit.recipe.active
-    texts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *related, *unrelated]))
-    known = dict(zip(texts, encode(texts), strict=True))
-
-    def reaches(prompts: Sequence[str]) -> dict[str, float]:
-        return {prompt: reach(edit.context_map, known[prompt], edit.encoder.unit) for prompt in dict.fromkeys(prompts)}
-
-    return Preview(
-        aligned=tuple(aligned(pair.source, pair.destination, known[pair.source], known[pair.destination]) for pair in pairs),
-        sources=reaches([pair.source for pair in pairs]),
-        related=reaches(related),
-        unrelated=reaches(unrelated),
-        spectrum=edit.context_map.singular_values(),
-        end_only=end_only_sources(pairs, known),
-    )

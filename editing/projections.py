@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import EditError, UnknownModelError
+from .errors import EditError, UnknownModelError
 
 _NAME = re.compile(
     r"(?:^|\.)(?P<module>(?P<block>(?P<part>input|output|middle|down|up|mid)_blocks?(?:\.\d+)?)\."

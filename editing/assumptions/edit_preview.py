@@ -1,0 +1,41 @@
+"""An edit of cross-attention before a picture is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..encoding import Encode
+from ..preview import Preview, aligned
+from .edit import Edit
+from .end_only import end_only_sources
+from .reach import reach
+
+
+def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: Sequence[str] = ()) -> Preview:
+    """Look at an edit.
+
+    Args:
+        edit: what to look at.
+        encode: its text encoder.
+        related: prompts that ought to follow the edit.
+        unrelated: prompts that ought to stay.
+
+    Raises:
+        EditError: the edit is for another text encoder.
+    """
+    edit.check_encoder(encode)
+    pairs = edit.recipe.active
+    texts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *related, *unrelated]))
+    known = dict(zip(texts, encode(texts), strict=True))
+
+    def reaches(prompts: Sequence[str]) -> dict[str, float]:
+        return {prompt: reach(edit.context_map, known[prompt], edit.encoder.unit) for prompt in dict.fromkeys(prompts)}
+
+    return Preview(
+        aligned=tuple(aligned(pair.source, pair.destination, known[pair.source], known[pair.destination]) for pair in pairs),
+        sources=reaches([pair.source for pair in pairs]),
+        related=reaches(related),
+        unrelated=reaches(unrelated),
+        spectrum=edit.context_map.singular_values(),
+        end_only=end_only_sources(pairs, known),
+    )
