@@ -44,6 +44,10 @@ class Family:
         entry: the layer through which all text enters; empty where cross-attention reads it.
         mark: a part of a layer's name by which a model with such an entry is known.
         pooled: the layer that reads the pooled embedding; empty where none does.
+        pooled_width: how many numbers the pooled embedding has; 0 where none is read.
+        encoders: its CLIP text encoders (:data:`~.concepts.text_encoder.NAMES`), in the order of their embeddings; empty for
+            families whose text encoders concept edits do not know.
+        latent_side: height and width of the latents that it was trained on; 0 where concept edits do not know the model.
         experimental: whether the family has been tried on the host's classes only.
     """
 
@@ -55,14 +59,30 @@ class Family:
     entry: str = ""
     mark: str = ""
     pooled: str = ""
+    pooled_width: int = 0
+    encoders: tuple[str, ...] = ()
+    latent_side: int = 0
     experimental: bool = False
 
 
+POCKET = Family(
+    "pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True, encoders=("clip_l",), latent_side=6
+)
+"""The bundled model, which reads captions of its own and no plain English."""
 FAMILIES = (
-    Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True),
-    Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True),
-    Family("SDXL", 2048, "sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora", pooled="label_emb.0.0"),
-    Family("pocket", 128, "edit-assumption-pocket", "edit-assumption-pocket/lora", True),
+    Family("SD 1.x", 768, "sd_v1", "stable-diffusion-v1/lora", True, encoders=("clip_l",), latent_side=64),
+    Family("SD 2.x", 1024, "sd_v2", "stable-diffusion-v2/lora", True, encoders=("clip_h",), latent_side=96),
+    Family(
+        "SDXL",
+        2048,
+        "sdxl_base_v1-0",
+        "stable-diffusion-xl-v1-base/lora",
+        pooled="label_emb.0.0",
+        pooled_width=1280,
+        encoders=("clip_l", "clip_g"),
+        latent_side=128,
+    ),
+    POCKET,
     Family("PixArt", 4096, "pixart", "pixart/lora", entry="y_embedder.y_proj.fc1", mark=".cross_attn.kv_linear."),
     Family(
         "SD3",
@@ -72,6 +92,7 @@ FAMILIES = (
         entry="context_embedder",
         mark="joint_blocks.",
         pooled="y_embedder.mlp.0",
+        pooled_width=2048,
         experimental=True,
     ),
     Family(
@@ -82,6 +103,7 @@ FAMILIES = (
         entry="txt_in",
         mark="vector_in.in_layer.",
         pooled="vector_in.in_layer",
+        pooled_width=768,
         experimental=True,
     ),
 )

@@ -16,7 +16,7 @@ from modules import sd_models, shared
 
 from ..editing.assumptions.context_map import ContextMap, weight_change
 from ..editing.concepts.text_encoder import NAMES
-from ..editing.errors import EditError
+from ..editing.errors import EditError, PackedWeightsError
 from .input_maps import mapped_inputs
 
 _KIND = "edit_assumption"
@@ -83,7 +83,7 @@ class Forge:
         kept = unet.lora_loader.backup.get(key)
         weight = unet.model.get_parameter(key) if kept is None else kept
         if not weight.is_floating_point() or hasattr(weight, "gguf_cls") or hasattr(weight, "bnb_quantized"):
-            raise EditError("This model's weights are packed and cannot be read; load it unquantised or in fp8.")
+            raise PackedWeightsError("This model's weights are packed and cannot be read; load it unquantised or in fp8.")
         return weight.detach()
 
     @contextmanager

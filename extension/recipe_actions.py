@@ -15,6 +15,7 @@ from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.edit_lora import lora_tensors
 from ..editing.assumptions.edit_preview import preview
 from ..editing.assumptions.recipe import Recipe
+from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError
 from ..editing.lora_file import lora_metadata, save_lora
 from ..editing.preview import Preview
@@ -22,23 +23,24 @@ from ..pictures.cover import cover_entry
 from . import edit_folder
 from .generation_request import RECIPE_KEY
 from .queue_turns import Stopped, stop_if_unwanted
-from .recipe_solver import Inputs, solve
+from .recipe_solver import encoder_of, solve, text_inputs
 from .running_host import host
 from .script import CHANGED, EditAssumption
 
 PRECISIONS = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def solved(recipe: Recipe) -> tuple[Inputs, Edit]:
+def solved(recipe: Recipe) -> tuple[TextInputs, Edit]:
     """The recipe's edit for the model that is loaded. Raises :class:`EditError` as :func:`~.recipe_solver.solve` does."""
-    inputs = Inputs.of(host().loaded_model())
-    return inputs, solve(inputs, recipe)
+    model = host().loaded_model()
+    inputs = text_inputs(model)
+    return inputs, solve(model, inputs, recipe)
 
 
 def look(recipe: Recipe, related: list[str], unrelated: list[str]) -> Preview:
     """The alignment, and the reach on prompts."""
     inputs, edit = solved(recipe)
-    return preview(edit, inputs.encoder(), related, unrelated)
+    return preview(edit, encoder_of(host().loaded_model(), inputs), related, unrelated)
 
 
 def save(recipe: Recipe, name: str, overwrite: bool, picture: Image.Image | None = None) -> Path:
@@ -56,8 +58,8 @@ def export(recipe: Recipe, name: str, overwrite: bool, tolerance: float = 0.0, p
         raise EditError(f"The tolerance is {tolerance:g}; give a number from 0, which is exact, to 0.5.")
     place = edit_folder.free_lora(name, overwrite)
     inputs, edit = solved(recipe)
-    chosen = edit.chosen(inputs.projections)
-    weights = {projection.key: host().weight(inputs.model, projection.key) for projection in chosen}
+    chosen = inputs.chosen(edit)
+    weights = inputs.weights(chosen)
     tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_unwanted)
     with edit_folder.file_errors(place):
         save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Any
 
-from ..editing import projections as table
+import torch
+
 from ..editing.assumptions.context_map import ContextMap
 from ..editing.assumptions.edit import Edit, solve_edit
 from ..editing.assumptions.moment_file import kept_moment
 from ..editing.assumptions.moments import KnownMoment
 from ..editing.assumptions.recipe import Recipe
-from ..editing.assumptions.report import describe
-from ..editing.assumptions.weight_change import edit_change
+from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.encoder_identity import EncoderIdentity
 from ..editing.errors import EditError
 from ..editing.known_texts import KnownTexts
 from ..editing.ordinary_captions import ordinary_captions
-from ..editing.projections import Family, Projection
 from ..editing.vocabulary import whole_words
 from .edit_folder import moments_folder
 from .queue_turns import stop_if_unwanted, told_progress
@@ -28,66 +27,45 @@ from .webui_encoder import WebuiEncoder
 _KEPT = 16
 _SAME = 1e-5
 """Relative: one prompt by itself is rounded in another way than in a batch."""
-_POOLED_WIDTHS = {"SDXL": 1280}
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
 _moment: tuple[EncoderIdentity, KnownMoment] | None = None
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Where text enters the loaded model.
+def text_inputs(model: Any) -> TextInputs:
+    """Where text enters the WebUI's ``sd_model``. Raises :class:`EditError` for one that is not known, or not loaded."""
+    if getattr(model, "sd_checkpoint_info", None) is None:
+        raise EditError("No model is loaded; choose a checkpoint.")
 
-    Args:
-        model: the WebUI's ``sd_model``.
-        family, projections: see :mod:`..editing.projections`.
-        shapes: of the projections' weights.
-    """
+    def rows(key: str, every: int) -> torch.Tensor:
+        return host().weight(model, key)[::every].to("cpu", torch.float32, copy=True)
 
-    model: object
-    family: Family
-    projections: list[Projection]
-    shapes: dict[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, model: object) -> Inputs:
-        """Raises :class:`EditError` for a model that is not known, or not loaded."""
-        if getattr(model, "sd_checkpoint_info", None) is None:
-            raise EditError("No model is loaded; choose a checkpoint.")
-        shapes = host().shapes(model)
-        family, found = table.find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
-        if family.entry:
-            raise EditError(f"{family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
-        return cls(model, family, found, {projection.key: shapes[projection.key] for projection in found})
-
-    def maps(self, edits: Iterable[Edit]) -> dict[str, list[ContextMap]]:
-        """Key of each edited weight to its maps, in turn."""
-        found: dict[str, list[ContextMap]] = {}
-        widths = {key: shape[1] for key, shape in self.shapes.items()}
-        for edit in edits:
-            for key, context_map in edit.maps(edit.chosen(self.projections), widths).items():
-                found.setdefault(key, []).append(context_map)
-        return found
-
-    def encoder(self, advance: Callable[[int, int], None] = lambda done, total: stop_if_unwanted()) -> WebuiEncoder:
-        """The model's own. What is told how many prompts are encoded, and of how many, may raise to stop."""
-        return WebuiEncoder(self.model, advance, _POOLED_WIDTHS.get(self.family.name, 0))
-
-    def report(self, edit: Edit) -> str:
-        """What an edit does, for people; how far the weights move is read off every eighth row."""
-        chosen, weights = edit.chosen(self.projections), {}
-        try:
-            for projection in chosen:
-                weights[projection.key] = host().weight(self.model, projection.key)[::8].float()
-        except EditError:
-            return describe(edit, chosen, {})
-        return describe(edit, chosen, edit_change(edit, chosen, weights))
+    inputs = TextInputs.of_shapes(host().shapes(model), rows)
+    if inputs.family.entry:
+        raise EditError(f"{inputs.family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
+    return inputs
 
 
-def solve(inputs: Inputs, recipe: Recipe) -> Edit:
+def maps_of(inputs: TextInputs, edits: Iterable[Edit]) -> dict[str, list[ContextMap]]:
+    """Key of each edited weight to its maps, in turn."""
+    maps: dict[str, list[ContextMap]] = {}
+    for edit in edits:
+        for key, context_map in inputs.maps(edit).items():
+            maps.setdefault(key, []).append(context_map)
+    return maps
+
+
+def encoder_of(
+    model: Any, inputs: TextInputs, advance: Callable[[int, int], None] = lambda done, total: stop_if_unwanted()
+) -> WebuiEncoder:
+    """The model's own. What is told how many prompts are encoded, and of how many, may raise to stop."""
+    return WebuiEncoder(model, advance, inputs.family.pooled_width)
+
+
+def solve(model: Any, inputs: TextInputs, recipe: Recipe) -> Edit:
     """The recipe's edit for the loaded model.
 
     Args:
-        inputs: of the model.
+        model, inputs: the WebUI's ``sd_model``, and where text enters it.
         recipe: what is asked.
 
     Raises:
@@ -95,7 +73,7 @@ def solve(inputs: Inputs, recipe: Recipe) -> Edit:
         Stopped: nobody wants it any longer.
     """
     recipe.check_active()
-    encode = inputs.encoder()
+    encode = encoder_of(model, inputs)
     known = _solved.get(recipe)
     # Checkpoint, LoRA, CLIP skip, emphasis: whatever changes what the encoder says makes the edit another one.
     if known is not None and known.encoder.distance(encode) <= _SAME:
@@ -103,10 +81,7 @@ def solve(inputs: Inputs, recipe: Recipe) -> Edit:
         return known
     with told_progress("reading the recipe's prompts") as advance:
         prompts = recipe.prompts()
-        encoded = dict(zip(prompts, inputs.encoder(advance)(prompts), strict=True))
-    width = encoded[prompts[0]].embeddings.shape[1]
-    if width != inputs.family.width:
-        raise EditError(f"The text encoder gives {width} numbers a token, but this model reads {inputs.family.width}.")
+        encoded = dict(zip(prompts, inputs.checked(encoder_of(model, inputs, advance))(prompts), strict=True))
     moment = _moment_of(encode).beside(recipe.sources, encode) if recipe.regularizer == "captions" else None
     edit = solve_edit(recipe, encoded, moment)
     _solved[recipe] = edit

@@ -39,7 +39,7 @@ class Host(Protocol):
         """Name of every weight of the UNet to its shape."""
 
     def weight(self, model: Any, key: str) -> torch.Tensor:
-        """A weight as the checkpoint has it, without LoRA. Raises EditError where it is packed."""
+        """A weight as the checkpoint has it, without LoRA. Raises PackedWeightsError where it is packed."""
 
     def edited(self, model: Any, maps: dict[str, list[ContextMap]]) -> AbstractContextManager[None]:
         """While it is open, every named weight W acts as W M, for each of its maps in turn."""

@@ -12,7 +12,7 @@ from modules import shared
 from ..editing.errors import EditError
 from .generation_request import NAMED_KEY, RECIPE_KEY, Asked
 from .queue_turns import Stopped
-from .recipe_solver import Inputs, solve
+from .recipe_solver import maps_of, solve, text_inputs
 from .remarks import Refusal, say, say_not_done
 from .running_host import host, name_of
 from .text_encoder_edits import changed_text, fitting
@@ -56,10 +56,10 @@ class Session:
         recipes = self.asked.recipes()
         if not recipes:
             return
-        inputs = Inputs.of(model)
+        inputs = text_inputs(model)
         with changed_text(model, fitting(model, self.asked)):  # as the prompts of the picture are encoded
-            edits = [solve(inputs, recipe) for recipe in recipes]
-        self.stack.enter_context(host().edited(model, inputs.maps(edits)))
+            edits = [solve(model, inputs, recipe) for recipe in recipes]
+        self.stack.enter_context(host().edited(model, maps_of(inputs, edits)))
         self.asked.was_on = True
         for edit in edits:
             say(self.p, partial(inputs.report, edit))

@@ -13,14 +13,13 @@ from PIL import Image
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import check_strength
-from ..editing.assumptions.report import describe
 from ..editing.carried_edits import carried_besides
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..pictures.cover import cover_entry
 from .comfy.edited_model import Bench
-from .comfy.model_edits import TextInputs, carried_by, put_on
+from .comfy.model_edits import carried_by, put_on, text_inputs
 from .comfy.paths import EDITS, file_prefix, new_file, saved_edits
 from .comfy.saved_edits import file_state, onto_clip, read_edit, strength_remark
 from .comfy.schemas import NO_EDIT, EditType, edit_input, schema, strength_input
@@ -166,11 +165,10 @@ class ApplyEdit(io.ComfyNode):
         if clip is not None:
             return _solved_again(model, clip, edit, strength)
         scaled = edit.scale(strength)
-        inputs = TextInputs.of(model)
-        patched, chosen = put_on(model, scaled, inputs, strength=strength)
+        inputs = text_inputs(model)
+        patched = put_on(model, scaled, inputs, strength=strength)
         remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
-        report = describe(scaled, chosen, inputs.change_by(scaled, chosen), remarks)
-        return io.NodeOutput(patched, clip, ui=ui.PreviewText(report))
+        return io.NodeOutput(patched, clip, ui=ui.PreviewText(inputs.report(scaled, remarks)))
 
 
 def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.NodeOutput:

@@ -16,7 +16,7 @@ from ..editing.concepts.concept_lora import concept_family, concept_lora_tensors
 from ..editing.errors import EditError
 from ..editing.lora_file import lora_metadata, save_lora
 from ..editing.projections import Family
-from .comfy.model_edits import TextInputs
+from .comfy.model_edits import text_inputs
 from .comfy.paths import file_prefix, new_file
 from .comfy.progress import progress
 from .comfy.schemas import NO_EDIT, edit_input, schema
@@ -100,8 +100,8 @@ class SaveEditAsLora(io.ComfyNode):
 def _of_model(model: Any, edit: Edit, tolerance: float, dtype: torch.dtype) -> tuple[Family, dict[str, torch.Tensor]]:
     if model is None:
         raise EditError("This edit changes the model's projections; connect the MODEL that the LoRA is for.")
-    inputs = TextInputs.of(model)
-    chosen = edit.chosen(inputs.projections)
+    inputs = text_inputs(model)
+    chosen = inputs.chosen(edit)
     tensors = lora_tensors(edit, inputs.family, chosen, inputs.weights(chosen), tolerance, dtype, progress(len(chosen)))
     return inputs.family, tensors
 

@@ -19,6 +19,7 @@ from ..editing.concepts.text_encoder import TextEncoder
 from ..editing.concepts.tower import Tower, below_text_model, layers_of
 from ..editing.concepts.values import Distill, Search, Values, ValueSettings, find_values
 from ..editing.errors import EditError
+from ..editing.projections import FAMILIES
 from ..editing.vocabulary import whole_words
 from .compiled import original, uncompiled
 from .pipeline_encoder import PipelineEncoder, encode_prompts
@@ -26,7 +27,6 @@ from .pipeline_teachers import teachers
 from .supported import check_text, execution_device
 from .weights_in_use import weights_in_use
 
-_WIDTHS = {768: "clip_l", 1024: "clip_h", 128: "clip_l"}
 _MLP_OUTPUT = re.compile(r"(?:^|\.)encoder\.layers\.(\d+)\.mlp\.fc2$")
 _TRIED, _SAME = "a photo of a house", 0.05
 """A prompt, and how far from the pipeline's own embeddings of it those of its weights may be, relatively; half precision is."""
@@ -48,9 +48,10 @@ def text_encoders(pipe: Any) -> list[TextEncoder]:
         ]
     else:
         width = pipe.text_encoder.config.hidden_size
-        if width not in _WIDTHS:
+        names = [family.encoders for family in FAMILIES if family.width == width and len(family.encoders) == 1]
+        if not names:
             raise EditError("This pipeline's text encoder is not known; load an SD 1.x, SD 2.x or SDXL pipeline.")
-        encoders = [_text_encoder(_WIDTHS[width], PipelineEncoder(pipe))]
+        encoders = [_text_encoder(names[0][0], PipelineEncoder(pipe))]
     ours = torch.cat([encoder.encode([_TRIED])[0].embeddings for encoder in encoders], dim=1)
     (theirs,) = encode_prompts(pipe, [_TRIED])
     if theirs.shape != ours.shape or not float((theirs - ours).norm()) <= _SAME * float(theirs.norm()):

@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..editing.ordinary_captions import ordinary_captions as plain_english
+from ..editing.projections import POCKET
 from .scenes import Scene, random_scene
 from .words import ALL, ROLES, THINGS, Thing
 
@@ -123,6 +125,11 @@ def random_sample(chance: random.Random) -> Sample:
 def bare_captions() -> tuple[str, ...]:
     """Every thing by its bare name."""
     return tuple(caption(thing, {}) for thing in ALL.values())
+
+
+def captions_for(width: int) -> tuple[str, ...]:
+    """What is ordinary to text encoders of this width: the pocket model's own captions for its own, else plain English."""
+    return ordinary_captions() if width == POCKET.width else plain_english()
 
 
 def ordinary_captions() -> tuple[str, ...]:

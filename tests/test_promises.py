@@ -51,7 +51,7 @@ def test_a_weight_below_0_pushes_a_subject_away_from_its_variant():
 
 
 def test_weights_above_0_mix_the_variants():
-    recipe = Wanted("subject", ("first", "second"), (0.5, 0.5)).recipe((0.7, 0.3), augmentations=(), **PLAIN)
+    recipe = debias_recipe(Wanted("subject", ("first", "second"), (0.5, 0.5)), (0.7, 0.3), augmentations=(), **PLAIN)
     assert torch.allclose(meaning(recipe), 0.7 * FIRST + 0.3 * SECOND, atol=0.03)
 
 

@@ -11,12 +11,13 @@ from ...editing.concepts.statistics import Statistics, caption_statistics
 from ...editing.concepts.text_encoder import TextEncoder
 from ...editing.concepts.tower import layers_of
 from ...editing.ordinary_captions import generated_captions, ordinary_captions
+from ...editing.projections import POCKET
+from ...pocket.captions import captions_for
 from .paths import kept_folder
 from .progress import progress_to
 
 StatisticsType = io.Custom("ASSUMPTION_STATISTICS")
 GENERATED = len(ordinary_captions())
-_POCKET_WIDTH = 128
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,8 @@ class Captions:
         """The captions for some encoders; the pocket model's own are those that it was trained on."""
         if self.texts is not None:
             return self.texts
-        if encoders[0].tower.width == _POCKET_WIDTH:
-            from ...pocket.captions import ordinary_captions
-
-            return ordinary_captions()
+        if encoders[0].tower.width == POCKET.width:
+            return captions_for(POCKET.width)
         return generated_captions(self.generated)
 
 

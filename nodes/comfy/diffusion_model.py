@@ -9,9 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from ...editing.concepts.destinations import sample_digest
 from ...editing.errors import EditError
-from .model_edits import TextInputs
-
-_SIDES = {"SD 1.x": 64, "SD 2.x": 96, "SDXL": 128, "pocket": 6}
+from .model_edits import text_inputs
 
 
 def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
@@ -22,10 +20,10 @@ def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
     """
     if model is None:
         raise EditError(f"The mode “{mode}” asks the diffusion model; connect the MODEL, or choose the mode “text”.")
-    family = TextInputs.of(model).family.name
-    if family not in _SIDES:
-        raise EditError(f"The mode “{mode}” does not know {family} models; choose the mode “text”.")
-    return torch.zeros(count, model.model.latent_format.latent_channels, _SIDES[family], _SIDES[family])
+    family = text_inputs(model).family
+    if not family.latent_side:
+        raise EditError(f"The mode “{mode}” does not know {family.name} models; choose the mode “text”.")
+    return torch.zeros(count, model.model.latent_format.latent_channels, family.latent_side, family.latent_side)
 
 
 def model_name(model: Any) -> str:

@@ -15,10 +15,9 @@ from ...editing.assumptions.edit import Edit, solve_edit
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
 from ...editing.carried_edits import carried_besides
-from ...editing.projections import Projection
 from .clip_encoder import ComfyEncoder
 from .known_moments import moment_of
-from .model_edits import TextInputs, carried_by, checked, joinable, put_on
+from .model_edits import carried_by, joinable, put_on, text_inputs
 from .progress import stop_if_interrupted
 from .schemas import EditType
 
@@ -64,14 +63,12 @@ class Solved:
     Args:
         model: the patched clone; None where no model was connected.
         edit: what is on it, together with the incoming model's edits where they were solved together.
-        projections: what was patched.
         times: what took how long, for people.
         own: what was asked, without the incoming model's edits.
     """
 
     model: Any
     edit: Edit
-    projections: list[Projection]
     times: str
     own: Recipe
 
@@ -88,7 +85,7 @@ class Bench:
 
     def __init__(self, model: Any, clip: Any) -> None:
         self.model = model
-        self.inputs = None if model is None else TextInputs.of(model)
+        self.inputs = None if model is None else text_inputs(model)
         self.encoder = ComfyEncoder(clip)
 
     def solve(self, recipe: Recipe) -> Solved:
@@ -98,7 +95,7 @@ class Bench:
             EditError: the CLIP does not fit the model, or the edit cannot be solved.
         """
         reader = self.encoder.with_pooled if recipe.pooled else self.encoder
-        encode = checked(reader, self.inputs.family) if self.inputs else reader
+        encode = self.inputs.checked(reader) if self.inputs else reader
         partner, own = joinable(self.model, recipe, self.encoder.key) if self.inputs else None, recipe
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
@@ -110,14 +107,12 @@ class Bench:
         moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
         edit = solve_edit(recipe, encoded, moment)
-        patched, chosen = None, []
-        if self.inputs:
-            patched, chosen = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner)
+        patched = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner) if self.inputs else None
         times = (
             f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
         )
-        return Solved(patched, edit, chosen, times, own)
+        return Solved(patched, edit, times, own)
 
     def _moment(self, recipe: Recipe, width: int) -> torch.Tensor:
         return moment_of(self.encoder, width).beside(recipe.sources, self.encoder)
@@ -132,8 +127,7 @@ class Bench:
             *carried_besides("model", carried_by(solved.model), solved.own),
             *([f"experimental: {family.name} has not been tried on real weights"] if family.experimental else []),
         ]
-        change = self.inputs.change_by(solved.edit, solved.projections)
-        return describe(solved.edit, solved.projections, change, [*remarks, solved.times])
+        return self.inputs.report(solved.edit, [*remarks, solved.times])
 
 
 def edited(clip: Any, recipe: Recipe, model: Any = None) -> io.NodeOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import torch
@@ -15,24 +15,13 @@ from ...editing.concepts.text_encoder import encode_short
 from ...editing.encoding import EncodeShort
 from ...editing.errors import EditError
 from ...editing.known_texts import KnownTexts
-from ...editing.ordinary_captions import ordinary_captions
-from ...editing.projections import FAMILIES
+from ...pocket.captions import captions_for
 from .clip_encoder import ComfyEncoder
 from .paths import kept_folder
 from .progress import progress_to
 from .text_encoders import text_encoders
 
-(_POCKET,) = (family for family in FAMILIES if family.name == "pocket")
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, KnownMoment]] = weakref.WeakKeyDictionary()
-
-
-def captions_for(width: int) -> Sequence[str]:
-    """What is ordinary to a text encoder of this width: plain English, or what the pocket model was trained on."""
-    if width == _POCKET.width:
-        from ...pocket.captions import ordinary_captions as pocket_captions
-
-        return pocket_captions()
-    return ordinary_captions()
 
 
 def moment_of(encoder: ComfyEncoder, width: int) -> KnownMoment:

@@ -1,0 +1,106 @@
+"""Where text enters a model, for every host: it hands in shapes and a way to read a weight, and puts the maps on itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..encoding import Encode, EncodedPrompt
+from ..errors import EditError, PackedWeightsError
+from ..projections import Family, Projection, find
+from .context_map import ContextMap
+from .edit import Edit
+from .report import describe
+from .weight_change import edit_change
+
+ReadRows = Callable[[str, int], torch.Tensor]
+"""A weight's key, and of how many rows one is wanted, to (rows, width) of the weight without patches, a copy in float32 on the
+CPU. Raises :class:`~..errors.PackedWeightsError` where it cannot be read."""
+_SAMPLED = 8
+"""Of how many rows one is read where it is only to be said how far the weights move: within a percent of all rows."""
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """A model, as far as it reads text.
+
+    Args:
+        family: what kind of model it is.
+        projections: all of its text projections.
+        widths: key of each to how many numbers its weight reads.
+        read_rows: the host's.
+    """
+
+    family: Family
+    projections: Sequence[Projection]
+    widths: Mapping[str, int]
+    read_rows: ReadRows
+
+    @classmethod
+    def of_shapes(cls, shapes: Mapping[str, Sequence[int]], read_rows: ReadRows) -> TextInputs:
+        """Those of a model's weights.
+
+        Args:
+            shapes: key to shape of all of its parameters.
+            read_rows: the host's.
+
+        Raises:
+            UnknownModelError: the table does not know where text enters.
+        """
+        family, found = find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
+        return cls(family, found, {projection.key: shapes[projection.key][1] for projection in found}, read_rows)
+
+    def check_width(self, width: int) -> None:
+        """Raise :class:`EditError` unless text of ``width`` numbers a token is what the model reads."""
+        if width != self.family.width:
+            raise EditError(
+                f"The text encoder gives {width} numbers a token, but this {self.family.name} model reads {self.family.width}; "
+                "connect the CLIP of the same checkpoint."
+            )
+
+    def checked(self, encode: Encode) -> Encode:
+        """``encode`` that refuses, before anything is aligned, text of a width that the model does not read."""
+
+        def encode_for_model(prompts: Sequence[str]) -> list[EncodedPrompt]:
+            answers = encode(prompts)
+            for answer in answers[:1]:
+                self.check_width(answer.embeddings.shape[1])
+            return answers
+
+        return encode_for_model
+
+    def chosen(self, edit: Edit) -> list[Projection]:
+        """The projections that an edit is for.
+
+        Raises:
+            EditError: the edit is of another width, or names a block that the model lacks.
+        """
+        self.check_width(edit.context_map.width)
+        return edit.chosen(self.projections)
+
+    def maps(self, edit: Edit) -> dict[str, ContextMap]:
+        """Key of each weight that an edit changes to the map of what it reads; equal maps are one object.
+
+        Raises:
+            EditError: as :meth:`chosen`, or a weight is stored packed.
+        """
+        return edit.maps(self.chosen(edit), self.widths)
+
+    def weights(self, projections: Iterable[Projection], every: int = 1) -> dict[str, torch.Tensor]:
+        """Key to weight, (out, width) in float32 on the CPU; of each, one row in ``every``.
+
+        Raises:
+            PackedWeightsError: they cannot be read.
+        """
+        return {projection.key: self.read_rows(projection.key, every) for projection in projections}
+
+    def report(self, edit: Edit, remarks: Iterable[str] = ()) -> str:
+        """What an edit does to this model, for people; how far packed weights move is not in it."""
+        chosen = self.chosen(edit)
+        try:
+            change = edit_change(edit, chosen, self.weights(chosen, every=_SAMPLED))
+        except PackedWeightsError:
+            change = {}
+        return describe(edit, chosen, change, remarks)
