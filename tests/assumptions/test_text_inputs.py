@@ -41,9 +41,7 @@ def test_maps_are_for_the_weights_that_read_text():
 
 def test_text_of_another_width_is_refused_before_it_is_read_further():
     inputs = TextInputs.of_shapes({key: (320, 1024) for key in WEIGHTS}, rows)
-    with pytest.raises(
-        EditError, match=r"gives 768 .* this SD 2\.x model reads 1024; connect the CLIP of the same"
-    ):
+    with pytest.raises(EditError, match=r"gives 768 .* this SD 2\.x model reads 1024; connect the CLIP of the same"):
         inputs.maps(example_edit())
 
 

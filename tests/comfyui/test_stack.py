@@ -2,12 +2,10 @@
 
 import pytest
 import torch
+from comfy_edits import TULIPS, chained, concepts, saved_edit
 from comfy_graphs import Pipeline, PocketGraph, latent, latent_of, text
 from comfy_server import RunError
-from test_comfyui_concepts import concepts
-from test_comfyui_files import saved_edit
 
-TULIPS = dict(source="a vase of tulips", destination="a vase of black tulips")
 DOCTOR = dict(source="a doctor", destination="a female doctor", regularization=0.2)
 
 
@@ -19,15 +17,6 @@ def stacked(graph, *rows, first=1):
     node = graph.add("EditAssumptionStack", model=graph.model, clip=graph.clip, **inputs)
     graph.model, graph.clip = node[:2]
     return node
-
-
-def chained(graph, *rows):
-    """The same with Load Edit and Apply Edit."""
-    for name, strength in rows:
-        edit = graph.add("EditAssumptionLoadEdit", edit_name=name, clip=graph.clip)
-        node = graph.add("EditAssumptionApplyEdit", model=graph.model, edit=edit[0], strength=strength, clip=graph.clip)
-        graph.model, graph.clip = node[:2]
-    return graph
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
+from comfy_edits import TULIPS, chained, concepts, saved_edit
 from comfy_graphs import Pipeline, PocketGraph, latent, latent_of, node_id, text
 from comfy_server import RunError
-from test_comfyui_concepts import concepts
-from test_comfyui_files import saved_edit
-from test_comfyui_stack import TULIPS, chained
 
 PROMPT = "a field of (roses:1.2) and tulips"
 

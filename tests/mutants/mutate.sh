@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Which changes to editing/ no test notices: tests/mutate.sh GROUP FOLDER [arguments of "mutmut run"]
-# GROUP names a file in tests/mutmut/. FOLDER takes a copy of what is needed and the results, another one for each group; mutmut
+# Which changes to editing/ no test notices: tests/mutants/mutate.sh GROUP FOLDER [arguments of "mutmut run"]
+# GROUP names a file in tests/mutants/. FOLDER takes a copy of what is needed and the results, another one for each group; mutmut
 # and the package's test requirements have to be installed.
 set -euo pipefail
-root="$(cd "$(dirname "$0")/.." && pwd)"
+root="$(cd "$(dirname "$0")/../.." && pwd)"
 group="$1"
 folder="$2"
 shift 2
@@ -14,7 +14,7 @@ for part in __init__.py benchmarks editing pictures pipelines pocket; do
 done
 rm -rf "$folder/tests"
 cp -rp "$root/tests" "$folder/"
-cat "$root/tests/mutmut/all.toml" "$root/tests/mutmut/$group.toml" >"$folder/pyproject.toml"
+cat "$root/tests/mutants/all.toml" "$root/tests/mutants/$group.toml" >"$folder/pyproject.toml"
 cd "$folder"
 folder="$PWD"
 PYTHONPATH="$folder/mutants" OMP_NUM_THREADS=1 HYPOTHESIS_EXAMPLES=10 mutmut run "$@"

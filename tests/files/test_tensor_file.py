@@ -14,6 +14,7 @@ from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.tensor_file import load_tensors, open_tensors
 from edit_assumption.pocket import WEIGHTS
 from safetensors.torch import load_file, save_file
+from servers import SUPPORT
 
 
 def test_it_reads_what_the_library_reads(tmp_path):
@@ -65,7 +66,7 @@ def test_a_file_that_may_not_be_read_is_called_that(tmp_path):
 
 def test_the_file_may_be_changed_cut_or_removed_afterwards(tmp_path):
     """In a process of its own, which a file that is still mapped would end."""
-    run = subprocess.run([sys.executable, Path(__file__).parent / "changed_files.py", tmp_path], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, SUPPORT / "changed_files.py", tmp_path], capture_output=True, text=True)
     assert run.returncode == 0, (run.returncode, run.stderr[-2000:])
 
 

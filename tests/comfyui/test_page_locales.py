@@ -2,7 +2,7 @@
 
 import pytest
 import requests
-from test_locales import MARKS
+from i18n_marks import MARKS
 
 CATEGORY = "edit assumption"
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,8 +20,9 @@ from edit_assumption.evaluation.joint import Held, Shot
 from edit_assumption.pipelines.command_inputs import load_pipeline
 from edit_assumption.pipelines.draw import draw_pictures
 from edit_assumption.pipelines.pipeline_concepts import edit_concepts, edited_text
+from servers import REPOSITORY
 
-REAL = Path(__file__).parents[1] / "../shared/data/arbitrary_train.csv"
+REAL = REPOSITORY / "../shared/data/arbitrary_train.csv"
 COLUMNS = ["source", "dest", "prompts", "seed_train", "seeds", "source id", "dest id"]
 EDITED = "['An image of {}', 'A photo of {}', '{}']"
 ROWS = [

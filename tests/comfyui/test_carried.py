@@ -1,9 +1,8 @@
 """Show Edits, and the line about other edits in every report, in a real ComfyUI."""
 
 import torch
+from comfy_edits import concepts, saved_edit
 from comfy_graphs import DESTINATION, SOURCE, Pipeline, PocketGraph, latent, latent_of, node_id, text
-from test_comfyui_concepts import concepts
-from test_comfyui_files import saved_edit
 
 ROSES = f"{SOURCE} → {DESTINATION}"
 TULIPS = dict(source="a vase of tulips", destination="a vase of black tulips")

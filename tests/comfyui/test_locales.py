@@ -4,12 +4,10 @@ import json
 import re
 
 import pytest
+from i18n_marks import LITERAL, MARKS
 from servers import REPOSITORY
 
 FILES = sorted((REPOSITORY / "locales").rglob("*.json"))
-LITERAL = re.compile(r"\{'[^']*'\}")
-"""How a text says that such a mark is meant as it is."""
-MARKS = re.compile(r"[@{}|]")
 
 
 def texts(entry, path=""):

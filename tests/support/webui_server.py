@@ -48,7 +48,7 @@ def python_of(folder):
 def write_checkpoint(path, kind, seed=0):
     """A checkpoint of random weights, by the A1111 that is installed."""
     folder = installed()["A1111"]
-    command = [python_of(folder), REPOSITORY / "tests/webui_checkpoint.py", path, kind, str(seed)]
+    command = [python_of(folder), REPOSITORY / "tests/support/webui_checkpoint.py", path, kind, str(seed)]
     subprocess.run(command, cwd=folder, check=True)
 
 
@@ -80,7 +80,7 @@ class WebuiServer:
         self.applies_loras = None  # see webui_scenes
         extensions = self.base / "extensions"
         extensions.mkdir(parents=True, exist_ok=True)
-        for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/webui_helper")):
+        for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/support/webui_helper")):
             if not (extensions / name).exists():
                 (extensions / name).symlink_to(target)
         settings = {"live_previews_enable": False, "samples_save": False, "grid_save": False}

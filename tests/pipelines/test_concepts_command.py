@@ -31,6 +31,7 @@ from edit_assumption.pipelines.pipeline_concepts import edited_text
 from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 from edit_assumption.pocket.model import pipeline
 from edit_assumption.pocket.words import ALL
+from servers import SUPPORT
 
 LINES = "rose -> tulip\ncat -> dog\nstar ->\napple ~ balloon"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -130,7 +131,7 @@ def test_two_processes_write_what_one_writes(alone, tmp_path):
 
 
 def test_processes_tell_each_other_without_a_folder(tmp_path):
-    script = Path(__file__).parent / "shared_concepts.py"
+    script = SUPPORT / "shared_concepts.py"
     launch(2, script, tmp_path, LINES)
     subprocess.run([sys.executable, script, tmp_path, LINES], env=ENVIRONMENT, check=True, timeout=400)
     whole = tmp_path / "0-of-1"

@@ -1,10 +1,10 @@
 """Recipe Preset in a real ComfyUI: what its recipes do to pictures, as far as the pocket model knows their words."""
 
 import pytest
+from comfy_edits import picture
 from comfy_graphs import Pipeline, PocketGraph, text
 from comfy_server import RunError
 from edit_assumption.editing.assumptions.recipe_presets import preset_recipe, recipe_presets
-from test_comfyui_concepts import judge, picture  # noqa: F401 - a fixture
 
 SEEDS = range(4)
 
@@ -24,7 +24,7 @@ def preset_edit(graph, preset, more_lines="", **inputs):
         ("another thing: dogs for cats", "a cat", "thing", "dog"),
     ],
 )
-def test_pictures_show_what_a_preset_asks(comfy, judge, preset, prompt, question, wanted):  # noqa: F811
+def test_pictures_show_what_a_preset_asks(comfy, judge, preset, prompt, question, wanted):
     def shown(edited, seed):
         graph = PocketGraph()
         if edited:

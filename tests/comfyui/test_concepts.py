@@ -5,31 +5,18 @@ import re
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from comfy_edits import LINES, concepts, picture, pixels_of
 from comfy_graphs import Pipeline, PocketGraph, latent, node_id, text
 from comfy_server import RunError
 from formulas import distance
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-LINES = "rose -> tulip\nwizard -> king\nstar -> tree\ncat -> dog\ncar -> boat\napple -> balloon"
-TEMPLATES = "a {}\na photo of a {}\nan image of a {}\n{}"
 MODEL, LOADED = ["1", 0], ["1", 1]
 """The links to what the loader of a graph gives."""
 PROMPTS = "a photo of a rose\na vase of tulips on a table\na castle"
-
-
-def concepts(graph, lines=LINES, templates=TEMPLATES, clip=None, **inputs):
-    """The node, behind the graph's CLIP."""
-    node = graph.add(
-        "EditAssumptionConcepts", clip=clip or graph.clip, concepts=lines, templates=templates,
-        **{"mode": "text", "regularization": 0.5, "drawing_seed": 0, **inputs},
-    )  # fmt: skip
-    graph.clip = node[0]
-    return node
 
 
 def few_captions(graph):
@@ -47,16 +34,6 @@ def encoded(comfy, graph, name, prompts=PROMPTS, clip=None):
     return torch.stack([found[prompt] for prompt in prompts.splitlines()])
 
 
-def picture(comfy, graph):
-    outputs = comfy.run(graph)
-    return pixels_of(comfy, outputs[node_id(graph.named["picture"])]["images"][0])
-
-
-def pixels_of(comfy, entry):
-    with Image.open(comfy.output(entry)) as image:
-        return torch.from_numpy(np.asarray(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
-
-
 def pocket(**inputs):
     graph = PocketGraph()
     concepts(graph, **inputs)
@@ -66,14 +43,6 @@ def pocket(**inputs):
 def asked(graph, lines, **inputs):
     """The node in its default mode, which asks the graph's model."""
     return concepts(graph, lines, mode="attention", model=graph.model, **inputs)
-
-
-@pytest.fixture(scope="module")
-def judge():
-    pytest.importorskip("transformers")
-    from edit_assumption.pocket.judge import load_judge
-
-    return load_judge()
 
 
 def test_pictures_show_what_was_asked_and_the_rest_as_before(comfy, judge):

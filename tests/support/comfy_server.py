@@ -50,7 +50,8 @@ class ComfyServer:
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("custom_nodes", "models", "output", "input", "user"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
-        for name, target in (("edit_assumption_under_any_name", REPOSITORY), ("host_nodes", REPOSITORY / "tests/host_nodes")):
+        ours = {"edit_assumption_under_any_name": REPOSITORY, "host_nodes": REPOSITORY / "tests/support/host_nodes"}
+        for name, target in ours.items():
             link = self.base / "custom_nodes" / name
             if not link.exists():
                 link.symlink_to(target)

@@ -8,24 +8,13 @@ import pytest
 import requests
 import torch
 from barriers import POSIX
+from comfy_edits import saved_edit
 from comfy_graphs import Pipeline, latent, latent_of, loaded_weights, text
 from comfy_server import RunError
 from formulas import distance
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
-
-
-def saved_edit(server, prefix="assumption_edits/test", family="sd1", clip_skip=None, **inputs):
-    """Run an edit and save it; its picture and the name that Load Edit lists it under."""
-    graph = Pipeline(family)
-    if clip_skip:
-        graph.clip_skip(clip_skip)
-    node = graph.edit(**inputs)
-    save = graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix=prefix)
-    outputs = server.run(graph.sample())
-    name = text(outputs, save).removeprefix("Saved assumption_edits/").partition(" (")[0]
-    return latent_of(server, graph, outputs), name
 
 
 def applying(name, family="sd1", strength=1.0, clip=None, clip_skip=None):
