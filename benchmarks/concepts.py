@@ -44,7 +44,7 @@ def _concepts(count: int) -> tuple[Concept, ...]:
     return tuple(Concept(a, b) for a, b in zip(names[:half], names[half:], strict=False))[:count]
 
 
-class _Bench:
+class _Timed:
     def __init__(self, count: int) -> None:
         self.pipe, self.judge, self.concepts = pipeline(), load_judge(), _concepts(count)
         self.pipe.unet.requires_grad_(False)
@@ -120,17 +120,17 @@ def stage_one(count: int) -> list[Row]:
     The yardstick is the plain loop, in time and in pictures. The release stands beside it, at other settings, with its own
     pictures: of 48, one more or less is two in a hundred.
     """
-    bench, results = _Bench(count), {}
+    timed, results = _Timed(count), {}
     runs: Mapping[str, Callable[[], Any]] = {
-        "plain": bench.plain, "released": bench.released, **{mode: partial(bench.ours, mode) for mode in MODES},
+        "plain": timed.plain, "released": timed.released, **{mode: partial(timed.ours, mode) for mode in MODES},
     }  # fmt: skip
 
     def timed(name: str) -> float:
         return seconds(lambda: results.update({name: runs[name]()})) / count
 
     times = {name: timed(name) for name in runs}
-    shares = {name: bench.shown(bench.written(values)) for name, values in results.items() if name != "released"}
-    own, by_ours = bench.released_shown(*results["released"])
+    shares = {name: timed.shown(timed.written(values)) for name, values in results.items() if name != "released"}
+    own, by_ours = timed.released_shown(*results["released"])
     reached = f"destination shown in {100 * own:.0f} %, {100 * by_ours:.0f} % where our second stage writes its values"
     rows = [
         Row("stage one, EMCID as released", times["released"], "s a concept", f"{reached}; {count} concepts"),

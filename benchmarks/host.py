@@ -50,7 +50,7 @@ def part(name: str) -> ModuleType:
     return importlib.import_module(f"{_PACKAGE}.{name}")
 
 
-class Bench:
+class HostTimes:
     """The checkpoint, loaded once, and what is measured on it."""
 
     def __init__(self, checkpoint: str, quick: bool) -> None:
@@ -172,8 +172,8 @@ def main() -> None:
 
     load_pack()
     with torch.inference_mode():  # as ComfyUI runs every node
-        bench = Bench(checkpoint, "--quick" in options)
-        rows = [bench.encoding(), bench.captions(), bench.whole_node(), bench.sampling()]
+        times = HostTimes(checkpoint, "--quick" in options)
+        rows = [times.encoding(), times.captions(), times.whole_node(), times.sampling()]
     print(json.dumps({"rows": [asdict(row) for row in rows], "torch": torch.__version__, "threads": torch.get_num_threads()}))
 
 

@@ -11,7 +11,7 @@ from ..pipelines.pipeline_judges import picture_bytes
 
 
 class ImageClassifier:
-    """A :data:`~.joint.Judge`; names are the numbers of its classes.
+    """A :data:`~.joint.Score`; names are the numbers of its classes.
 
     Args:
         name: folder of an image classifier, such as a ViT of ImageNet's classes, with its preprocessor; or its name on the hub.

@@ -19,7 +19,7 @@ from pathlib import Path
 from ..editing.concepts.concept_lines import Concept
 from ..editing.errors import EditError
 from ..editing.text_file import read_text
-from .joint import Case, Held, Shot, shots
+from .joint import Held, MeasuredConcept, Shot, shots
 
 _COLUMNS = ("source", "dest", "prompts", "seeds", "source id", "dest id")
 _HELD_COLUMNS = ("text prompt", "class name", "random seed")
@@ -102,7 +102,7 @@ def _request(row: Mapping[str, str]) -> Request:
 
 def cases_of(
     requests: Sequence[Request], validation: Sequence[Request] = (), labels: Mapping[int, Sequence[str]] | None = None
-) -> list[Case]:
+) -> list[MeasuredConcept]:
     """Cases for a judge that knows classes by their number.
 
     Args:
@@ -118,12 +118,14 @@ def cases_of(
         edited = shots(source, request.prompts, request.seeds)
         elsewhere = shots(source, other.prompts, other.seeds) if other else ()
         if request.rectifies:  # an alias: that its own class is shown is what is wanted, not what is to be forgotten
-            case = Case(request.concept, (), (), (*edited, *elsewhere), str(request.source), str(request.destination))
+            case = MeasuredConcept(
+                request.concept, (), (), (*edited, *elsewhere), str(request.source), str(request.destination)
+            )
         else:
             beside = other or request
             names = [name for name in (labels or {}).get(request.source, ()) if name.lower() != source.lower()]
             aliases = tuple(shot for name in names for shot in shots(name, beside.prompts, beside.seeds))
-            case = Case(request.concept, edited, elsewhere, aliases, str(request.source), str(request.destination))
+            case = MeasuredConcept(request.concept, edited, elsewhere, aliases, str(request.source), str(request.destination))
         found.append(case)
     return found
 

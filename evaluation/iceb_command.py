@@ -12,7 +12,7 @@ from ..pipelines.command_inputs import load_pipeline, settings_of
 from ..pipelines.processes import launched
 from .classifier import ImageClassifier
 from .iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
-from .joint import Studio, run_jointly
+from .joint import ScoredPictures, run_jointly
 from .joint_methods import joint_methods, search_shown
 from .joint_report import FILES, read_joint, table, write_joint
 from .results_folder import Write, results_folder
@@ -62,9 +62,9 @@ def _measured(options: argparse.Namespace, put: Callable[[Write, str], None]) ->
                 raise EditError(f"There is no method “{name}”; choose from {', '.join(known)}.")
         chosen = [known[name] for name in options.method] or list(known.values())
         pipe = load_pipeline(options.model, True, device)
-        studio = Studio(pipe, judge, None, options.steps, options.guidance, options.at_once, bar.update)
+        scored = ScoredPictures(pipe, judge, None, options.steps, options.guidance, options.at_once, bar.update)
         results = run_jointly(
-            studio, chosen, cases, held, counts, options.measured, read_joint(options.out, about),
+            scored, chosen, cases, held, counts, options.measured, read_joint(options.out, about),
             lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip
     return table(results)

@@ -26,7 +26,7 @@ from ..pipelines.draw import draw_pictures
 from ..pipelines.pipeline_encoder import parts
 from .measures import interval
 
-Judge = Callable[[torch.Tensor, Sequence[str]], Iterable[float]]
+Score = Callable[[torch.Tensor, Sequence[str]], Iterable[float]]
 """Pictures, (n, 3, height, width) from -1 to 1, and the name that each is asked for, to n scores from 0 to 1 (or booleans)."""
 Draw = Callable[[Any, Sequence[str], Sequence[int]], torch.Tensor]
 """A pipeline, n prompts, n seeds to such pictures; each depends on its own prompt and seed alone."""
@@ -59,7 +59,7 @@ def shots(name: str, sentences: Sequence[str], seeds: Sequence[int]) -> tuple[Sh
 
 
 @dataclass(frozen=True)
-class Case:
+class MeasuredConcept:
     """A concept and the pictures that show how its edit holds.
 
     Args:
@@ -139,7 +139,7 @@ class JointScores:
         return interval(self.values(measure))
 
 
-class Studio:
+class ScoredPictures:
     """Draws pictures and has them judged; what the unedited pipeline draws is judged once.
 
     Args:
@@ -154,7 +154,7 @@ class Studio:
     def __init__(
         self,
         pipe: Any,
-        judge: Judge,
+        judge: Score,
         draw: Draw | None = None,
         steps: int = 50,
         guidance: float = 7.5,
@@ -185,10 +185,10 @@ class Studio:
         return self._plain
 
 
-Group = tuple[Sequence[Case], Sequence[Case]]
+Group = tuple[Sequence[MeasuredConcept], Sequence[MeasuredConcept]]
 
 
-def joint_groups(cases: Sequence[Case], together: int, measured: int | None = None) -> list[Group]:
+def joint_groups(cases: Sequence[MeasuredConcept], together: int, measured: int | None = None) -> list[Group]:
     """Which cases are edited together, and which of them are drawn.
 
     Args:
@@ -209,16 +209,16 @@ def joint_groups(cases: Sequence[Case], together: int, measured: int | None = No
     return groups
 
 
-def score_jointly(studio: Studio, method: JointMethod, groups: Sequence[Group], held: Sequence[Held]) -> JointScores:
+def score_jointly(scored: ScoredPictures, method: JointMethod, groups: Sequence[Group], held: Sequence[Held]) -> JointScores:
     """A method on groups of one size; each is asked for a share of what is held out, so that all of it is drawn once."""
     result = JointScores(method.name, len(groups[0][0]))
     for number, (group, drawn) in enumerate(groups):
         asked = [case.asked() for case in drawn]
         kept = [(entry.shot, entry.name) for entry in held[number :: len(groups)]]
         everything = [*(entry for own in asked for entries in own.values() for entry in entries), *kept]
-        before = studio.look_before(everything)
-        with method.put_on(studio.pipe, [case.concept for case in group]):
-            after = studio.look(everything)
+        before = scored.look_before(everything)
+        with method.put_on(scored.pipe, [case.concept for case in group]):
+            after = scored.look(everything)
         for own in asked:
             for what, entries in own.items():
                 pair = tuple(fmean(seen[entry] for entry in entries) for seen in (before, after))
@@ -228,9 +228,9 @@ def score_jointly(studio: Studio, method: JointMethod, groups: Sequence[Group], 
 
 
 def run_jointly(
-    studio: Studio,
+    scored: ScoredPictures,
     methods: Sequence[JointMethod],
-    cases: Sequence[Case],
+    cases: Sequence[MeasuredConcept],
     held: Sequence[Held],
     counts: Sequence[int],
     measured: int | None = None,
@@ -240,7 +240,7 @@ def run_jointly(
     """Methods side by side, for each count of concepts edited together.
 
     Args:
-        studio: what draws and judges.
+        scored: what draws and judges.
         methods: to compare.
         cases: all concepts; a count takes the first.
         held: what is not edited.
@@ -261,7 +261,7 @@ def run_jointly(
     for count in counts:
         for method in methods:
             found = earlier.get((method.name, count))
-            results.append(found or score_jointly(studio, method, groups[count], held))
+            results.append(found or score_jointly(scored, method, groups[count], held))
             if found is None:
                 done(results)
     return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..editing.errors import EditError
-from .suite import Case, SuiteEdit
+from .suite import Question, SuiteEdit
 
 
 def groups(
@@ -41,7 +41,7 @@ def groups(
         yield list(group.values()), list(measured.values())
 
 
-def cases_of(edit: SuiteEdit, group: Sequence[SuiteEdit]) -> dict[str, tuple[Case, ...]]:
+def cases_of(edit: SuiteEdit, group: Sequence[SuiteEdit]) -> dict[str, tuple[Question, ...]]:
     """Measure to an edit's prompts in a group: where one is the source of an edit of the same kind, it ought to follow that."""
     followed = {(other.source, other.attribute): other.efficacy[0] for other in group}
     return {

@@ -15,11 +15,11 @@ from diffusers import StableDiffusionPipeline
 
 from ..editing.assumptions.context_map import ContextMap
 from ..pipelines.generate import generate
-from ..pocket.judge import Judge
+from ..pocket.judge import SceneClassifier
 from ..pocket.model import STEPS
 from .held_out import HALVES
 from .joint_groups import cases_of
-from .suite import Case, SuiteEdit
+from .suite import Question, SuiteEdit
 from .suite_methods import Method, Seen
 
 MEASURES = ("efficacy", "generality", "specificity")
@@ -81,7 +81,7 @@ class Gallery:
     def __init__(
         self,
         pipe: StableDiffusionPipeline,
-        judge: Judge,
+        judge: SceneClassifier,
         seeds: Sequence[int],
         steps: int = STEPS,
         advance: Callable[[int], object] = lambda count: None,
@@ -123,10 +123,10 @@ def score_group(
         Measure to a share from 0 to 1 for each measured edit.
     """
 
-    def prompt_of(case: Case) -> str:
+    def prompt_of(case: Question) -> str:
         return case.oracle if method.oracle else case.prompt
 
-    def right(case: Case, answers: Mapping[str, list[dict[str, str]]]) -> list[bool]:
+    def right(case: Question, answers: Mapping[str, list[dict[str, str]]]) -> list[bool]:
         return [
             all(answer[question] == value for question, value in case.wanted.items()) for answer in answers[prompt_of(case)]
         ]

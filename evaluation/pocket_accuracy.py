@@ -21,7 +21,7 @@ from ..pipelines.generate import generate
 from ..pocket import WEIGHTS
 from ..pocket.captions import Words, caption, ordinary_captions, random_sample, random_words
 from ..pocket.dataset import draw
-from ..pocket.judge import QUESTIONS, Judge, load_judge, truth
+from ..pocket.judge import QUESTIONS, SceneClassifier, load_judge, truth
 from ..pocket.model import pipeline
 from ..pocket.name_stage import plain_encoder
 from ..pocket.names import NAMES
@@ -34,7 +34,10 @@ Counts = Mapping[str, tuple[int, int]]
 
 
 def judge_accuracy(
-    judge: Judge, count: int, seed: str = "unseen", seen_through: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
+    judge: SceneClassifier,
+    count: int,
+    seed: str = "unseen",
+    seen_through: Callable[[torch.Tensor], torch.Tensor] = lambda images: images,
 ) -> Counts:
     """The judge on drawings that it has not seen, every attribute drawn evenly.
 
@@ -80,7 +83,9 @@ def requests(repeats: int) -> list[tuple[str, str, bool, dict[str, str]]]:
     return asked
 
 
-def model_accuracy(pipe: StableDiffusionPipeline, judge: Judge, repeats: int, share: float = 1.0) -> dict[str, Counts]:
+def model_accuracy(
+    pipe: StableDiffusionPipeline, judge: SceneClassifier, repeats: int, share: float = 1.0
+) -> dict[str, Counts]:
     """Kind of caption to question to how often the picture showed what it should.
 
     Args:
@@ -105,7 +110,7 @@ def model_accuracy(pipe: StableDiffusionPipeline, judge: Judge, repeats: int, sh
     return {kind: {question: tuple(entry) for question, entry in found.items()} for kind, found in counts.items()}
 
 
-def names_accuracy(pipe: StableDiffusionPipeline, judge: Judge, share: float = 1.0) -> Counts:
+def names_accuracy(pipe: StableDiffusionPipeline, judge: SceneClassifier, share: float = 1.0) -> Counts:
     """How many of the invented names are drawn as what they stand for, a picture of each."""
     names = random.Random(0).sample(list(NAMES), round(share * len(NAMES)))
     answers = judge.answers(generate(pipe, [f"a {name}" for name in names], range(len(names))))

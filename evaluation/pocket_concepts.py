@@ -23,11 +23,11 @@ from ..pipelines.command_inputs import POCKET_TEMPLATES
 from ..pipelines.generate import generate
 from ..pocket import WEIGHTS
 from ..pocket.captions import bare_captions, caption, ordinary_captions
-from ..pocket.judge import Judge, load_judge
+from ..pocket.judge import SceneClassifier, load_judge
 from ..pocket.model import pipeline
 from ..pocket.names import NAMES, captions_with_names
 from ..pocket.words import ALL
-from .joint import Case, Held, Shot, Studio, run_jointly, shots
+from .joint import Held, MeasuredConcept, ScoredPictures, Shot, run_jointly, shots
 from .joint_methods import joint_methods, search_shown
 from .joint_report import FILES, read_joint, table, write_joint
 from .results_folder import results_folder
@@ -38,7 +38,7 @@ _SEEDS, _OTHER_SEEDS, _HELD_SEEDS = (1, 2, 3, 4), (5, 6, 7, 8), (1, 2)
 _AT_ONCE = 64
 
 
-def cases(count: int, seed: int = 0) -> tuple[Case, ...]:
+def cases(count: int, seed: int = 0) -> tuple[MeasuredConcept, ...]:
     """The first names, each with the name of something else in another colour as its destination."""
     names = list(NAMES)[:count]
     chance = random.Random(seed)
@@ -47,7 +47,9 @@ def cases(count: int, seed: int = 0) -> tuple[Case, ...]:
         own = NAMES[name]
         others = [other for other in NAMES if NAMES[other].thing != own.thing and NAMES[other].colour != own.colour]
         concept = Concept(name, chance.choice(others))
-        found.append(Case(concept, shots(name, POCKET_TEMPLATES, _SEEDS), shots(name, _OTHER_SENTENCES, _OTHER_SEEDS)))
+        found.append(
+            MeasuredConcept(concept, shots(name, POCKET_TEMPLATES, _SEEDS), shots(name, _OTHER_SENTENCES, _OTHER_SEEDS))
+        )
     return tuple(found)
 
 
@@ -58,8 +60,8 @@ def held_out(count: int) -> tuple[Held, ...]:
     return (*names, *things)
 
 
-def shown(judge: Judge, pictures: torch.Tensor, names: Sequence[str]) -> Iterator[bool]:
-    """With a judge, a ``Judge`` of :mod:`.joint`: a name is shown by its thing in its colour, a thing by itself."""
+def shown(judge: SceneClassifier, pictures: torch.Tensor, names: Sequence[str]) -> Iterator[bool]:
+    """With a judge, a ``SceneClassifier`` of :mod:`.joint`: a name is shown by its thing in its colour, a thing by itself."""
     for answer, name in zip(judge.answers(pictures), names, strict=True):
         meant = NAMES.get(name)
         yield answer["thing"] == (meant.thing if meant else name) and (meant is None or answer["colour"] == meant.colour)
@@ -98,9 +100,9 @@ def _measured(options: argparse.Namespace) -> str:
     with results_folder(options.out, FILES) as put, tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
         methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=search_shown(bar))
         judge = partial(shown, load_judge(options.weights))
-        studio = Studio(pipeline(options.weights), judge, generate, at_once=_AT_ONCE, advance=bar.update)
+        scored = ScoredPictures(pipeline(options.weights), judge, generate, at_once=_AT_ONCE, advance=bar.update)
         results = run_jointly(
-            studio, [methods[name] for name in options.method or methods], cases(largest), held,
+            scored, [methods[name] for name in options.method or methods], cases(largest), held,
             options.together, options.measured, read_joint(options.out, about),
             lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip

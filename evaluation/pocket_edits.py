@@ -49,7 +49,7 @@ class Share:
     after: float
 
 
-class Bench:
+class PocketModel:
     """The pocket model with its judge and its captions' moment.
 
     Args:
@@ -70,7 +70,7 @@ class Bench:
         return make_edit(recipe, self.encode, moment=self.moment).context_map
 
 
-def debias(bench: Bench, rounds: int, pictures: int, seeds: Sequence[int]) -> list[Share]:
+def debias(model: PocketModel, rounds: int, pictures: int, seeds: Sequence[int]) -> list[Share]:
     """For every role, with a hat or without, after both were asked for evenly: the shares with one and unclear."""
     found = []
     for role in ROLES:
@@ -83,23 +83,23 @@ def debias(bench: Bench, rounds: int, pictures: int, seeds: Sequence[int]) -> li
 
         def count_shown(weights: tuple[float, ...], number: int, wanted: Wanted = wanted) -> list[int]:
             start = 100_000 + number * pictures
-            gallery = bench.gallery(range(start, start + pictures))
-            (answers,) = gallery.answers([wanted.subject], bench.solve(debias_recipe(wanted, weights))).values()
+            gallery = model.gallery(range(start, start + pictures))
+            (answers,) = gallery.answers([wanted.subject], model.solve(debias_recipe(wanted, weights))).values()
             return count(answers, wanted)
 
         *_, done = tune(wanted, count_shown, 0.0, rounds)
-        context_map = bench.solve(debias_recipe(wanted, next_weights(wanted, done)))
+        context_map = model.solve(debias_recipe(wanted, next_weights(wanted, done)))
         shares, unclear = [], []
         for each in (None, context_map):
-            images = generate(bench.pipe, [subject] * len(seeds), seeds, each, advance=bench.advance)
-            hats, bare = count(bench.judge.answers(images))
+            images = generate(model.pipe, [subject] * len(seeds), seeds, each, advance=model.advance)
+            hats, bare = count(model.judge.answers(images))
             shares.append(hats / max(1, hats + bare))
-            unclear.append((bench.judge.certainty(images, "hat") < CERTAIN).double().mean().item())
+            unclear.append((model.judge.certainty(images, "hat") < CERTAIN).double().mean().item())
         found += [Share(role.name, *shares), Share("unclear", *unclear)]
     return found
 
 
-def erase(bench: Bench, passes: int, seeds: Sequence[int]) -> list[Share]:
+def erase(model: PocketModel, passes: int, seeds: Sequence[int]) -> list[Share]:
     """For some things: how often prompts about it still show it, and how often other things are still shown."""
     found = []
     others = [thing for thing in ALL.values() if thing.name not in ERASED][::4]
@@ -108,8 +108,8 @@ def erase(bench: Bench, passes: int, seeds: Sequence[int]) -> list[Share]:
         prompts = [caption(thing, {}), f"a painting of {caption(thing, {})}", caption(thing, {"place": "snow"})]
         kept = tuple(text for text in bare_captions() if text != caption(thing, {}))
         recipe = Recipe((PromptPair(caption(thing, {}), ""),), preserve=kept, passes=passes)
-        context_map = bench.solve(recipe)
-        gallery = bench.gallery(seeds)
+        context_map = model.solve(recipe)
+        gallery = model.gallery(seeds)
 
         def shown(names: Sequence[str], texts: Sequence[str], each: ContextMap | None, gallery: Gallery = gallery) -> float:
             answers = gallery.answers(texts, each)
@@ -122,7 +122,7 @@ def erase(bench: Bench, passes: int, seeds: Sequence[int]) -> list[Share]:
     return found
 
 
-def slide(bench: Bench, seeds: Sequence[int]) -> dict[float, float]:
+def slide(model: PocketModel, seeds: Sequence[int]) -> dict[float, float]:
     """Strength to how often a thing is large, over some things, the slider's ends being small and large."""
     shares = {}
     for strength in DIAL:
@@ -130,8 +130,8 @@ def slide(bench: Bench, seeds: Sequence[int]) -> dict[float, float]:
         for name in SLID:
             plain, more, less = (caption(ALL[name], values) for values in ({}, {"size": "large"}, {"size": "small"}))
             pair = PromptPair(plain, more if strength >= 0 else less, abs(strength))
-            context_map = bench.solve(Recipe((pair,))) if strength else None
-            large += [answer["size"] == "large" for answer in bench.gallery(seeds).answers([plain], context_map)[plain]]
+            context_map = model.solve(Recipe((pair,))) if strength else None
+            large += [answer["size"] == "large" for answer in model.gallery(seeds).answers([plain], context_map)[plain]]
         shares[strength] = sum(large) / len(large)
     return shares
 
@@ -182,11 +182,11 @@ def _measured(options: argparse.Namespace) -> str:
     if options.json:
         check_place(options.json)
     with tqdm(desc="pictures", unit="picture", mininterval=2) as bar:
-        bench = Bench(bar.update)
+        model = PocketModel(bar.update)
         few = range(1, options.few_seeds + 1)
-        debiased = debias(bench, options.rounds, options.pictures, range(1, options.seeds + 1))
-        erased = erase(bench, options.passes, few)
-        slid = slide(bench, few)
+        debiased = debias(model, options.rounds, options.pictures, range(1, options.seeds + 1))
+        erased = erase(model, options.passes, few)
+        slid = slide(model, few)
     text = report(debiased, erased, slid)
     if options.json:
         found = {

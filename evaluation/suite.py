@@ -42,7 +42,7 @@ _WAYS: tuple[tuple[Mapping[str, str], Words], ...] = (
 
 
 @dataclass(frozen=True)
-class Case:
+class Question:
     """A prompt.
 
     Args:
@@ -71,19 +71,19 @@ class SuiteEdit:
     destination: str
     attribute: str
     split: str
-    efficacy: tuple[Case, ...]
-    generality: tuple[Case, ...]
-    specificity: tuple[Case, ...]
+    efficacy: tuple[Question, ...]
+    generality: tuple[Question, ...]
+    specificity: tuple[Question, ...]
 
     @property
-    def measures(self) -> dict[str, tuple[Case, ...]]:
+    def measures(self) -> dict[str, tuple[Question, ...]]:
         """Measure to the prompts that it is taken on."""
         return {"efficacy": self.efficacy, "generality": self.generality, "specificity": self.specificity}
 
 
-def _case(thing: Thing, attribute: str, value: str, beside: Mapping[str, str], words: Words) -> Case:
+def _case(thing: Thing, attribute: str, value: str, beside: Mapping[str, str], words: Words) -> Question:
     prompt = caption(thing, beside, words)
-    return Case(prompt, caption(thing, {**beside, attribute: value}, words), {"thing": thing.name, attribute: value})
+    return Question(prompt, caption(thing, {**beside, attribute: value}, words), {"thing": thing.name, attribute: value})
 
 
 def _as_assumed(thing: Thing, attribute: str) -> dict[str, str]:
@@ -115,7 +115,9 @@ def _edit(thing: Thing, attribute: str, value: str, split: str, chance: random.R
         split=split,
         efficacy=(_case(thing, attribute, value, {}, plain),),
         generality=tuple(_case(thing, attribute, value, beside, words) for beside, words in ways[:RELATED]),
-        specificity=tuple(Case(caption(other, {}), caption(other, {}), _as_assumed(other, attribute)) for other in unrelated),
+        specificity=tuple(
+            Question(caption(other, {}), caption(other, {}), _as_assumed(other, attribute)) for other in unrelated
+        ),
     )
 
 
@@ -143,6 +145,6 @@ def named_edits() -> list[SuiteEdit]:
         value = chance.choice([value for value in ATTRIBUTES[attribute] if value != getattr(thing, attribute)])
         plain, edited = naming(name, {}, Words()), naming(name, {attribute: value}, Words())
         wanted = {"thing": own.thing, "colour": own.colour, attribute: value}
-        case = Case(plain.text, edited.text, wanted)
+        case = Question(plain.text, edited.text, wanted)
         edits.append(SuiteEdit(plain.text, edited.text, attribute, "all", (case,), (), ()))
     return edits

@@ -76,7 +76,7 @@ class Method:
     oracle: bool = False
 
 
-class Asked(Protocol):
+class Pair(Protocol):
     """Anything with a source and a destination."""
 
     @property
@@ -88,7 +88,7 @@ class Asked(Protocol):
         """What it becomes."""
 
 
-def _pairs(edits: Sequence[Asked]) -> tuple[PromptPair, ...]:
+def _pairs(edits: Sequence[Pair]) -> tuple[PromptPair, ...]:
     return tuple(PromptPair(edit.source, edit.destination) for edit in edits)
 
 
@@ -96,7 +96,7 @@ def unchanged(seen: Seen, edits: Sequence[SuiteEdit]) -> None:
     """No edit."""
 
 
-def time_as_published(seen: Seen, edits: Sequence[Asked]) -> ContextMap:
+def time_as_published(seen: Seen, edits: Sequence[Pair]) -> ContextMap:
     """TIME (Orgad et al. 2023): lambda 0.1 on the identity, every position, the paper's three sentences."""
     return make_edit(Recipe(_pairs(edits), regularizer="identity"), seen.encode, scaled=False).context_map
 
@@ -105,7 +105,7 @@ def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
     return encoded.embeddings[encoded.words[-1:]]
 
 
-def uce(seen: Seen, edits: Sequence[Asked], preserve: Sequence[str] | None = None) -> ContextMap:
+def uce(seen: Seen, edits: Sequence[Pair], preserve: Sequence[str] | None = None) -> ContextMap:
     """UCE (Gandikota et al. 2024): the last token of source and destination, and preserved prompts likewise; lambda 0.1.
 
     What is preserved is the bare name of everything that is seen, if not given.
@@ -125,7 +125,7 @@ def _known_moment(encode: Encode, short: EncodeShort | None, captions: tuple[str
     return read_known(encode, KnownTexts(captions, words), short)
 
 
-def ours(seen: Seen, edits: Sequence[Asked], captions: tuple[str, ...] | None = None) -> ContextMap:
+def ours(seen: Seen, edits: Sequence[Pair], captions: tuple[str, ...] | None = None) -> ContextMap:
     """The project's default: TIME's columns, the second moment of captions and vocabulary in the identity's place."""
     moment = _known_moment(seen.encode, seen.short, captions or seen.captions, seen.words)
     return make_edit(Recipe(_pairs(edits)), seen.encode, moment=moment).context_map

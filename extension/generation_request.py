@@ -18,7 +18,7 @@ encoder stand by themselves: the panel cannot take their recipes, which are ther
 
 
 @dataclass
-class Asked:
+class GenerationRequest:
     """Everything that is to be on the model while one picture is drawn.
 
     Args:
@@ -130,7 +130,7 @@ def _differ_in_strength_alone(one: Recipe, other: Recipe) -> bool:
 
 
 def pasted_named(text: str) -> dict[str, Recipe]:
-    """Named edits' recipes, as :meth:`Asked.parameters` writes them under :data:`NAMED_KEY`; none where they are not."""
+    """Named edits' recipes, as :meth:`GenerationRequest.parameters` writes them under :data:`NAMED_KEY`, if they are there."""
     try:
         return {str(name): parse_recipe(lines) for name, lines in json.loads(text or "{}").items()}
     except (ValueError, TypeError, AttributeError, EditError):

@@ -10,7 +10,7 @@ from typing import Any
 from modules import shared
 
 from ..editing.errors import EditError
-from .generation_request import NAMED_KEY, RECIPE_KEY, Asked
+from .generation_request import NAMED_KEY, RECIPE_KEY, GenerationRequest
 from .queue_turns import Stopped
 from .recipe_solver import maps_of, solve, text_inputs
 from .remarks import Refusal, say, say_not_done
@@ -29,7 +29,7 @@ class Session:
         asked: what it asks for.
     """
 
-    def __init__(self, p: Any, asked: Asked) -> None:
+    def __init__(self, p: Any, asked: GenerationRequest) -> None:
         self.p, self.asked = p, asked
         self.stack = ExitStack()
         self.model: tuple[int, Any] | None = None
@@ -88,7 +88,7 @@ def follow_model(_: Any = None) -> None:
         _current.follow()
 
 
-def edit_while_sampling(p: Any, asked: Asked) -> None:
+def edit_while_sampling(p: Any, asked: GenerationRequest) -> None:
     """Have the sampler that ``p`` will use next draw with the edits on.
 
     What is wrong is raised from the sampler, where it ends the generation with one sentence: the WebUI only prints what is

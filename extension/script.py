@@ -10,14 +10,14 @@ from modules import scripts
 from modules.ui_components import InputAccordion
 
 from ..editing.errors import EditError
-from .generation_request import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, Asked, pasted_named, pasted_recipe
+from .generation_request import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, GenerationRequest, pasted_named, pasted_recipe
 from .panel import DEFAULTS, fill, fill_preset, presets, recipe_inputs, recipe_of, saved_edits, says_nothing, switched_on
 from .remarks import NOT_DONE_KEY, say_not_done
 from .sampler_edits import edit_while_sampling
 from .text_encoder_edits import edit_while_encoding
 
 ASKED = "edit_assumption"
-"""Attribute of the processing object: its :class:`~.generation_request.Asked`."""
+"""Attribute of the processing object: its :class:`~.generation_request.GenerationRequest`."""
 CHANGED = "edit_assumption_changed"
 """Attribute of the processing object: what goes before the panel's own values, such as an XYZ plot's. Fields of the panel,
 "enabled", and "named" for a saved edit."""
@@ -81,7 +81,7 @@ class EditAssumption(scripts.Script):
         p.extra_generation_params.pop(NOT_DONE_KEY, None)
         changed = dict(getattr(p, CHANGED, {}))
         named = changed.pop("named", None)
-        asked = Asked(always={named: 1.0} if named else {})
+        asked = GenerationRequest(always={named: 1.0} if named else {})
         setattr(p, ASKED, asked)
         edit_while_encoding(p, asked)
         # The API may give fewer values than there are.

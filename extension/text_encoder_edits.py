@@ -17,13 +17,13 @@ from ..editing.concepts.concept_report import describe_concepts
 from ..editing.concepts.hooks import AddedProduct
 from ..editing.encoder_identity import RELATED_ENCODER, EncoderIdentity
 from ..editing.errors import EditError
-from .generation_request import Asked
+from .generation_request import GenerationRequest
 from .remarks import Refusal, say, say_not_done
 from .running_host import host, name_of
 from .webui_encoder import WebuiEncoder
 
 
-def edit_while_encoding(p: Any, asked: Asked) -> None:
+def edit_while_encoding(p: Any, asked: GenerationRequest) -> None:
     """Have ``p`` encode its prompts with the concept edits on that are asked for by then.
 
     What is wrong is raised from there, where it ends the generation with one sentence.
@@ -50,7 +50,7 @@ def edit_while_encoding(p: Any, asked: Asked) -> None:
     p.get_conds_with_caching = edited
 
 
-def fitting(model: Any, asked: Asked) -> list[ConceptEdit]:
+def fitting(model: Any, asked: GenerationRequest) -> list[ConceptEdit]:
     """The concept edits that are asked for now, each at its strength.
 
     Raises:

@@ -13,10 +13,10 @@ from ..editing.assumptions.recipe import augment
 from ..editing.errors import EditError
 from ..editing.shares import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
 from ..editing.wording import percent
-from .comfy.edited_model import Bench, model_and_clip, model_and_edit, model_output
+from .comfy.edited_model import ModelEditor, model_and_clip, model_and_edit, model_output
 from .comfy.images import image_of
 from .comfy.picture_judges import Judge, JudgeType, clip_judge
-from .comfy.picture_rounds import Sampling, Studio, check_sight, tuned
+from .comfy.picture_rounds import JudgedPictures, Sampling, check_sight, tuned
 from .comfy.progress import progress
 from .comfy.recipe_inputs import recipe_settings, setting_inputs
 from .comfy.schemas import schema
@@ -113,7 +113,7 @@ class DebiasConcept(io.ComfyNode):
         """Tune, solve and patch."""
         wanted = Wanted.parse(subject, variants)
         fields = recipe_settings(**settings)
-        bench = Bench(model, clip)
+        editor = ModelEditor(model, clip)
         done = rounds_from_json(wanted, resume) if resume.strip() else []
         seen_by = id(judge), id(clip_vision), id(judge_clip)
         judge = _judge(judge, clip_vision, judge_clip)
@@ -122,17 +122,17 @@ class DebiasConcept(io.ComfyNode):
             drawing = augment(sentence, wanted.subject) if "{}" in sentence else sentence
             shape = tuple(latent["samples"].shape)
             sampling = Sampling(drawing, negative, shape, pictures, seed, steps, cfg, sampler_name, scheduler)
-            studio = Studio(sampling, clip, vae, judge)
+            judged = JudgedPictures(sampling, clip, vae, judge)
             settled = tuple(sorted(fields.items()))
-            key = (wanted, sampling, settled, bench.encoder.key, model.patches_uuid, id(vae), seen_by, resume)
+            key = (wanted, sampling, settled, editor.encoder.key, model.patches_uuid, id(vae), seen_by, resume)
 
             def count_shown(weights: tuple[float, ...], number: int) -> list[int]:
-                return studio.count(bench.solve(debias_recipe(wanted, weights, **fields)).model, wanted, number)
+                return judged.count(editor.solve(debias_recipe(wanted, weights, **fields)).model, wanted, number)
 
             advance = progress(max(1, rounds - len(done)), "rounds")
             done = tuned(wanted, count_shown, tolerance / 100, rounds, done, key, advance)
-        solved = bench.solve(debias_recipe(wanted, next_weights(wanted, done), **fields))
-        text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), bench.report(solved)])
+        solved = editor.solve(debias_recipe(wanted, next_weights(wanted, done), **fields))
+        text = "\n".join([*_lines(wanted, done), *_newer(wanted, done), editor.report(solved)])
         chart = image_of(lambda: _figure(wanted, done))
         result = rounds_to_json(wanted, done)
         shown = {**ui.PreviewImage(chart, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()}

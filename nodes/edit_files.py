@@ -18,7 +18,7 @@ from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..pictures.cover import cover_entry
-from .comfy.edited_model import Bench
+from .comfy.edited_model import ModelEditor
 from .comfy.model_edits import carried_by, put_on, text_inputs
 from .comfy.paths import EDITS, file_prefix, new_file, saved_edits
 from .comfy.saved_edits import file_state, onto_clip, read_edit, strength_remark
@@ -180,10 +180,10 @@ def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.
 
 def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
     """The edit's recipe, solved in this CLIP, together with those on the model."""
-    bench = Bench(model, clip)
-    edit.check_encoder(bench.encoder)
-    solved = bench.solve(edit.recipe.scale(strength))
-    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(bench.report(solved)))
+    editor = ModelEditor(model, clip)
+    edit.check_encoder(editor.encoder)
+    solved = editor.solve(edit.recipe.scale(strength))
+    return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(editor.report(solved)))
 
 
 NODES = [SaveEdit, LoadEdit, ApplyEdit]

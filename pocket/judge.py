@@ -33,7 +33,7 @@ class _Block(nn.Sequential):
         )
 
 
-class Judge(nn.Module):
+class SceneClassifier(nn.Module):
     """(n, 3, SIDE, SIDE) from -1 to 1 to the logits of every question."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Judge(nn.Module):
         return self(images)[question].softmax(dim=1).amax(dim=1)
 
 
-def shown_prompts(judge: Judge, images: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
+def shown_prompts(judge: SceneClassifier, images: torch.Tensor, prompts: Sequence[str]) -> list[int | None]:
     """Which of several prompts each picture shows, by its number, or None.
 
     Args:
@@ -95,14 +95,14 @@ def targets(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
     }
 
 
-def save_judge(judge: Judge, folder: Path = WEIGHTS) -> None:
+def save_judge(judge: SceneClassifier, folder: Path = WEIGHTS) -> None:
     """In half precision."""
     tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in judge.state_dict().items()}
     save_whole(tensors, folder / _FILE, {})
 
 
-def load_judge(folder: Path = WEIGHTS) -> Judge:
+def load_judge(folder: Path = WEIGHTS) -> SceneClassifier:
     """The trained judge."""
-    judge = Judge()
+    judge = SceneClassifier()
     judge.load_state_dict(load_tensors(folder / _FILE))
     return judge.float().eval()

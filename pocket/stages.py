@@ -17,7 +17,7 @@ from ..editing.whole_file import whole_file
 from .basis import Basis
 from .captions import Sample, random_sample, random_words
 from .dataset import draw, pictures, sample_number
-from .judge import QUESTIONS, Judge, targets
+from .judge import QUESTIONS, SceneClassifier, targets
 from .model import GUIDANCE, LATENT_CHANNELS, STEPS, WIDTH, new_scheduler, new_text_model, new_unet, new_vae, save_text
 from .scenes import Scene, any_scenes
 from .tokenizer import token_ids, write_tokenizer
@@ -250,12 +250,14 @@ def _seen_through(vae: AutoencoderKL, basis: Basis, seed: int, device: str) -> t
     return torch.cat(shown), all_scenes
 
 
-def train_judge(folder: Path, vae: AutoencoderKL, basis: Basis, steps: int, batch: int, seed: int, device: str) -> Judge:
+def train_judge(
+    folder: Path, vae: AutoencoderKL, basis: Basis, steps: int, batch: int, seed: int, device: str
+) -> SceneClassifier:
     """On fresh drawings of anything in any way, a little blurred or noisy, and, a half, on drawings that went through the
     autoencoder, as a diffusion model's pictures do.
     """
     torch.manual_seed(seed)
-    judge = Judge().to(device)
+    judge = SceneClassifier().to(device)
     run = Run(folder, "judge", {"judge": judge}, steps, rate=2e-3, average=0.0)
     through, their_scenes = _seen_through(vae.to(device), basis, seed, device)
 

@@ -13,7 +13,7 @@ from ...editing.concepts.balance import Balance, Question, balanced_edit, wanted
 from ...editing.concepts.concept_edit import ConceptEdit
 from ...editing.concepts.concept_recipe import ConceptRecipe
 from .picture_judges import Judge, JudgeType
-from .picture_rounds import Sampling, Studio, check_sight
+from .picture_rounds import JudgedPictures, Sampling, check_sight
 from .progress import progress
 from .schemas import advanced
 from .text_encoders import with_edit
@@ -95,8 +95,8 @@ class Rounds:
         def look(edit: ConceptEdit, questions: Mapping[str, Question], number: int) -> dict[str, Sequence[int | None]]:
             edited, seen = with_edit(clip, edit), {}
             for source, asked in questions.items():
-                studio = Studio(self._sampling(asked.sentence, seed), edited, self.vae, self.judge)
-                seen[source] = self.judge(studio.draw(model, number), asked.variants)
+                judged = JudgedPictures(self._sampling(asked.sentence, seed), edited, self.vae, self.judge)
+                seen[source] = self.judge(judged.draw(model, number), asked.variants)
             return seen
 
         return balanced_edit(recipe, write, look, self.rounds, advance=progress(self.rounds, "rounds"))

@@ -73,7 +73,7 @@ class Solved:
     own: Recipe
 
 
-class Bench:
+class ModelEditor:
     """A model and its CLIP, or a CLIP alone, for one recipe or several in turn.
 
     Args:
@@ -134,9 +134,9 @@ def edited(clip: Any, recipe: Recipe, model: Any = None) -> io.NodeOutput:
     """What a node that makes an edit gives: the model with the recipe on it, the edit, and the report under the node."""
     if not recipe.active:
         return io.NodeOutput(model_output(model), None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
-    bench = Bench(model, clip)
-    solved = bench.solve(recipe)
-    return io.NodeOutput(model_output(solved.model), solved.edit, ui=ui.PreviewText(bench.report(solved)))
+    editor = ModelEditor(model, clip)
+    solved = editor.solve(recipe)
+    return io.NodeOutput(model_output(solved.model), solved.edit, ui=ui.PreviewText(editor.report(solved)))
 
 
 def model_output(model: Any) -> Any:

@@ -50,7 +50,7 @@ class Sampling:
     scheduler: str
 
 
-class Studio:
+class JudgedPictures:
     """Draws the pictures of the rounds and has them judged.
 
     Args:

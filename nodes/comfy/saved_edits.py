@@ -17,7 +17,7 @@ from ...editing.edit_file import load_edit
 from ...editing.errors import EditError
 from ...editing.wording import first_named, percent
 from .clip_encoder import ComfyEncoder
-from .edited_model import Bench
+from .edited_model import ModelEditor
 from .paths import ENDING, edit_path, saved_edits
 from .text_encoders import concept_edits_on, text_encoders, with_edit
 
@@ -121,10 +121,10 @@ def put_saved_on(model: Any, clip: Any, wanted: Sequence[tuple[str, float]]) -> 
             else:
                 recipes.append(edit.recipe.scale(strength))
     for recipe in together(recipes):
-        bench = Bench(model, changed)
-        solved = bench.solve(recipe)
+        editor = ModelEditor(model, changed)
+        solved = editor.solve(recipe)
         model = solved.model
-        reports.append(bench.report(solved))
+        reports.append(editor.report(solved))
     return model, changed, "\n".join(reports) or "No edit is on: the model and the CLIP are unchanged."
 
 

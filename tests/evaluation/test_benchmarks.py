@@ -148,7 +148,7 @@ def test_stage_one_divides_the_plain_loops_time_by_ours(monkeypatch):
     shares = {"plain": 0.62, "attention": 0.62, "text": 0.25, "full": 0.6}
     clock = [0.0]
 
-    class Bench:
+    class Timed:
         def __init__(self, count):
             assert count == 2
 
@@ -172,7 +172,7 @@ def test_stage_one_divides_the_plain_loops_time_by_ours(monkeypatch):
             assert (begun, values) == ("released", None)
             return 0.55, 0.65
 
-    monkeypatch.setattr(concepts, "_Bench", Bench)
+    monkeypatch.setattr(concepts, "_Timed", Timed)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
     found = concepts.stage_one(2)
     check([row for row in found if "pictures" not in row.target])

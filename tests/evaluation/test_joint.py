@@ -11,12 +11,12 @@ from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.concepts.concept_lines import Concept
 from edit_assumption.editing.errors import EditError
 from edit_assumption.evaluation.joint import (
-    Case,
     Held,
     JointMethod,
     JointScores,
+    MeasuredConcept,
+    ScoredPictures,
     Shot,
-    Studio,
     joint_groups,
     run_jointly,
     shots,
@@ -60,7 +60,7 @@ def method(name, also=None):
 
 
 def case(source, destination, sentences=("a {}",), **more):
-    return Case(Concept(source, destination), shots(source, sentences, [1]), **more)
+    return MeasuredConcept(Concept(source, destination), shots(source, sentences, [1]), **more)
 
 
 def new_pipe():
@@ -75,7 +75,7 @@ def test_measures_by_hand():
     ]
     held = [Held(Shot("a star", 4), "star"), Held(Shot("a tree", 4), "tree"), Held(Shot("a car", 4), "cat")]
     methods = [method("right", {"bee": "tulip"}), method("harmful", {"rose": "rose", "star": "tree"})]
-    right, harmful = run_jointly(Studio(pipe, names_it, told, at_once=2), methods, cases, held, [2])
+    right, harmful = run_jointly(ScoredPictures(pipe, names_it, told, at_once=2), methods, cases, held, [2])
     found = {measure: right.values(measure) for measure in taken([right])}
     assert found == {
         "source forget": [1, 1],
@@ -93,7 +93,7 @@ def test_measures_by_hand():
 
 
 def test_what_is_forgotten_has_no_destination():
-    asked = Case(Concept("rose", ""), (Shot("a rose", 1),)).asked()
+    asked = MeasuredConcept(Concept("rose", ""), (Shot("a rose", 1),)).asked()
     assert asked == {"source": [(Shot("a rose", 1), "rose")]}
 
 
@@ -112,7 +112,7 @@ def test_each_group_sees_a_share_of_what_is_held_out():
     pipe = new_pipe()
     held = [Held(Shot(f"a {name}", seed), name) for name in ("star", "tree") for seed in (1, 2)]
     (found,) = run_jointly(
-        Studio(pipe, names_it, told), [method("any")], [case("rose", "cat"), case("bee", "cat")], held, [1], 2
+        ScoredPictures(pipe, names_it, told), [method("any")], [case("rose", "cat"), case("bee", "cat")], held, [1], 2
     )
     assert found.together == 1 and len(found.scores["holdout"]) == 4 and pipe["asked"] == [["rose"], ["bee"]]
     assert all(pipe["drawn"].count((entry.shot.prompt, entry.shot.seed)) == 2 for entry in held)
@@ -125,19 +125,19 @@ def test_results_are_written_and_taken_over(tmp_path):
     def done(results):
         steps.append(write_joint(results, tmp_path, about))
 
-    studio = Studio(new_pipe(), names_it, told)
-    run_jointly(studio, [method("EMCID"), method("mine")], cases, held, [1], done=done)
+    scored = ScoredPictures(new_pipe(), names_it, told)
+    run_jointly(scored, [method("EMCID"), method("mine")], cases, held, [1], done=done)
     assert len(steps) == 2 and "| EMCID | 1 | 1.00 (1.00 to 1.00) |" in steps[1]
     known = read_joint(tmp_path, about)
     assert [(entry.method, entry.together) for entry in known] == [("EMCID", 1), ("mine", 1)]
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.md", "curves.png"}
     assert read_joint(tmp_path, {**about, "seed": 2}) == [] == read_joint(tmp_path / "none", about)
     pipe = new_pipe()
-    again = run_jointly(Studio(pipe, names_it, told), [method("EMCID")], cases, held, [1, 2], known=known, done=done)
+    again = run_jointly(ScoredPictures(pipe, names_it, told), [method("EMCID")], cases, held, [1, 2], known=known, done=done)
     assert pipe["asked"] == [["rose", "cat"]] and [entry.together for entry in again] == [1, 2]
     assert again[0].values("source to destination") == [1] and isinstance(again[0], JointScores)
     with pytest.raises(EditError, match="stands there twice"):
-        run_jointly(studio, [method("EMCID")], [*cases, cases[0]], held, [1])
+        run_jointly(scored, [method("EMCID")], [*cases, cases[0]], held, [1])
 
 
 def test_sentences_and_seeds_go_together():
@@ -211,13 +211,14 @@ def test_methods_on_the_pocket_model(pipe, tmp_path):
 
     pairs = [("rose", "tulip"), ("star", "tree"), ("apple", "balloon"), ("car", "boat")]
     cases = [
-        Case(Concept(*pair), shots(pair[0], ["a {}"], [1, 2]), shots(pair[0], ["a drawing of a {}"], [3])) for pair in pairs
+        MeasuredConcept(Concept(*pair), shots(pair[0], ["a {}"], [1, 2]), shots(pair[0], ["a drawing of a {}"], [3]))
+        for pair in pairs
     ]
     held = [Held(shot, name) for name in ("fish", "house", "pear", "umbrella") for shot in shots(name, ["a {}"], [1])]
     settings = Settings(ordinary_captions(), POCKET_TEMPLATES, 0.5, (0,), "text")
     methods = joint_methods(settings.recipe, settings.captions, bare_captions(), tmp_path)
     weights = {name: tensor.clone() for name, tensor in pipe.text_encoder.state_dict().items()}
-    found = run_jointly(Studio(pipe, shows, None, STEPS, GUIDANCE, 32), list(methods.values()), cases, held, [4])
+    found = run_jointly(ScoredPictures(pipe, shows, None, STEPS, GUIDANCE, 32), list(methods.values()), cases, held, [4])
     assert [entry.method for entry in found] == ["EMCID", "TIME", "UCE", "K/V"]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in pipe.text_encoder.state_dict().items())
     check_labels(pipe, methods, settings, [case.concept for case in cases])

@@ -83,7 +83,7 @@ def test_commands_look_first(arguments, sentence, monkeypatch, capsys):
 )
 def test_modules_look_first(module, arguments, monkeypatch, capsys):
     monkeypatch.setattr(train, "fast_allocator", lambda: None)
-    for name in ("pipeline", "load_judge", "Bench", "curves"):
+    for name in ("pipeline", "load_judge", "PocketModel", "curves"):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, no_work)
     monkeypatch.setattr(sys, "argv", ["module", *arguments])
