@@ -22,6 +22,7 @@ from ..editing.errors import EditError
 from ..editing.projections import FAMILIES
 from ..editing.vocabulary import whole_words
 from .compiled import original, uncompiled
+from .module_view import called_through, own_view, watched_calls
 from .pipeline_encoder import PipelineEncoder, encode_prompts
 from .pipeline_teachers import teachers
 from .supported import check_text, execution_device
@@ -70,7 +71,7 @@ def _text_encoder(name: str, encoder: PipelineEncoder, before_last: bool = False
     )  # fmt: skip
     for layer, output in _mlp_outputs(encoder.text).items():
         for hook in output._forward_hooks.values():
-            if isinstance(hook, AddedProduct):
+            if isinstance(hook, AddedProduct) and getattr(hook, "view", encoder.wrapped) is encoder.wrapped:
                 tower = tower.changed(layer, hook.up, hook.down)
     return TextEncoder(name, tower, encoder.tokenize, whole_words(encoder.tokenizer.get_vocab()))
 
@@ -179,19 +180,32 @@ def edited_text(pipe: Any, edit: ConceptEdit) -> Iterator[None]:
     """
     if remark := edit.check_encoders(text_encoders(pipe)):
         warnings.warn(f"The edit was {remark}.", stacklevel=3)
-    modules, device = {"clip_g": getattr(pipe, "text_encoder_2", None)}, execution_device(pipe)
+    device = execution_device(pipe)
     with ExitStack() as stack:
         layers = []
         for encoder, changes in edit.changes.items():
-            module = modules.get(encoder) or pipe.text_encoder
-            stack.enter_context(uncompiled(module))
-            outputs = _mlp_outputs(original(module))
+            second = encoder == "clip_g" and getattr(pipe, "text_encoder_2", None) is not None
+            view = stack.enter_context(own_view(pipe, "text_encoder_2" if second else "text_encoder"))
+            stack.enter_context(uncompiled(view))
+            stack.enter_context(watched_calls(view))
+            outputs = _mlp_outputs(original(view))
             for layer, (up, down) in changes.items():
-                hook = AddedProduct(up.to(device), down.to(device))
+                hook = _OwnProduct(view, up.to(device), down.to(device))
                 stack.callback(outputs[layer].register_forward_hook(hook).remove)
                 layers.append(outputs[layer])
         _check_called(pipe, layers)
         yield
+
+
+class _OwnProduct(AddedProduct):
+    """The same in calls of one view alone (:mod:`.module_view`)."""
+
+    def __init__(self, view: torch.nn.Module, up: torch.Tensor, down: torch.Tensor) -> None:
+        super().__init__(up, down)
+        self.view = view
+
+    def __call__(self, *call: Any) -> Any:
+        return super().__call__(*call) if called_through(self.view) else None
 
 
 def _check_called(pipe: Any, layers: Sequence[torch.nn.Module]) -> None:

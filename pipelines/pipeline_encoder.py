@@ -38,7 +38,8 @@ class PipelineEncoder:
         check_text(pipe)
         self.pipe = pipe
         self.tokenizer = pipe.tokenizer_2 if second else pipe.tokenizer
-        self.text = original(pipe.text_encoder_2 if second else pipe.text_encoder)
+        self.wrapped = pipe.text_encoder_2 if second else pipe.text_encoder
+        self.text = original(self.wrapped)
         self.length = self.tokenizer.model_max_length
 
     def tokenize(self, prompts: Sequence[str]) -> list[Tokens]:
@@ -92,19 +93,27 @@ class PipelineEncoder:
                     raise EditError(
                         f"The two text encoders cut “{prompt}” into different tokens; load its textual inversion into both."
                     )
-        rows = torch.cat([encode_prompts(self.pipe, part) for part in parts(list(prompts), _AT_ONCE)]) if prompts else ()
+        batches = [_encoded(self.pipe, part) for part in parts(list(prompts), _AT_ONCE)]
+        rows = [row for embeddings, _ in batches for row in embeddings]
+        pooled = [vector for _, vectors in batches for vector in vectors]
         return [
-            EncodedPrompt(entry.pieces, (Chunk(0, entry.words, self.length),), embeddings, cut=entry.cut)
-            for entry, embeddings in zip(tokens, rows, strict=True)
+            EncodedPrompt(entry.pieces, (Chunk(0, entry.words, self.length),), embeddings, vector, entry.cut)
+            for entry, embeddings, vector in zip(tokens, rows, pooled, strict=True)
         ]
 
 
-@torch.no_grad()  # not inference mode, in which offloading would leave weights that know no gradient
 def encode_prompts(pipe: Any, prompts: list[str]) -> torch.Tensor:
     """What the pipeline itself makes of prompts: (n, tokens, width), float32 on the CPU."""
+    return _encoded(pipe, prompts)[0]
+
+
+@torch.no_grad()  # not inference mode, in which offloading would leave weights that know no gradient
+def _encoded(pipe: Any, prompts: list[str]) -> tuple[torch.Tensor, Sequence[torch.Tensor | None]]:
+    """The same, and a pooled embedding for each prompt, which SDXL has."""
     encode = getattr(pipe, "encode_prompt", None) or partial(StableDiffusionPipeline.encode_prompt, pipe)
     answer = encode(prompt=prompts, device=execution_device(pipe), num_images_per_prompt=1, do_classifier_free_guidance=False)
-    return answer[0].to("cpu", torch.float32)
+    pooled = answer[2].to("cpu", torch.float32) if len(answer) > 2 else [None] * len(prompts)
+    return answer[0].to("cpu", torch.float32), pooled
 
 
 def _warn(prompts: Sequence[str], tokens: Sequence[Tokens]) -> None:

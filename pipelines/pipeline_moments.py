@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
+
+from ..editing.assumptions.moment_file import kept_moment
 from ..editing.assumptions.moments import KnownMoment, read_known
 from ..editing.concepts.text_encoder import encode_short
-from ..editing.encoding import EncodeShort
+from ..editing.encoder_identity import EncoderIdentity
+from ..editing.encoding import Encode, EncodeShort
 from ..editing.known_texts import KnownTexts
+from ..editing.vocabulary import whole_words
+from ..pocket.captions import captions_for
+from .cache_folder import cache_folder
+from .compiled import original
 from .pipeline_concepts import text_encoders
 from .pipeline_encoder import PipelineEncoder
+
+_TRIED = "a photo of a house"
+_SAME = 1e-5
+"""Relative: one prompt by itself is rounded in another way than in a batch."""
+_latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[EncoderIdentity, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
 def words_and_short_windows(pipe: Any) -> tuple[tuple[str, ...], EncodeShort]:
@@ -38,3 +52,33 @@ def moment_of(pipe: Any, captions: Sequence[str]) -> KnownMoment:
     """
     words, short = words_and_short_windows(pipe)
     return read_known(PipelineEncoder(pipe), KnownTexts(captions, words), short)
+
+
+def known_moment(
+    pipe: Any, encode: Encode, advance: Callable[[int, int], None] = lambda done, all_of_them: None
+) -> KnownMoment:
+    """S over the ordinary captions and the words of any known pipeline: in memory, else on disk, else from these.
+
+    Args:
+        pipe: the pipeline.
+        encode: its text encoder (:func:`~.text_encoding.encoder_of`).
+        advance: told how many texts were read, and of how many; what it raises ends the reading, which goes on from there.
+    """
+    text = original(
+        next(part for name, part in pipe.components.items() if name.startswith("text_encoder") and part is not None)
+    )
+    (first,) = encode(["a photo of a house"])
+    identity, moment = _latest.get(text, (None, None))
+    if identity is None or not identity.apart(first.embeddings) <= _SAME:
+        clip = isinstance(encode, PipelineEncoder)
+        words, short = words_and_short_windows(pipe) if clip else (_words(pipe), None)
+        texts = KnownTexts(captions_for(first.embeddings.shape[1]), words)
+        moment = kept_moment(cache_folder("moments"), texts, encode, lambda: short, advance)
+        _latest[text] = EncoderIdentity.of(_TRIED, first), moment
+    return moment
+
+
+def _words(pipe: Any) -> tuple[str, ...]:
+    """Whole words of the tokenizer that a pipeline has for T5, else of its first."""
+    names = [name for name in ("tokenizer_3", "tokenizer_2", "tokenizer") if getattr(pipe, name, None) is not None]
+    return whole_words(getattr(pipe, names[0]).get_vocab())

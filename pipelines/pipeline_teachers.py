@@ -18,7 +18,8 @@ from ..editing.concepts.values import Distill
 from ..editing.errors import EditError
 from .compiled import uncompiled
 from .destination_latents import destination_latents
-from .supported import execution_device, text_unet
+from .supported import execution_device
+from .text_models import text_unet
 from .weights_in_use import weights_digest
 
 _PREDICTED = ("epsilon", "sample", "v_prediction")

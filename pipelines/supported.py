@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 
 from ..editing.errors import EditError
 from .compiled import original
 
 _CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _ENCODER = re.compile(r"text_encoder(_\d+)?")
-_LOAD = "load one of SD 1.x, SD 2.x or SDXL"
+LOAD = "load one of SD 1.x, SD 2.x, SDXL, PixArt, SD3 or Flux"
+"""What is said where a pipeline is of none of these, or, for what only these have, of none of those with a UNet."""
+LOAD_UNET = "load one of SD 1.x, SD 2.x or SDXL"
 
 
 def check_classes(pipeline: str, classes: Mapping[str, str | None]) -> None:
@@ -34,7 +35,7 @@ def check_classes(pipeline: str, classes: Mapping[str, str | None]) -> None:
         or not set(encoders) <= {"text_encoder", "text_encoder_2"}
         or any(kind not in _CLIP for kind in encoders.values() if kind)
     ):
-        raise EditError(f"The pipeline {pipeline} is of a family that is not known here; {_LOAD}.")
+        raise EditError(f"The pipeline {pipeline} is of a family that is not known here; {LOAD_UNET}.")
     missing = [name for name, kind in encoders.items() if not kind]
     if missing or not encoders:
         raise EditError(
@@ -54,25 +55,6 @@ def check_text(pipe: Any) -> None:
     check_classes(
         type(pipe).__name__, {name: type(original(part)).__name__ if part is not None else None for name, part in parts.items()}
     )
-
-
-def text_unet(pipe: Any) -> UNet2DConditionModel:
-    """The UNet whose cross-attention layers read the text as it is handed in, out of its wrappers.
-
-    Raises:
-        EditError: there is none, or it reads text in another way, too.
-    """
-    unet = original(getattr(pipe, "unet", None))
-    if unet is None and "unet" in getattr(pipe, "components", {}):
-        raise EditError("This pipeline was loaded without its UNet; load it with all of its parts.")
-    config = getattr(unet, "config", None)
-    if (
-        not isinstance(unet, UNet2DConditionModel)
-        or config.encoder_hid_dim_type not in (None, "ip_image_proj")  # an IP-Adapter's pictures come beside the text
-        or config.addition_embed_type not in (None, "text_time")
-    ):
-        raise EditError(f"The diffusion model of {type(pipe).__name__} reads text in a way that is not known here; {_LOAD}.")
-    return unet
 
 
 def execution_device(pipe: Any) -> torch.device:

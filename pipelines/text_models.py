@@ -1,0 +1,143 @@
+"""Where a diffusers pipeline's own model reads text: which part of the pipeline it is, which arguments, which layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from ..editing.assumptions.text_inputs import TextInputs
+from ..editing.errors import EditError, PackedWeightsError
+from ..editing.projections import FAMILIES, INPUT, POOLED, Projection
+from .compiled import original
+from .supported import LOAD, LOAD_UNET
+from .weights_in_use import fetched
+
+_BASE = ".base_layer"
+_CALLED = {"unet": "UNet", "transformer": "transformer"}
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """How a class of models takes text.
+
+    Args:
+        family: its name in :data:`~..editing.projections.FAMILIES`; empty where the width tells.
+        position: which argument ``encoder_hidden_states`` is, where it is given without its name.
+        pooled: the argument with the pooled embedding; empty where none is read.
+        layer, pooled_layer: the layers through which they enter; empty where cross-attention reads the text.
+    """
+
+    family: str
+    position: int
+    pooled: str = ""
+    layer: str = ""
+    pooled_layer: str = ""
+
+
+TEXT = "encoder_hidden_states"
+ADDED, ADDED_POOLED = "added_cond_kwargs", "text_embeds"
+"""In which argument SDXL's UNet finds its pooled embedding, and under which name there."""
+_UNET = TextModel("", 2, ADDED)
+_TRANSFORMERS: Mapping[str, TextModel] = {
+    "PixArtTransformer2DModel": TextModel("PixArt", 1, layer="caption_projection.linear_1"),
+    "SD3Transformer2DModel": TextModel(
+        "SD3", 1, "pooled_projections", "context_embedder", "time_text_embed.text_embedder.linear_1"
+    ),
+    "FluxTransformer2DModel": TextModel(
+        "Flux", 1, "pooled_projections", "context_embedder", "time_text_embed.text_embedder.linear_1"
+    ),
+}
+
+
+def component(pipe: Any) -> str:
+    """The name of the part that reads text.
+
+    Raises:
+        EditError: it is missing, or reads text in a way that is not known.
+    """
+    parts = getattr(pipe, "components", {})
+    name = "transformer" if "transformer" in parts else "unet"
+    if name not in parts:
+        raise EditError(f"The pipeline {type(pipe).__name__} is of a family that is not known here; {LOAD}.")
+    if parts[name] is None:
+        raise EditError(f"This pipeline was loaded without its {_CALLED[name]}; load it with all of its parts.")
+    return name
+
+
+def text_model(pipe: Any) -> TextModel:
+    """How the pipeline's model takes text. Raises :class:`EditError` as :func:`component`."""
+    model = original(getattr(pipe, component(pipe)))
+    known = _UNET if isinstance(model, UNet2DConditionModel) else _TRANSFORMERS.get(type(model).__name__)
+    config = getattr(model, "config", None)
+    if known is None or (
+        known is _UNET
+        and (
+            config.encoder_hid_dim_type not in (None, "ip_image_proj")  # an IP-Adapter's pictures come beside the text
+            or config.addition_embed_type not in (None, "text_time")
+        )
+    ):
+        raise EditError(f"The diffusion model of {type(pipe).__name__} reads text in a way that is not known here; {LOAD}.")
+    return known
+
+
+def text_unet(pipe: Any) -> UNet2DConditionModel:
+    """The UNet of a pipeline that has one, out of its wrappers. Raises :class:`EditError` as :func:`text_model`."""
+    if text_model(pipe) is not _UNET:
+        raise EditError(f"The diffusion model of {type(pipe).__name__} is no UNet; {LOAD_UNET}.")
+    return original(pipe.unet)
+
+
+def text_inputs(pipe: Any) -> TextInputs:
+    """Where text enters the pipeline's model; its weights are read without adapters.
+
+    Raises:
+        EditError: as :func:`text_model`, or the model reads text of a width that is not known.
+    """
+    known, model = text_model(pipe), original(getattr(pipe, component(pipe)))
+
+    def rows(key: str, every: int) -> torch.Tensor:
+        return _rows(model, key, every)
+
+    if known is _UNET:
+        shapes = {name.replace(_BASE, ""): tuple(weight.shape) for name, weight in model.named_parameters()}
+        return TextInputs.of_shapes(shapes, rows)
+    (family,) = (family for family in FAMILIES if family.name == known.family)
+    found = [_entry(family.entry, known.layer, INPUT)]
+    if known.pooled_layer:
+        found.append(_entry(family.pooled, known.pooled_layer, POOLED))
+    widths = {projection.key: _layer(model, projection.key).in_features for projection in found}
+    if text_width(pipe) != family.width:
+        raise EditError(f"This {family.name} model reads text of an unknown width, {text_width(pipe)}; {LOAD}.")
+    return TextInputs(family, found, widths, rows)
+
+
+def text_width(pipe: Any) -> int:
+    """How many numbers a token has in the text that the pipeline's model reads; 0 where its layers disagree."""
+    known, model = text_model(pipe), original(getattr(pipe, component(pipe)))
+    if known is not _UNET:
+        return _layer(model, f"{known.layer}.weight").in_features
+    width = model.config.cross_attention_dim
+    widths = {*(width if isinstance(width, list | tuple) else [width])}
+    return widths.pop() if len(widths) == 1 else 0
+
+
+def _entry(module: str, layer: str, kind: str) -> Projection:
+    return Projection(f"{layer}.weight", module, layer, kind, "input", module.split(".")[0])
+
+
+def _layer(model: torch.nn.Module, key: str) -> torch.nn.Module:
+    layer = model.get_submodule(key.removesuffix(".weight"))
+    return layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
+
+
+def _rows(model: torch.nn.Module, key: str, every: int) -> torch.Tensor:
+    layer = _layer(model, key)
+    with fetched(layer):
+        weight = layer.weight
+        if not weight.is_floating_point() or weight.ndim != 2:
+            raise PackedWeightsError("This model's weights are stored packed and cannot be read; load it unquantised.")
+        return weight.detach()[::every].to("cpu", torch.float32, copy=True)
