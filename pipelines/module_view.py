@@ -85,20 +85,31 @@ def _new_view(pipe: Any, module: torch.nn.Module) -> torch.nn.Module:
         vars(view)[hooks] = OrderedDict(vars(module)[hooks])
     vars(view).update({_OWNER: weakref.ref(pipe), _ORIGINAL: module, _USES: 0})
     for name in _SAVES:
-        if hasattr(view, name):
-            vars(view)[name] = _saying_so(view, name)
+        if hasattr(type(view), name):
+            vars(view)[name] = _saying_so(view, name, lambda: bool(vars(view)[_USES]))
+    if "save_pretrained" not in vars(pipe):
+        vars(pipe)["save_pretrained"] = _saying_so(pipe, "save_pretrained", lambda: _edited(pipe))
     return view
 
 
-def _saying_so(view: torch.nn.Module, name: str) -> Callable[..., Any]:
-    """The view's own method, which says that what is saved is without the edit."""
-    save = getattr(type(view), name)
+def _edited(pipe: Any) -> bool:
+    return any(vars(part).get(_USES) for part in pipe.components.values() if isinstance(part, torch.nn.Module))
+
+
+def _saying_so(holder: Any, name: str, is_edited: Callable[[], bool]) -> Callable[..., Any]:
+    """A pipeline's or a view's own method, which says once that what is saved is without the edit."""
+    save = getattr(type(holder), name)
 
     @wraps(save)
     def saving(*args: Any, **kwargs: Any) -> Any:
-        if vars(view)[_USES]:
+        outermost = not getattr(_calls, "saving", False)
+        if outermost and is_edited():
             warnings.warn(_NOT_SAVED, stacklevel=2)
-        return save(view, *args, **kwargs)
+        _calls.saving = True
+        try:
+            return save(holder, *args, **kwargs)
+        finally:
+            _calls.saving = not outermost
 
     return saving
 
