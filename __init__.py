@@ -15,6 +15,7 @@ Nothing else is imported before it is asked for: ComfyUI never imports diffusers
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ _MODULES = {
     "parse_recipe": "editing.assumptions.recipe",
     "save_edit": "editing.edit_file",
 }
+__path__.append(str(Path(__file__).parent / "front"))  # where edit_assumption.diffusers is
 WEB_DIRECTORY = "./web"
 """Where ComfyUI finds what the pack adds to its page."""
 

@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("diffusers")
 
 import accelerate
+import diffusers
 import edit_assumption as ea
 import tiny_families
 import tiny_models
@@ -20,8 +21,6 @@ from edit_assumption.pipelines.cache_folder import VARIABLE
 from edit_assumption.pipelines.text_encoding import encoder_of
 from edit_assumption.pipelines.text_models import component, text_inputs
 from safetensors.torch import load_file
-
-import diffusers
 
 SOURCE, LINE = "a pack of roses", "a pack of roses -> a pack of blue roses"
 IDENTITY = {"regularizer": "identity"}
@@ -373,7 +372,7 @@ def test_an_edit_that_cannot_be_put_on_leaves_all_as_it_was(pipe):
     edited = draw(pipe)
     with pytest.raises(ea.EditError, match="block"):
         ea.edit_pipeline(pipe, "a cat -> a black cat\n! blocks: input_blocks.77")
-    with pytest.raises(ea.EditError, match="between -2 and 2|from -2 to 2"):
+    with pytest.raises(ea.EditError, match="strength"):
         edit.on(strength=7)
     assert torch.equal(draw(pipe), edited) and edit.is_on and edit.strength == 1
 

@@ -1,6 +1,9 @@
 """diffusers' pipeline for TIME (Orgad, Kawar and Belinkov 2023), with its name and arguments, and with an effect.
 
 diffusers' own class looks for layers of a class that was renamed in 2023, finds none, edits nothing and says nothing.
+
+Imported as ``edit_assumption.diffusers``. The file lies in a folder of its own because hosts search the package's own folder for
+top-level modules, where its name would hide the library's.
 """
 
 from __future__ import annotations
@@ -9,12 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusers import StableDiffusionPipeline
-
-from .editing.assumptions.closed_form import EXACT
-from .editing.assumptions.edit import make_edit
-from .editing.assumptions.recipe import PromptPair, Recipe
-from .pipelines.pipeline_edit import PipelineEdit, apply_edit, edit_pipeline
-from .pipelines.pipeline_encoder import PipelineEncoder
+from edit_assumption.editing.assumptions.closed_form import EXACT
+from edit_assumption.editing.assumptions.edit import make_edit
+from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.pipelines.pipeline_edit import PipelineEdit, apply_edit, edit_pipeline
+from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 
 AUGS_CONST = ["A photo of ", "An image of ", "A picture of "]
 """The sentences that TIME repeats an edit in."""
