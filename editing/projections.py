@@ -44,6 +44,7 @@ class Family:
         entry: the layer through which all text enters; empty where cross-attention reads it.
         mark: a part of a layer's name by which a model with such an entry is known.
         pooled: the layer that reads the pooled embedding; empty where none does.
+        diffusers_pooled: what diffusers calls that layer, where the name is another one.
         pooled_width: how many numbers the pooled embedding has; 0 where none is read.
         encoders: its CLIP text encoders (:data:`~.concepts.text_encoder.NAMES`), in the order of their embeddings; empty for
             families whose text encoders concept edits do not know.
@@ -59,6 +60,7 @@ class Family:
     entry: str = ""
     mark: str = ""
     pooled: str = ""
+    diffusers_pooled: str = ""
     pooled_width: int = 0
     encoders: tuple[str, ...] = ()
     latent_side: int = 0
@@ -78,6 +80,7 @@ FAMILIES = (
         "sdxl_base_v1-0",
         "stable-diffusion-xl-v1-base/lora",
         pooled="label_emb.0.0",
+        diffusers_pooled="add_embedding.linear_1",
         pooled_width=1280,
         encoders=("clip_l", "clip_g"),
         latent_side=128,
@@ -192,7 +195,8 @@ def _whole_layer(key: str, layer: str, kind: str) -> Projection:
 
 
 def _pooled_input(shapes: Mapping[str, Sequence[int]], family: Family) -> list[Projection]:
-    keys = _keys_of(shapes, family.pooled) if family.pooled else []
+    names = [name for name in (family.pooled, family.diffusers_pooled) if name]
+    keys = [key for name in names for key in _keys_of(shapes, name)]
     return [_whole_layer(key, family.pooled, POOLED) for key in keys if len(shapes[key]) == 2]
 
 

@@ -2,8 +2,8 @@
 
 diffusers' own class looks for layers of a class that was renamed in 2023, finds none, edits nothing and says nothing.
 
-Imported as ``edit_assumption.diffusers``. The file lies in a folder of its own because hosts search the package's own folder for
-top-level modules, where its name would hide the library's.
+Imported as ``edit_assumption.diffusers``. The file lies in a folder of its own because hosts search the package's own folder
+for top-level modules, where its name would hide the library's.
 """
 
 from __future__ import annotations

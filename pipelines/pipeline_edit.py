@@ -62,7 +62,12 @@ class PipelineEdit:
     @property
     def is_on(self) -> bool:
         """Whether pictures follow it now."""
-        return self._carried.on and self._carried in self._stack.entries
+        return self._carried.on and not self.is_removed
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether it was taken off for good."""
+        return self._carried not in self._stack.entries
 
     @property
     def report(self) -> str:
@@ -83,7 +88,7 @@ class PipelineEdit:
         Raises:
             EditError: it does not act on this pipeline, or was removed.
         """
-        if self._carried not in self._stack.entries:
+        if self.is_removed:
             raise EditError("This edit was removed from its pipeline; put it on again with apply_edit.")
         chosen = self.strength if strength is None else check_strength(strength)
         self._stack.change(lambda: _switch(self._carried, True, chosen))
@@ -199,7 +204,7 @@ def edited(pipe: Any, edit: PipelineEdit | AnyEdit | str | Recipe | ConceptRecip
     Raises:
         EditError: as these.
     """
-    if isinstance(edit, PipelineEdit) and edit.pipe is pipe:
+    if isinstance(edit, PipelineEdit) and edit.pipe is pipe and not edit.is_removed:
         was_on, strength = edit.is_on, edit.strength
         try:
             yield edit.on(**options)

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.projections import families_of, find, lora_name, select
+from edit_assumption.editing.projections import POOLED, families_of, find, lora_name, select
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -93,6 +93,9 @@ def test_diffusers_models(name, family, down, mid, up):
     shapes = unet(name)
     found_family, found = find(shapes)
     assert found_family.name == family
+    pooled = [projection.key for projection in found if projection.kind == POOLED]
+    assert pooled == ["add_embedding.linear_1.weight"] * (family == "SDXL")
+    found = [projection for projection in found if projection.kind != POOLED]
     assert [sum(projection.part == part for projection in found) for part in ("down", "mid", "up")] == [down, mid, up]
     assert {projection.key for projection in found} == {
         key for key in shapes if key.endswith(("attn2.to_k.weight", "attn2.to_v.weight"))
@@ -285,6 +288,7 @@ def test_ldm_names_give_the_lora_names_of_diffusers(width):
 def test_every_module_has_its_name_in_diffusers(name, modules, width, level):
     _, from_ldm = find(ldm(modules, width, level=level))
     _, from_diffusers = find(unet(name))
+    from_diffusers = [projection for projection in from_diffusers if projection.kind != POOLED]
     assert sorted(p.diffusers_module for p in from_ldm) == sorted(p.module for p in from_diffusers)
     assert all(p.diffusers_module == p.module for p in from_diffusers)
 

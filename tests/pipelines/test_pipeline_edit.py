@@ -24,6 +24,8 @@ from safetensors.torch import load_file
 
 SOURCE, LINE = "a pack of roses", "a pack of roses -> a pack of blue roses"
 IDENTITY = {"regularizer": "identity"}
+ROUNDING = 1e-5
+"""Of latents up to 4 in float32, after two steps."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +78,8 @@ def test_weights_hook_lora_and_conditioning_draw_the_same(build, tmp_path):
         moved = apart(hooked, plain)
         edit.save_lora(tmp_path / "lora.safetensors")
         solved = edit.edit
-    assert moved > 1e-5 and torch.equal(draw(pipe), plain)
+    near = max(1e-3 * moved, ROUNDING)
+    assert moved > 10 * ROUNDING and torch.equal(draw(pipe), plain)
     inputs, model = text_inputs(pipe), getattr(pipe, component(pipe))
     tensors, chosen = load_file(tmp_path / "lora.safetensors"), inputs.chosen(solved)
     assert len(tensors) == 3 * len(chosen)
@@ -87,9 +90,9 @@ def test_weights_hook_lora_and_conditioning_draw_the_same(build, tmp_path):
             with torch.no_grad():
                 weight.copy_(change(weight, solved.map_of(projection), [tensors[name] for name in names]))
         setattr(pipe, component(pipe), other)
-        assert apart(draw(pipe), hooked) < 1e-3 * moved
+        assert apart(draw(pipe), hooked) < near
         setattr(pipe, component(pipe), model)
-    assert apart(conditioned(pipe, solved.context_map), hooked) < 1e-3 * moved
+    assert apart(conditioned(pipe, solved.context_map), hooked) < near
 
 
 def written(weight, context_map, lora):

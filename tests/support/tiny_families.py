@@ -3,6 +3,7 @@
 import copy
 
 import clip_helpers
+import diffusers
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
@@ -13,8 +14,6 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
-
-import diffusers
 
 WORDS = "a an the photo of image picture painting rose roses pack blue red house cat dog doctor female in on snow night castle"
 
@@ -109,6 +108,7 @@ def pixart():
         num_attention_heads=2, attention_head_dim=8, num_layers=1, cross_attention_dim=16, sample_size=8, caption_channels=4096,
         norm_num_groups=1, use_additional_conditions=False,
     )  # fmt: skip
+    model = louder(model, "caption_projection.linear_1", 10)
     return diffusers.PixArtAlphaPipeline(t5_tokenizer(), t5_text(), vae(), model, scheduler())
 
 
@@ -119,9 +119,9 @@ def sd3():
         caption_projection_dim=32, joint_attention_dim=4096, pooled_projection_dim=2048, out_channels=4,
     )  # fmt: skip
     return diffusers.StableDiffusion3Pipeline(
-        model, diffusers.FlowMatchEulerDiscreteScheduler(), vae(), clip_text(CLIPTextModelWithProjection, 768),
-        clip_helpers.clip_tokenizer(), clip_text(CLIPTextModelWithProjection, 1280, 1), clip_helpers.clip_tokenizer(),
-        t5_text(), t5_tokenizer(),
+        louder(model, "context_embedder", 10), diffusers.FlowMatchEulerDiscreteScheduler(), vae(),
+        clip_text(CLIPTextModelWithProjection, 768), clip_helpers.clip_tokenizer(),
+        clip_text(CLIPTextModelWithProjection, 1280, 1), clip_helpers.clip_tokenizer(), t5_text(), t5_tokenizer(),
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def flux():
     )  # fmt: skip
     return diffusers.FluxPipeline(
         diffusers.FlowMatchEulerDiscreteScheduler(), vae(), clip_text(CLIPTextModel, 768), clip_helpers.clip_tokenizer(),
-        t5_text(), t5_tokenizer(), model,
+        t5_text(), t5_tokenizer(), louder(model, "context_embedder", 30),
     )  # fmt: skip
 
 
