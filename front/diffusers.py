@@ -26,8 +26,9 @@ class StableDiffusionModelEditingPipeline(StableDiffusionPipeline):
     """Text to image with an editable Stable Diffusion 1.x or 2.x model.
 
     Args:
-        vae, text_encoder, tokenizer, unet, scheduler, safety_checker, feature_extractor, requires_safety_checker: see
+        vae, text_encoder, tokenizer, unet, scheduler, safety_checker, feature_extractor, image_encoder: the model's parts, see
             ``StableDiffusionPipeline``.
+        requires_safety_checker: whether to warn where the safety checker is None.
         with_to_k: whether keys are edited along with values.
         with_augs: what is put before source and destination to edit them in several sentences; ``[]`` for none.
     """
@@ -44,6 +45,7 @@ class StableDiffusionModelEditingPipeline(StableDiffusionPipeline):
         requires_safety_checker: bool = True,
         with_to_k: bool = True,
         with_augs: Sequence[str] = tuple(AUGS_CONST),
+        image_encoder: Any = None,
     ) -> None:
         super().__init__(
             vae=vae,
@@ -53,6 +55,7 @@ class StableDiffusionModelEditingPipeline(StableDiffusionPipeline):
             scheduler=scheduler,
             safety_checker=safety_checker,
             feature_extractor=feature_extractor,
+            image_encoder=image_encoder,
             requires_safety_checker=requires_safety_checker,
         )
         self.with_to_k = with_to_k
