@@ -103,8 +103,7 @@ def text_inputs(pipe: Any) -> TextInputs:
         return _rows(model, key, every)
 
     if known is _UNET:
-        shapes = {name.replace(_BASE, ""): tuple(weight.shape) for name, weight in model.named_parameters()}
-        return TextInputs.of_shapes(shapes, rows)
+        return TextInputs.of_shapes(_shapes(model), rows)
     (family,) = (family for family in FAMILIES if family.name == known.family)
     found = [_entry(family.entry, known.layer, INPUT)]
     if known.pooled_layer:
@@ -134,10 +133,19 @@ def _layer(model: torch.nn.Module, key: str) -> torch.nn.Module:
     return layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
 
 
+def _shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name to shape of every weight, as it is without adapters and before it was quantised."""
+    shapes = {name.replace(_BASE, ""): tuple(weight.shape) for name, weight in model.named_parameters()}
+    linear = {name: layer for name, layer in model.named_modules() if hasattr(layer, "in_features")}
+    return shapes | {f"{name}.weight".replace(_BASE, ""): (one.out_features, one.in_features) for name, one in linear.items()}
+
+
 def _rows(model: torch.nn.Module, key: str, every: int) -> torch.Tensor:
     layer = _layer(model, key)
     with fetched(layer):
-        weight = layer.weight
-        if not weight.is_floating_point() or weight.ndim != 2:
+        weight = layer.weight.detach()
+        if type(weight) is not torch.Tensor and hasattr(weight, "dequantize"):
+            weight = weight.dequantize()
+        if not weight.is_floating_point() or weight.shape != (layer.out_features, layer.in_features):
             raise PackedWeightsError("This model's weights are stored packed and cannot be read; load it unquantised.")
-        return weight.detach()[::every].to("cpu", torch.float32, copy=True)
+        return weight[::every].to("cpu", torch.float32, copy=True)

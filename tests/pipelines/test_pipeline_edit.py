@@ -317,6 +317,43 @@ def test_a_pipeline_made_from_an_edited_one_is_edited_as_long_as_it_is(pipe):
     assert torch.equal(draw(pipe), edited)
 
 
+def redraw(kind, components, **more):
+    other = quiet(kind(**components, requires_safety_checker=False))
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    told = dict(num_inference_steps=2, height=16, width=16, output_type="latent", **more)
+    told = {name: image if isinstance(value, str) and value == "image" else value for name, value in told.items()}
+
+    def drawn():
+        return other(SOURCE, generator=torch.Generator().manual_seed(1), **told).images
+
+    return other, drawn
+
+
+def test_inpainting(pipe):
+    kind = diffusers.StableDiffusionInpaintPipeline
+    check_drawn(*redraw(kind, pipe.components, image="image", mask_image=torch.ones(1, 1, 16, 16), strength=1.0))
+
+
+def test_a_controlnet_reads_the_text_as_it_was(pipe):
+    torch.manual_seed(3)
+    net = diffusers.ControlNetModel.from_unet(pipe.unet, conditioning_embedding_out_channels=(8, 8))
+    for name, weight in net.named_parameters():
+        if "controlnet_" in name:
+            torch.nn.init.normal_(weight, std=0.1)  # they begin with zeros
+    read = []
+    net.register_forward_pre_hook(lambda _, args, told: read.append(told["encoder_hidden_states"]), with_kwargs=True)
+    components = {**pipe.components, "controlnet": net}
+    check_drawn(*redraw(diffusers.StableDiffusionControlNetPipeline, components, image="image"))
+    assert all(torch.equal(text, read[0]) for text in read)
+
+
+def check_drawn(pipe, drawn):
+    plain = drawn()
+    edit = ea.edit_pipeline(pipe, LINE)
+    assert apart(drawn(), plain) > 0.01
+    assert torch.equal(edit.off() and drawn(), plain)
+
+
 def test_two_pipelines_that_share_a_unet_serve_at_the_same_time(pipe):
     other = quiet(diffusers.StableDiffusionPipeline(**pipe.components, requires_safety_checker=False))
     other.scheduler = copy.deepcopy(pipe.scheduler)
