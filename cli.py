@@ -8,15 +8,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .commands.apply_command import add_apply, run_apply
+from .commands.completion_command import add_completion, completion
+from .commands.edit_command import add_edit, run_edit
+from .commands.generate_command import add_generate, run_generate
+from .commands.info_command import add_info, run_info
+from .commands.measurements import MEASUREMENTS, add_measurements, measurement
+from .commands.preview_command import add_preview, run_preview
 from .console import plain_output, run
 from .evaluation.iceb_arguments import add_iceb
 from .pipelines.concept_arguments import add_concepts
+
+_OF_EDITS = {"edit": run_edit, "apply": run_apply, "preview": run_preview, "info": run_info, "generate": run_generate}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code (:func:`.console.run`)."""
     plain_output()
     options = _parser().parse_args(arguments)
+    if options.command in MEASUREMENTS:
+        _quiet_libraries()
+        return measurement(options)(options.arguments)
     return run(lambda: _run(options), lambda: _kept(options))
 
 
@@ -42,14 +54,25 @@ def _parser() -> argparse.ArgumentParser:
     suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
     suite.add_argument("--jobs", type=int, default=0, metavar="N", help="processes; one for each core if not given")
     suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
+    add_edit(commands)
+    add_apply(commands)
+    add_preview(commands)
+    add_info(commands)
+    add_generate(commands)
     add_concepts(commands)
     add_iceb(commands)
+    add_measurements(commands)
+    add_completion(commands)
     return parser
 
 
 def _run(options: argparse.Namespace) -> str:
-    if options.command in ("demo", "evaluate"):
+    if options.command == "completion":
+        return completion(options.shell, _parser())
+    if options.command in (*_OF_EDITS, "demo", "evaluate"):
         _quiet_libraries()
+    if options.command in _OF_EDITS:
+        return _OF_EDITS[options.command](options)
     if options.command == "demo":
         from .pipelines.demo import run_demo
 

@@ -1,1 +1,1 @@
-"""How fast, how exact and how small an edit is: ``python -m benchmarks.run`` from the repository root."""
+"""How fast, how exact and how small an edit is: ``edit-assumption bench edits``."""

@@ -1,4 +1,4 @@
-"""Concept edits beside EMCID as released and a plain loop, on the pocket model: ``python -m benchmarks.concepts``.
+"""Concept edits beside EMCID as released and a plain loop, on the pocket model: ``edit-assumption bench concepts``.
 
 What is released and where the three differ is in :mod:`.concepts_reference`; it is printed below the rows.
 """
@@ -6,7 +6,6 @@ What is released and where the three differ is in :mod:`.concepts_reference`; it
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,21 +13,21 @@ from functools import partial
 from typing import Any
 
 import torch
-from edit_assumption.console import plain_output, run
-from edit_assumption.editing.concepts.concept_edit import write_concept_values
-from edit_assumption.editing.concepts.concept_lines import Concept
-from edit_assumption.editing.concepts.concept_recipe import MODES, ConceptRecipe
-from edit_assumption.editing.concepts.tower import layers_of
-from edit_assumption.editing.concepts.update import solve_layer
-from edit_assumption.editing.concepts.values import Values, ValueSettings
-from edit_assumption.pipelines.command_inputs import POCKET_TEMPLATES
-from edit_assumption.pipelines.generate import generate
-from edit_assumption.pipelines.pipeline_concepts import concept_values, edited_text, statistics_of, text_encoders
-from edit_assumption.pocket.captions import ordinary_captions
-from edit_assumption.pocket.judge import load_judge
-from edit_assumption.pocket.model import pipeline
-from edit_assumption.pocket.words import ALL
 
+from ..console import plain_output, run
+from ..editing.concepts.concept_edit import write_concept_values
+from ..editing.concepts.concept_lines import Concept
+from ..editing.concepts.concept_recipe import MODES, ConceptRecipe
+from ..editing.concepts.tower import layers_of
+from ..editing.concepts.update import solve_layer
+from ..editing.concepts.values import Values, ValueSettings
+from ..pipelines.command_inputs import POCKET_TEMPLATES
+from ..pipelines.generate import generate
+from ..pipelines.pipeline_concepts import concept_values, edited_text, statistics_of, text_encoders
+from ..pocket.captions import ordinary_captions
+from ..pocket.judge import load_judge
+from ..pocket.model import pipeline
+from ..pocket.words import ALL
 from . import concepts_reference as reference
 from .rows import Row, markdown
 from .timing import alternate, readable, seconds
@@ -165,13 +164,13 @@ def stage_two(quick: bool) -> list[Row]:
     return [Row("stage two, one layer of CLIP-L, against the square system", theirs / ours, "×", details)]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print."""
     plain_output()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.concepts", description="Times concept edits.")
+    parser = argparse.ArgumentParser(prog="edit-assumption bench concepts", description="Times concept edits.")
     parser.add_argument("--concepts", type=int, default=12, metavar="N", help="for stage one")
     parser.add_argument("--quick", action="store_true", help="a third of the concepts in stage two")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _table(options.concepts, options.quick))
 
 
@@ -179,7 +178,3 @@ def _table(count: int, quick: bool) -> str:
     """All rows, and what differs between the methods."""
     notes = "\n".join(f"- {note}" for note in reference.NOTES)
     return f"{markdown([*stage_one(count), *stage_two(quick)])}\n\n{notes}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

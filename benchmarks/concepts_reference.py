@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from edit_assumption.editing.concepts.concept_lines import Concept
-from edit_assumption.editing.concepts.sentences import sentences_of
-from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
+
+from ..editing.concepts.concept_lines import Concept
+from ..editing.concepts.sentences import sentences_of
+from ..pipelines.pipeline_encoder import PipelineEncoder
 
 STEPS = 200
 _TEXT, _DECAY = 0.01, 5e-4

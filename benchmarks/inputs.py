@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from edit_assumption.editing.assumptions.moments import second_moment
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
-from edit_assumption.editing.assumptions.token_columns import Columns
-from edit_assumption.editing.encoding import Chunk, EncodedPrompt
-from edit_assumption.editing.ordinary_captions import ordinary_captions
+
+from ..editing.assumptions.moments import second_moment
+from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.token_columns import Columns
+from ..editing.encoding import Chunk, EncodedPrompt
+from ..editing.ordinary_captions import ordinary_captions
 
 WIDTH = 768
 LENGTH = 77

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
-from edit_assumption.editing.assumptions.closed_form import EXACT, solve, token_scale
-from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.edit import VISIBLE, solve_edit
-from edit_assumption.editing.assumptions.token_columns import columns_of, parts_of
-from edit_assumption.editing.encoding import EncodedPrompt
 
+from ..editing.assumptions.closed_form import EXACT, solve, token_scale
+from ..editing.assumptions.context_map import ContextMap
+from ..editing.assumptions.edit import VISIBLE, solve_edit
+from ..editing.assumptions.token_columns import columns_of, parts_of
+from ..editing.encoding import EncodedPrompt
 from . import inputs, reference
 from .rows import Row, at_least, below
 from .timing import alternate, memory_peak, readable

@@ -1,4 +1,4 @@
-"""The command: measures everything in one run and prints a table. ``python -m benchmarks.run --help``."""
+"""The command: measures everything in one run and prints a table. ``edit-assumption bench edits --help``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from edit_assumption.console import plain_output, run
-from edit_assumption.editing.whole_file import check_place, save_somewhere, save_whole_text
 
+from ..console import plain_output, run
+from ..editing.whole_file import check_place, save_somewhere, save_whole_text
 from . import find_host, library
 from .rows import Row, markdown
 
@@ -38,15 +39,15 @@ def host_rows(comfyui: str | None, checkpoint: str | None, quick: bool) -> tuple
     return [Row(**row) for row in measured["rows"]], f"ComfyUI: torch {measured['torch']}, {measured['threads']} threads."
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print, save."""
     plain_output()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measures edits at the size of SD 1.5.")
+    parser = argparse.ArgumentParser(prog="edit-assumption bench edits", description="Measures edits at the size of SD 1.5.")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, and at most 100 pairs together")
     parser.add_argument("--json", metavar="OUT", help="also write the results to this file")
     parser.add_argument("--comfyui", metavar="PATH", help="ComfyUI's folder; else COMFYUI_PATH, else ~/comfy/ComfyUI")
     parser.add_argument("--checkpoint", metavar="PATH", help="an SD 1.x checkpoint; else the first one that ComfyUI has")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _measured(options))
 
 
@@ -65,7 +66,3 @@ def _measured(options: argparse.Namespace) -> str:
         content = json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
         save_somewhere(lambda path: save_whole_text(path, content), Path(options.json), "What was measured", text)
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -13,11 +13,15 @@ import torch
 
 _TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
 }  # fmt: skip
 _LONGEST_HEADER = 100_000_000
 """The format's own limit, in bytes."""
 _METADATA = "__metadata__"
+_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_PIECE = 2**22
+"""Bytes that are copied at once."""
 
 
 class TensorFile:
@@ -51,6 +55,33 @@ class TensorFile:
     def keys(self) -> list[str]:
         """The tensors' names."""
         return list(self._entries)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name to shape of each tensor, in the order of their bytes in the file."""
+        entries = sorted(self._entries.items(), key=lambda item: item[1][2:])
+        return {name: tuple(shape) for name, (_, shape, _, _) in entries}
+
+    def header(self, texts: Mapping[str, str]) -> bytes:
+        """The beginning of a file with the same tensors, in the order of :meth:`shapes`, and other texts."""
+        place, entries = 0, {}
+        for name in self.shapes():
+            dtype, shape, begin, end = self._entries[name]
+            entries[name] = {"dtype": _NAMES[dtype], "shape": shape, "data_offsets": [place, place + end - begin]}
+            place += end - begin
+        text = json.dumps({_METADATA: dict(texts), **entries}).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """A tensor's bytes, a few at a time. Raises :class:`ValueError` where the file ends within it."""
+        _, _, begin, end = self._entries[name]
+        while begin < end:
+            self._file.seek(self._start + begin)
+            piece = self._file.read(min(_PIECE, end - begin))
+            if not piece:
+                raise ValueError(f"it ends within {name}")
+            begin += len(piece)
+            yield piece
 
     def get_tensor(self, name: str) -> torch.Tensor:
         """A tensor, in memory of its own. Raises :class:`KeyError` where there is none, :class:`ValueError` for half of one."""

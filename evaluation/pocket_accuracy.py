@@ -1,13 +1,12 @@
-"""The command that measures the trained model and its judge: ``python -m edit_assumption.evaluation.pocket_accuracy``."""
+"""The command that measures the trained model and its judge: ``edit-assumption measure accuracy``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import random
-import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -142,18 +141,18 @@ def markdown(title: str, counts: Counts) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print."""
     plain_output()
     parser = argparse.ArgumentParser(
-        prog="python -m edit_assumption.evaluation.pocket_accuracy", description="Measures the pocket model and its judge."
+        prog="edit-assumption measure accuracy", description="Measures the pocket model and its judge."
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--drawings", type=int, default=4000, help="that the judge is tried on")
     parser.add_argument("--repeats", type=int, default=3, help="pictures for each qualified caption")
     parser.add_argument("--share", type=float, default=1.0, help="of the captions to try")
     parser.add_argument("--json", type=Path, metavar="OUT")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _measured(options))
 
 
@@ -178,7 +177,3 @@ def _measured(options: argparse.Namespace) -> str:
         content = json.dumps(results, indent=2) + "\n"
         save_somewhere(lambda path: save_whole_text(path, content), options.json, "What was measured", text)
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

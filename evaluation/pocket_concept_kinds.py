@@ -1,5 +1,5 @@
 """Other kinds of concept edits than updates, on the pocket model:
-``python -m edit_assumption.evaluation.pocket_concept_kinds``.
+``edit-assumption measure kinds``.
 
 * debias: all roles at once, half with a hat and half without, by the text encoder and by cross-attention's projections;
 * teach: names that are to mean something else, by a few pictures of it alone, and led by words;
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -241,11 +240,11 @@ def mixed(kinds: Kinds) -> list[str]:
     return [*recipe.to_text().splitlines(), *rows]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print the rows."""
     plain_output()
     parser = argparse.ArgumentParser(
-        prog="python -m edit_assumption.evaluation.pocket_concept_kinds",
+        prog="edit-assumption measure kinds",
         description="Debiases, teaches by pictures, erases everywhere and mixes all of it in the pocket model's text encoder.",
     )
     parser.add_argument("--part", action="append", default=[], choices=PARTS, help="all if none")
@@ -254,7 +253,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=48, help="that a debiased role is measured on")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--cache", type=Path, default=Path("edit-assumption-kinds"), help="the folder for values")
-    return run(lambda: _measured(parser.parse_args()))
+    return run(lambda: _measured(parser.parse_args(arguments)))
 
 
 def _measured(options: argparse.Namespace) -> str:
@@ -264,7 +263,3 @@ def _measured(options: argparse.Namespace) -> str:
     for part in options.part or PARTS:
         rows += [part, *measure[part](kinds), ""]
     return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The command that edits hundreds of names of the pocket model: ``python -m edit_assumption.evaluation.pocket_concepts``.
+"""The command that edits hundreds of names of the pocket model: ``edit-assumption measure names``.
 
 The protocol is ICEB's (:mod:`.joint`), on the names of :mod:`..pocket.names`: each is to be drawn as what another stands for,
 and a picture shows a name when it shows its thing in its colour. Held out are the names that no count edits, and all things.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -67,11 +66,11 @@ def shown(judge: SceneClassifier, pictures: torch.Tensor, names: Sequence[str]) 
         yield answer["thing"] == (meant.thing if meant else name) and (meant is None or answer["colour"] == meant.colour)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, draw, write after each method and count into ``--out``, print the table."""
     plain_output()
     parser = argparse.ArgumentParser(
-        prog="python -m edit_assumption.evaluation.pocket_concepts",
+        prog="edit-assumption measure names",
         description="Edits hundreds of the pocket model's names together, as ICEB's protocol does, with each method.",
     )
     parser.add_argument("--together", type=int, nargs="+", default=COUNTS, metavar="N", help="names edited together")
@@ -82,7 +81,7 @@ def main() -> int:
     parser.add_argument("--regularization", type=float, default=DEFAULT_REGULARIZATION, help="EMCID's")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--out", type=Path, default=Path("edit-assumption-names"), help="the folder for the results")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _measured(options))
 
 
@@ -108,7 +107,3 @@ def _measured(options: argparse.Namespace) -> str:
         )  # fmt: skip
         put(lambda folder: write_joint(results, folder, about), table(results))
     return table(results)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

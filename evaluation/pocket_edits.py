@@ -1,10 +1,9 @@
-"""Debiasing, erasing and sliding, measured on the pocket model: ``python -m edit_assumption.evaluation.pocket_edits``."""
+"""Debiasing, erasing and sliding, measured on the pocket model: ``edit-assumption measure edits``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,11 +160,11 @@ def _rows(shares: Sequence[Share]) -> list[str]:
     ]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, measure, print."""
     plain_output()
     parser = argparse.ArgumentParser(
-        prog="python -m edit_assumption.evaluation.pocket_edits",
+        prog="edit-assumption measure edits",
         description="Measures debiasing, erasing and sliding on the pocket model.",
     )
     parser.add_argument("--rounds", type=int, default=6, help="of each debiasing")
@@ -174,7 +173,7 @@ def main() -> int:
     parser.add_argument("--few-seeds", type=int, default=12, help="of the other measures")
     parser.add_argument("--passes", type=int, default=2, help="of each erasing")
     parser.add_argument("--json", type=Path, metavar="OUT")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _measured(options))
 
 
@@ -197,7 +196,3 @@ def _measured(options: argparse.Namespace) -> str:
         content = json.dumps(found, indent=1) + "\n"
         save_somewhere(lambda path: save_whole_text(path, content), options.json, "What was measured", text)
     return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

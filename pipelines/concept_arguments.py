@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-import tempfile
 from pathlib import Path
 
 from ..editing.concepts.concept_recipe import DEFAULT_REGULARIZATION, MODES
+from .cache_folder import user_cache
 
 
 def add_concepts(commands: argparse._SubParsersAction) -> None:
@@ -60,17 +58,3 @@ def add_concept_settings(parser: argparse.ArgumentParser, pocket: bool = True) -
     parser.add_argument(
         "--cache", type=Path, default=user_cache(), metavar="FOLDER", help="where what was found is kept (%(default)s)"
     )
-
-
-def user_cache() -> Path:
-    """The folder for what can be computed again."""
-    try:
-        if sys.platform == "win32":
-            base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local"
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library/Caches"
-        else:
-            base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # a user of a container has no home folder
-        base = tempfile.gettempdir()
-    return Path(base) / "edit-assumption"

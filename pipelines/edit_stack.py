@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Any
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.edit import Edit, solve_edit
+from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import Recipe
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.errors import EditError
@@ -20,7 +20,7 @@ from .mapped_projections import mapped_projections
 from .mapped_text import TextMaps, mapped_text
 from .module_view import own_view
 from .pipeline_concepts import edited_text
-from .pipeline_moments import known_moment
+from .recipe_solver import solve_recipe
 from .text_encoding import encoder_of
 from .text_models import component, text_inputs, text_model
 
@@ -115,23 +115,21 @@ class EditStack:
         Raises:
             EditError: it cannot be solved.
         """
-        recipe.check_active()
-        prompts, encode = recipe.prompts(), encoder_of(self.pipe)
-        encoded = self._encode(prompts, encode)
-        moment = None
-        if recipe.regularizer == "captions":
-            moment = known_moment(self.pipe, encode).beside(recipe.sources, encode)
-        return solve_edit(recipe, {prompt: encoded[prompt] for prompt in prompts}, moment)
+        return solve_recipe(self.pipe, recipe, self._remembering(encoder_of(self.pipe)))
 
-    def _encode(self, prompts: Sequence[str], encode: Encode) -> dict[str, EncodedPrompt]:
-        """Those that were encoded before are known, as long as the text encoder says the same of the first."""
-        (first,) = encode(prompts[:1])
-        known = self._encoded.get(prompts[0])
-        if known is None or not _same(known, first):
-            self._encoded = {}
-        missing = [prompt for prompt in prompts if prompt not in self._encoded]
-        self._encoded |= dict(zip(missing, encode(missing), strict=True)) if missing else {}
-        return self._encoded
+    def _remembering(self, encode: Encode) -> Encode:
+        """An encoder that knows what it read before, as long as it says the same of the first prompt."""
+
+        def remembered(prompts: Sequence[str]) -> list[EncodedPrompt]:
+            known = self._encoded.get(prompts[0])
+            if known is None or not _same(known, encode(prompts[:1])[0]):
+                self._encoded = {}
+            missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
+            fresh = dict(zip(missing, encode(missing), strict=True)) if missing else {}
+            self._encoded |= fresh
+            return [self._encoded[prompt] for prompt in prompts]
+
+        return remembered
 
     def _solved(self) -> list[Acting]:
         """The edits that are to act, in order; recipes that share settings are one, at the place of the first."""

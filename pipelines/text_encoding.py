@@ -12,5 +12,6 @@ from .text_models import text_model
 
 def encoder_of(pipe: Any) -> Encode:
     """What the pipeline's own ``encode_prompt`` gives. Raises :class:`EditError` for a pipeline that is not known."""
-    family = text_model(pipe).family
-    return T5Encoder(pipe, family) if family else PipelineEncoder(pipe)
+    if "transformer" in getattr(pipe, "components", {}):
+        return T5Encoder(pipe, text_model(pipe).family)
+    return PipelineEncoder(pipe)

@@ -1,10 +1,10 @@
-"""The command that draws how the training went: ``python -m edit_assumption.pocket.curve``."""
+"""The command that draws how the training went: ``edit-assumption pocket curve``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -39,13 +39,13 @@ def curves(folder: Path) -> Figure:
     return figure
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and draw."""
     plain_output()
-    parser = argparse.ArgumentParser(prog="python -m edit_assumption.pocket.curve", description="Draws the training's losses.")
+    parser = argparse.ArgumentParser(prog="edit-assumption pocket curve", description="Draws the training's losses.")
     parser.add_argument("--logs", type=Path, default=WEIGHTS / LOGS, help="the folder with the logs")
     parser.add_argument("--out", type=Path, default=Path("pocket-training.png"))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _drawn(options))
 
 
@@ -57,7 +57,3 @@ def _drawn(options: argparse.Namespace) -> str:
     except OSError as error:
         raise EditError(f"“{options.out}” cannot be written: {why(error)}; give another place.") from error
     return f"picture: {options.out}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,9 @@
-"""The command that trains the pocket model: ``python -m edit_assumption.pocket.train --help``."""
+"""The command that trains the pocket model: ``edit-assumption pocket train --help``."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,11 +16,11 @@ from .training import fast_allocator, keep_logs
 STAGES = ("vae", "text", "unet", "decoder", "judge", "names")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and train what is not trained yet."""
     fast_allocator()
     plain_output()
-    parser = argparse.ArgumentParser(prog="python -m edit_assumption.pocket.train", description="Trains the pocket model.")
+    parser = argparse.ArgumentParser(prog="edit-assumption pocket train", description="Trains the pocket model.")
     parser.add_argument("--folder", type=Path, default=Path("pocket-training"), help="where checkpoints, logs and results go")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--names-steps", type=int, default=4000)
     parser.add_argument("--names-batch", type=int, default=24)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished model goes")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run(lambda: _trained(options))
 
 
@@ -72,7 +72,3 @@ def _trained(options: argparse.Namespace) -> str:
         train_names(folder, options.out, options.names_steps, options.names_batch, seed, device)
     keep_logs(folder, options.out)
     return f"weights: {options.out}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

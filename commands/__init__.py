@@ -1,0 +1,1 @@
+"""The commands of ``edit-assumption``, a module each; :mod:`..cli` lists them."""

@@ -1,0 +1,38 @@
+"""A recipe in the space of a pipeline's text encoders, as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..editing.assumptions.edit import Edit, solve_edit
+from ..editing.assumptions.recipe import Recipe
+from ..editing.encoding import Encode
+from .pipeline_moments import known_moment
+from .text_encoding import encoder_of
+
+
+def solve_recipe(
+    pipe: Any,
+    recipe: Recipe,
+    read: Encode | None = None,
+    advance: Callable[[int, int], None] = lambda done, all_of_them: None,
+) -> Edit:
+    """Encode, align, solve.
+
+    Args:
+        pipe: its text encoders are enough.
+        recipe: what is asked.
+        read: reads the recipe's prompts; None for the pipeline's own encoder (:func:`~.text_encoding.encoder_of`).
+        advance: told how many captions and words were read, and of how many, the first time for a text encoder.
+
+    Raises:
+        EditError: the pipeline is not known, or the recipe cannot be solved.
+    """
+    recipe.check_active()
+    encode, prompts = encoder_of(pipe), recipe.prompts()
+    encoded = dict(zip(prompts, (read or encode)(prompts), strict=True))
+    moment = None
+    if recipe.regularizer == "captions":
+        moment = known_moment(pipe, encode, advance).beside(recipe.sources, encode)
+    return solve_edit(recipe, encoded, moment)
