@@ -58,9 +58,9 @@ class Checkpoint:
         return weight[::every].float()
 
     def text_weights(self) -> dict[str, torch.Tensor]:
-        """The text encoders' tensors, by their keys. Raises :class:`EditError` where there are none."""
+        """The text encoders' tensors in float32, by their keys. Raises :class:`EditError` where there are none."""
         with open_tensors(self.path) as file:
-            weights = {name: file.get_tensor(name) for name in self.names if name.startswith(_TEXT)}
+            weights = {name: _plain(file.get_tensor(name)) for name in self.names if name.startswith(_TEXT)}
         if not weights:
             raise EditError(
                 f"“{self.path}” has no text encoder; make the edit with a diffusers folder of the same model, and put it on "
@@ -122,6 +122,10 @@ class Checkpoint:
                 raise
             raise EditError(f"“{self.path}” is damaged: {error}; download it again.") from error
         return len(changes)
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _added(up: torch.Tensor, down: torch.Tensor) -> Change:

@@ -62,7 +62,7 @@ class Model:
 
     def _load(self, whole: bool) -> Any:
         if self.checkpoint:
-            return text_pipeline(self.checkpoint.inputs.family.name, self.checkpoint.text_weights(), self.config)
+            return text_pipeline(self.checkpoint.inputs.family.name, self.checkpoint.text_weights, self.config)
         return load_pipeline(self.name, whole, _CPU)
 
     def solve(self, recipe: Recipe | ConceptRecipe) -> AnyEdit:

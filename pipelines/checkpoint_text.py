@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,12 +20,12 @@ _SOURCES = {
 """Where a family's tokenizers and the sizes of its text encoders are, on the Hugging Face Hub."""
 
 
-def text_pipeline(family: str, weights: Mapping[str, torch.Tensor], source: str | None = None) -> Any:
+def text_pipeline(family: str, weights: Callable[[], dict[str, torch.Tensor]], source: str | None = None) -> Any:
     """A pipeline without diffusion model and VAE.
 
     Args:
         family: of the checkpoint, as :data:`~..editing.projections.FAMILIES` calls it.
-        weights: its text encoders', under the checkpoint's keys.
+        weights: reads its text encoders', under the checkpoint's keys; once for each, so that they need not stay in memory.
         source: a diffusers folder of the family, or a name on the hub, for tokenizers and sizes; None for the family's own.
 
     Raises:
@@ -41,10 +41,13 @@ def text_pipeline(family: str, weights: Mapping[str, torch.Tensor], source: str 
     try:
         for number, kind in enumerate(classes):
             ending = f"_{number + 1}" if number else ""
-            parts[f"tokenizer{ending}"] = CLIPTokenizer.from_pretrained(place, subfolder=f"tokenizer{ending}")
+            tokenizer = CLIPTokenizer.from_pretrained(place, subfolder=f"tokenizer{ending}")
             parts[f"text_encoder{ending}"] = create_diffusers_clip_model_from_ldm(
-                kind, dict(weights), subfolder=f"text_encoder{ending}", config=place, torch_dtype=torch.float32
+                kind, weights(), subfolder=f"text_encoder{ending}", config=place
             ).float()
+            positions = parts[f"text_encoder{ending}"].config.max_position_embeddings
+            tokenizer.model_max_length = min(tokenizer.model_max_length, positions)  # which some folders do not say
+            parts[f"tokenizer{ending}"] = tokenizer
     except (OSError, ValueError) as error:
         raise EditError(
             f"The tokenizer and sizes of the text encoder of {family} cannot be had from “{place}”; give --config a diffusers "

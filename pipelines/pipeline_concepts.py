@@ -34,7 +34,7 @@ _TRIED, _SAME = "a photo of a house", 0.05
 
 
 def text_encoders(pipe: Any) -> list[TextEncoder]:
-    """The pipeline's text encoders as they are now, adapters and open edits included; their weights are copied, in float32.
+    """The pipeline's text encoders as they are now, adapters and open edits included, in float32.
 
     SDXL's are read before their last layer, as it does.
 

@@ -19,7 +19,7 @@ from ..editing.wording import shortened
 from .compiled import original
 from .supported import check_text, execution_device
 
-_AT_ONCE = 256
+_AT_ONCE = 32
 _NAMED = 3
 
 

@@ -47,7 +47,7 @@ def weights_digest(module: torch.nn.Module) -> str:
 
 @torch.no_grad()
 def weights_in_use(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Name of each weight, as it is without adapters, to a copy in float32 of what the module computes with now.
+    """Name of each weight, as it is without adapters, to what the module computes with now, in float32; not to be written to.
 
     Raises:
         EditError: they are stored packed, or an adapter does more than add to a weight.
@@ -56,13 +56,13 @@ def weights_in_use(module: torch.nn.Module) -> dict[str, torch.Tensor]:
         weights = {name: tensor for name, tensor in module.state_dict().items() if name.endswith((".weight", ".bias"))}
         if any(not tensor.is_floating_point() for tensor in weights.values()):
             raise EditError("The text encoder's weights are stored packed and cannot be read; load it unquantised.")
-        weights = {name: tensor.detach().to(torch.float32, copy=True) for name, tensor in weights.items()}
+        weights = {name: tensor.detach().to(torch.float32) for name, tensor in weights.items()}
         for name, layer in module.named_modules():
             if hasattr(layer, "base_layer"):
                 own = {key: weights.pop(key) for key in list(weights) if key.startswith(f"{name}.")}
                 base = {key.replace(_BASE, ""): tensor for key, tensor in own.items() if key.startswith(name + _BASE)}
                 for change in _adapter_changes(layer):
-                    base[f"{name}.weight"] += change.to(base[f"{name}.weight"])
+                    base[f"{name}.weight"] = base[f"{name}.weight"] + change.to(base[f"{name}.weight"])
                 weights |= base
     return weights
 

@@ -19,7 +19,7 @@ from .token_columns import check_finite, positions_of
 
 _SHRINKAGE = 0.02
 _AT_ONCE = 16
-_SHORT_AT_ONCE = 128
+_SHORT_AT_ONCE = 32
 _WORDS_SHARE = 0.7
 """Of the words in the moment. On the bundled model's validation edits 0.5 and 0.85 are no better, see docs/moments.md."""
 WORDS_IN_WHOLE_WINDOWS = 1000
