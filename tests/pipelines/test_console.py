@@ -49,7 +49,7 @@ def test_help_of_modules(monkeypatch, encoding, module):
     monkeypatch.setattr(sys, "argv", ["module", "--help"])
     with pytest.raises(SystemExit) as ended:
         module.main()
-    assert ended.value.code == 0 and said(out).startswith("usage: python -m edit_assumption.")
+    assert ended.value.code == 0 and said(out).startswith("usage: edit-assumption ")
 
 
 REPORT = "“a rose” → ‘tulip’ × 3 – λ ≤ 0.5 … 薔薇 caf\udce9"
