@@ -80,14 +80,14 @@ class MeasuredConcept:
     def asked(self) -> dict[str, list[tuple[Shot, str]]]:
         """What is scored to the pictures and the name that they are asked for."""
         source, destination = self.source or self.concept.source, self.destination or self.concept.destination
-        found = {
+        pictures = {
             "source": [(shot, source) for shot in self.edited],
             "destination": [(shot, destination) for shot in self.edited if destination],
             "source, other sentences": [(shot, source) for shot in self.others],
             "destination, other sentences": [(shot, destination) for shot in self.others if destination],
             "destination, alias": [(shot, destination) for shot in self.aliases if destination],
         }
-        return {what: entries for what, entries in found.items() if entries}
+        return {what: entries for what, entries in pictures.items() if entries}
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,14 @@ class ScoredPictures:
         names: dict[Shot, dict[str, None]] = {}
         for shot, name in asked:
             names.setdefault(shot, {})[name] = None
-        found = {}
+        scored = {}
         for batch in parts(list(names), self.at_once):
             pictures = self.draw(self.pipe, [shot.prompt for shot in batch], [shot.seed for shot in batch])
             pairs = [(row, name) for row, shot in enumerate(batch) for name in names[shot]]
             scores = self.judge(pictures[[row for row, _ in pairs]], [name for _, name in pairs])
-            found |= {(batch[row], name): float(score) for (row, name), score in zip(pairs, scores, strict=True)}
+            scored |= {(batch[row], name): float(score) for (row, name), score in zip(pairs, scores, strict=True)}
             self.advance(len(batch))
-        return found
+        return scored
 
     def look_before(self, asked: Iterable[tuple[Shot, str]]) -> Mapping[tuple[Shot, str], float]:
         """The same, of the unedited pipeline, which it has to be now."""
@@ -260,8 +260,8 @@ def run_jointly(
     results: list[JointScores] = []
     for count in counts:
         for method in methods:
-            found = earlier.get((method.name, count))
-            results.append(found or score_jointly(scored, method, groups[count], held))
-            if found is None:
+            kept = earlier.get((method.name, count))
+            results.append(kept or score_jointly(scored, method, groups[count], held))
+            if kept is None:
                 done(results)
     return results

@@ -42,15 +42,15 @@ def cases(count: int, seed: int = 0) -> tuple[MeasuredConcept, ...]:
     """The first names, each with the name of something else in another colour as its destination."""
     names = list(NAMES)[:count]
     chance = random.Random(seed)
-    found = []
+    measured = []
     for name in names:
         own = NAMES[name]
         others = [other for other in NAMES if NAMES[other].thing != own.thing and NAMES[other].colour != own.colour]
         concept = Concept(name, chance.choice(others))
-        found.append(
+        measured.append(
             MeasuredConcept(concept, shots(name, POCKET_TEMPLATES, _SEEDS), shots(name, _OTHER_SENTENCES, _OTHER_SEEDS))
         )
-    return tuple(found)
+    return tuple(measured)
 
 
 def held_out(count: int) -> tuple[Held, ...]:

@@ -50,10 +50,10 @@ class _Worker:
         return [score_group(cls.gallery, method, group, measured) for group, measured in part]
 
 
-def _parts(found: Sequence[Group]) -> list[list[Group]]:
+def _parts(all_groups: Sequence[Group]) -> list[list[Group]]:
     """The groups in turns of a few measured edits each."""
     parts: list[list[Group]] = [[]]
-    for entry in found:
+    for entry in all_groups:
         if sum(len(measured) for _, measured in parts[-1]) >= _EDITS_AT_ONCE:
             parts.append([])
         parts[-1].append(entry)

@@ -144,7 +144,7 @@ class EditConcepts(io.ComfyNode):
         begun = time.perf_counter()
         encoders = text_encoders(clip)
         sources = [concept.source for concept in recipe.concepts]
-        found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
+        encoder_statistics = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
         advance = progress_to(len(recipe.searched) * len(encoders), what="values")
@@ -154,15 +154,15 @@ class EditConcepts(io.ComfyNode):
         )  # fmt: skip
 
         def write(tried: ConceptRecipe) -> ConceptEdit:
-            return write_concept_values(tried, encoders, found, values, stop_if_interrupted)
+            return write_concept_values(tried, encoders, encoder_statistics, values, stop_if_interrupted)
 
         edit, last = rounds.run(model, clip, recipe, write, drawing_seed)
         done = "values and solve" if last is None else "values, solve and rounds"
         times = f"captions in {read - begun:.1f} s, {done} in {time.perf_counter() - read:.1f} s"
         changed = with_edit(clip, edit)
         besides = carried_besides("CLIP", concept_edits_on(changed), edit.recipe)
-        report = describe_concepts(edit, [*shares_remarks(recipe, last), *statistics_remarks(found), *besides, times])
-        return io.NodeOutput(changed, edit, ui=ui.PreviewText(report))
+        remarks = [*shares_remarks(recipe, last), *statistics_remarks(encoder_statistics), *besides, times]
+        return io.NodeOutput(changed, edit, ui=ui.PreviewText(describe_concepts(edit, remarks)))
 
 
 NODES = [EditConcepts]

@@ -235,16 +235,16 @@ class Recipe:
 
 def together(recipes: Iterable[Recipe]) -> list[Recipe]:
     """The recipes that are switched on, those with equal settings as one, each in the place of its first."""
-    found: list[Recipe] = []
+    merged: list[Recipe] = []
     for recipe in recipes:
         if not recipe.active:
             continue
-        partner = next((place for place, other in enumerate(found) if other.shares_settings(recipe)), None)
+        partner = next((place for place, other in enumerate(merged) if other.shares_settings(recipe)), None)
         if partner is None:
-            found.append(recipe)
+            merged.append(recipe)
         else:
-            found[partner] = found[partner].merge(recipe)
-    return found
+            merged[partner] = merged[partner].merge(recipe)
+    return merged
 
 
 def recipe_from_json(text: str) -> Recipe:

@@ -107,17 +107,17 @@ def find_concept_values(
     if recipe.mode != "full" and any(concept.pictures for concept in recipe.concepts):
         raise EditError("Only the mode “full” looks at pictures; choose it, or leave out the lines with [pictures].")
     count = len(recipe.searched)
-    total, found = count * len(encoders), {}
+    total, values = count * len(encoders), {}
     for place, encoder in enumerate(encoders):
         before = place * count
         tower, last = encoder.tower, layers_of(encoder.tower, recipe.layers)[-1]
         sentences = sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
         names = value_names(tower, last, recipe.searched, recipe.templates, settings, teacher)
-        found[encoder.name] = search(
+        values[encoder.name] = search(
             tower, sentences, last, settings, distill and distill[encoder.name],
             lambda done, before=before: advance(before + done, total), ValueStore(folder, names),
         )  # fmt: skip
-    return found
+    return values
 
 
 def mixed(recipe: ConceptRecipe, shifts: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def left_undone(recipe: ConceptRecipe, values: Iterable[Values]) -> tuple[float 
     A concept by the user's pictures has another scale than its neighbours, 1 less how much nearer it came to them, and may
     be below 0. None stands for a concept that reads as its destination already.
     """
-    shares = torch.stack([found.after / found.before.where(found.before > 0, torch.nan) for found in values]).double()
+    shares = torch.stack([own.after / own.before.where(own.before > 0, torch.nan) for own in values]).double()
     parts = shares.split([len(concept.meanings) for concept in recipe.concepts], dim=1)
     means = [float(own.nanmean()) for own in parts]
     return tuple(None if math.isnan(mean) else mean for mean in means)
@@ -162,14 +162,14 @@ def write_concept_values(
     """
     changes, identities = {}, {}
     for encoder in encoders:
-        tower, layers, found = encoder.tower, layers_of(encoder.tower, recipe.layers), values[encoder.name]
+        tower, layers = encoder.tower, layers_of(encoder.tower, recipe.layers)
         _check_layers(encoder, layers, statistics)
         moments = statistics[encoder.name].moments()
         sentences = sentences_of(recipe.written, encoder.tokenize, recipe.templates)
         everywhere = torch.tensor([number for number, own in enumerate(recipe.concepts) if own.everywhere], dtype=torch.long)
         regularization = recipe.regularization * tower.key_width
         after = write_shifts(
-            tower, sentences, mixed(recipe, found.shifts), moments, regularization, layers, advance,
+            tower, sentences, mixed(recipe, values[encoder.name].shifts), moments, regularization, layers, advance,
             following(tower, sentences.of(everywhere), layers[-1]) if len(everywhere) else None,
         )  # fmt: skip
         changes[encoder.name] = {layer: _own(after, tower, layer) for layer in layers}

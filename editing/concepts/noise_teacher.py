@@ -130,11 +130,11 @@ class NoiseTeacher:
             losses = losses.masked_scatter(rows, self.lead(part, edited[rows], meant[rows], step))
         origins = sentences.origin[~sentences.told].tolist()
         predicted = self._predictions(origins, edited[~rows], step)
-        found = [
+        untold = [
             _apart(own, self._true(origin, step, own)) / self._known[origin][1]
             for origin, own in zip(origins, predicted, strict=True)
         ]
-        return losses.masked_scatter(~rows, torch.cat(found))
+        return losses.masked_scatter(~rows, torch.cat(untold))
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

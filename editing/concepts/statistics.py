@@ -61,12 +61,12 @@ class Statistics:
         """
         if not self.tokens:
             raise EditError("The statistics are of no caption; compute them from some.")
-        found = {}
+        moments = {}
         for layer, total in self.sums.items():
             moment = total / self.tokens
             identity = torch.eye(len(moment), dtype=torch.float64) * (moment.trace() / len(moment))
-            found[layer] = torch.lerp(moment, identity, _SHRINKAGE)
-        return found
+            moments[layer] = torch.lerp(moment, identity, _SHRINKAGE)
+        return moments
 
     def without(self, part: Statistics) -> Statistics:
         """Of the captions that are not in a part of them."""
