@@ -28,6 +28,7 @@ from ..lines import ARROW, NUMBER, escape, kind_of, phrase_lines, read_lines, se
 
 DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
 DEFAULT_REGULARIZATION = 0.1
+"""TIME's own lambda. A tenth and ten times as much are no better on the bundled model's validation edits."""
 REGULARIZERS = ("captions", "identity")
 PROJECTION_CHOICES = ("keys and values", "values", "keys")
 STRENGTH_LIMIT = 2.0

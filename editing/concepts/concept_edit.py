@@ -25,6 +25,7 @@ from .values import Distill, Search, Values, ValueSettings, find_values
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 _TOLERANCE = 1e-6
+"""Relative: as little of a change is its rounding."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ Truth = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Clean latents, noise and points, as :data:`Predict` takes them, to what the diffusion model ought to have predicted."""
 
 _CLEANEST = 0.5
+"""The points begin in the middle of the schedule: in its noisier half it is decided what a picture shows."""
 _ANOTHER = 104_729
 """Added to a seed for other noises."""
 

@@ -27,9 +27,12 @@ from .tower import Tower
 FORMAT = "edit_assumption_statistics_4"
 _AT_ONCE = 64
 _WORDS_AT_ONCE = 1024
+"""Words have three tokens where captions have a whole window, so more of them go through the encoder together."""
 _SAVED_EVERY = 16
+"""Batches: what a run that is stopped loses at most."""
 _SHRINKAGE = 0.001
 _PADDING_STEP = 10
+"""One in so many tokens of padding is read: they say nearly the same."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..errors import EditError
 
 _FEW = 4
+"""Layers: as many as the pocket model's encoder has."""
 ACTIVATIONS = {
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "gelu": functional.gelu,

@@ -25,6 +25,7 @@ from .tower import Tower
 from .value_file import Value, ValueStore
 
 _RATES = (0.9, 0.999)
+"""Of the two means: Kingma and Ba's own."""
 _PATIENCE, _HALVINGS = 6, 3
 _BETTER = 0.002
 
