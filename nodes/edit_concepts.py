@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..editing.carried_edits import carried_besides
-from ..editing.concepts.concept_edit import ConceptEdit, find_concept_values, write_concept_values
+from ..editing.concepts.concept_edit import ConceptEdit, ValueSearch, find_concept_values, write_concept_values
 from ..editing.concepts.concept_lines import TEMPLATES
 from ..editing.concepts.concept_recipe import (
     DEFAULT_REGULARIZATION,
@@ -148,10 +148,8 @@ class EditConcepts(io.ComfyNode):
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
         advance = progress_to(len(recipe.searched) * len(encoders), what="values")
-        values = find_concept_values(
-            recipe, encoders, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
-            lambda done, of: advance(done),
-        )  # fmt: skip
+        how = ValueSearch(ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"))
+        values = find_concept_values(recipe, encoders, how, lambda done, of: advance(done))
 
         def write(tried: ConceptRecipe) -> ConceptEdit:
             return write_concept_values(tried, encoders, encoder_statistics, values, stop_if_interrupted)

@@ -90,15 +90,30 @@ def changed_tower(tower: Tower, changes: Mapping[int, Factors]) -> Tower:
     return tower
 
 
+@dataclass(frozen=True)
+class ValueSearch:
+    """How stage one goes about it.
+
+    Args:
+        settings: of the search.
+        distill: encoder to its noise teacher; None for the text alone.
+        teacher: changes with the teachers and their pictures, for values that are kept; one for all, or one for each concept.
+        folder: where values are kept; None keeps none.
+        search: finds values; a host may share it out over processes.
+    """
+
+    settings: ValueSettings = ValueSettings()  # noqa: RUF009 - frozen
+    distill: Mapping[str, Distill] | None = None
+    teacher: str | Sequence[str] = ""
+    folder: Path | None = None
+    search: Search = find_values
+
+
 def find_concept_values(
     recipe: ConceptRecipe,
     encoders: Sequence[TextEncoder],
-    settings: ValueSettings = ValueSettings(),  # noqa: B008 - frozen
-    distill: Mapping[str, Distill] | None = None,
-    teacher: str | Sequence[str] = "",
-    folder: Path | None = None,
+    how: ValueSearch = ValueSearch(),
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-    search: Search = find_values,
 ) -> dict[str, Values]:
     """Stage one: encoder to the values of ``recipe.searched``. The arguments are those of :func:`make_concept_edit`.
 
@@ -113,10 +128,10 @@ def find_concept_values(
         before = place * count
         tower, last = encoder.tower, layers_of(encoder.tower, recipe.layers)[-1]
         sentences = sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
-        names = value_names(tower, last, recipe.searched, recipe.templates, settings, teacher)
-        values[encoder.name] = search(
-            tower, sentences, last, settings, distill and distill[encoder.name],
-            lambda done, before=before: advance(before + done, total), ValueStore(folder, names),
+        names = value_names(tower, last, recipe.searched, recipe.templates, how.settings, how.teacher)
+        values[encoder.name] = how.search(
+            tower, sentences, last, how.settings, how.distill and how.distill[encoder.name],
+            lambda done, before=before: advance(before + done, total), ValueStore(how.folder, names),
         )  # fmt: skip
     return values
 
@@ -185,12 +200,8 @@ def make_concept_edit(
     recipe: ConceptRecipe,
     encoders: Sequence[TextEncoder],
     statistics: Mapping[str, Statistics],
-    settings: ValueSettings = ValueSettings(),  # noqa: B008 - frozen
-    distill: Mapping[str, Distill] | None = None,
-    teacher: str | Sequence[str] = "",
-    folder: Path | None = None,
+    how: ValueSearch = ValueSearch(),
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-    search: Search = find_values,
 ) -> ConceptEdit:
     """Both stages, for each encoder by itself.
 
@@ -198,19 +209,15 @@ def make_concept_edit(
         recipe: what is asked.
         encoders: all of the model's that are to be edited.
         statistics: encoder to its statistics, of the layers that are edited.
-        settings: of the first stage.
-        distill: encoder to its noise teacher; None for the text alone.
-        teacher: changes with the teachers and their pictures, for values that are kept; one for all, or one for each concept.
-        folder: where values are kept; None keeps none.
+        how: of the first stage.
         advance: told how many values are found, of how many; may raise to stop, and what was found by then is kept.
-        search: finds values; a host may share it out over processes.
 
     Raises:
         EditError: a concept cannot be found in its sentences, or the edit cannot be solved or would change nothing.
     """
     for encoder in encoders:
         _check_layers(encoder, layers_of(encoder.tower, recipe.layers), statistics)  # before the search, which takes longest
-    values = find_concept_values(recipe, encoders, settings, distill, teacher, folder, advance, search)
+    values = find_concept_values(recipe, encoders, how, advance)
     total = len(recipe.searched) * len(encoders)
     return write_concept_values(recipe, encoders, statistics, values, lambda: advance(total, total))
 
