@@ -227,13 +227,38 @@ def score_jointly(scored: ScoredPictures, method: JointMethod, groups: Sequence[
     return result
 
 
+@dataclass(frozen=True)
+class JointSuite:
+    """What is edited together, and what ought to stay.
+
+    Args:
+        cases: all concepts; a count takes the first.
+        held: what is not edited.
+        counts: how many are edited together, each a run of its own.
+        measured: as for :func:`joint_groups`.
+    """
+
+    cases: Sequence[MeasuredConcept]
+    held: Sequence[Held]
+    counts: Sequence[int]
+    measured: int | None = None
+
+    def groups(self) -> dict[int, list[Group]]:
+        """Count to its groups.
+
+        Raises:
+            EditError: there are not so many cases, or a concept stands there twice.
+        """
+        sources = [case.concept.source.lower() for case in self.cases]
+        if len(set(sources)) < len(sources):
+            raise EditError("A concept stands there twice; leave one of its lines out.")
+        return {count: joint_groups(self.cases, count, self.measured) for count in self.counts}
+
+
 def run_jointly(
     scored: ScoredPictures,
     methods: Sequence[JointMethod],
-    cases: Sequence[MeasuredConcept],
-    held: Sequence[Held],
-    counts: Sequence[int],
-    measured: int | None = None,
+    suite: JointSuite,
     known: Sequence[JointScores] = (),
     done: Callable[[list[JointScores]], object] = lambda results: None,
 ) -> list[JointScores]:
@@ -242,26 +267,20 @@ def run_jointly(
     Args:
         scored: what draws and judges.
         methods: to compare.
-        cases: all concepts; a count takes the first.
-        held: what is not edited.
-        counts: how many are edited together, each a run of its own.
-        measured: as for :func:`joint_groups`.
+        suite: what they are compared on.
         known: results of an earlier run, which are taken over.
         done: told all results after each new one.
 
     Raises:
         EditError: there are not so many cases, or a concept stands there twice.
     """
-    sources = [case.concept.source.lower() for case in cases]
-    if len(set(sources)) < len(sources):
-        raise EditError("A concept stands there twice; leave one of its lines out.")
-    groups = {count: joint_groups(cases, count, measured) for count in counts}
+    groups = suite.groups()
     earlier = {(entry.method, entry.together): entry for entry in known}
     results: list[JointScores] = []
-    for count in counts:
+    for count in suite.counts:
         for method in methods:
             kept = earlier.get((method.name, count))
-            results.append(kept or score_jointly(scored, method, groups[count], held))
+            results.append(kept or score_jointly(scored, method, groups[count], suite.held))
             if kept is None:
                 done(results)
     return results
