@@ -85,19 +85,18 @@ def _run(options: argparse.Namespace) -> str:
         from .evaluation.iceb_command import run_iceb
 
         return run_iceb(options)
-    from .evaluation.suite_run import evaluate
+    from .evaluation.suite_run import SuiteSettings, evaluate
 
-    return evaluate(
-        options.split,
-        options.method,
-        options.seeds,
-        options.steps,
-        options.together,
-        options.edits,
-        options.out,
-        options.ablation,
-        options.jobs,
+    settings = SuiteSettings(
+        split=options.split,
+        names=options.method,
+        seeds=options.seeds,
+        steps=options.steps,
+        together=options.together,
+        limit=options.edits,
+        variants=options.ablation,
     )
+    return evaluate(settings, options.out, options.jobs)
 
 
 def _quiet_libraries() -> None:

@@ -21,6 +21,7 @@ LIGHT_WORDS = _ARTICLES | _HANGING | {"and", "are", "as", "is", "of", "or", "s",
 # What it is worth that a word answers to another: an equal one outweighs several replaced ones, these outweigh light ones.
 _SAME, _SAME_AS_LAST, _REPLACED, _LIGHT_SAME, _LIGHT_REPLACED = 100, 50, 10, 2, 1
 _DEEPEST = 5
+"""How far depths count at most, so that what is replaced goes on outweighing light words."""
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,10 @@ class CarriedEdit:
 
     def remarks(self) -> list[str]:
         """What holds for all of its edits: solved together, scaled, settings other than the usual."""
-        found = ["solved together"] if len(self.edits()) > 1 else []
+        remarks = ["solved together"] if len(self.edits()) > 1 else []
         if self.strength != 1:
-            found.append(f"at {percent(abs(self.strength))} of its strength" + (", reversed" if self.strength < 0 else ""))
-        return found
+            remarks.append(f"at {percent(abs(self.strength))} of its strength" + (", reversed" if self.strength < 0 else ""))
+        return remarks
 
 
 def carried_in_full(where: str, carried: Sequence[CarriedEdit]) -> str:

@@ -10,6 +10,7 @@ from .encoding import Encode, EncodedPrompt
 
 _IDENTITY_TOKENS = 16
 SAME_ENCODER = 0.02
+"""Relative difference up to which another's moment serves as well: it moves unrelated prompts alike, see docs/moments.md."""
 RELATED_ENCODER = 0.25
 
 

@@ -36,12 +36,12 @@ def _one(noun: str) -> str:
 
 def generated_captions(count: int) -> tuple[str, ...]:
     """As many captions, always the same: the ordinary ones, then subjects that look like something, somewhere, at random."""
-    chance, found = random.Random("captions"), dict.fromkeys(ordinary_captions())
+    chance, captions = random.Random("captions"), dict.fromkeys(ordinary_captions())
     subjects, looks = _SUBJECTS.split(), _LOOKS.split()
-    while len(found) < count:
+    while len(captions) < count:
         noun = f"{chance.choice(looks)} {chance.choice(subjects)}"
-        found.setdefault(chance.choice(_FORMS).format(f"{_one(noun)} {chance.choice(_PLACES)}"))
-    return tuple(found)[:count]
+        captions.setdefault(chance.choice(_FORMS).format(f"{_one(noun)} {chance.choice(_PLACES)}"))
+    return tuple(captions)[:count]
 
 
 def ordinary_captions() -> tuple[str, ...]:

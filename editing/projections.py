@@ -135,10 +135,10 @@ class Projection:
 
 def families_of(width: int, known: Iterable[Family] = FAMILIES) -> list[Family]:
     """Of the known families those that read text of ``width`` numbers a token. Raises :class:`EditError` if there are none."""
-    found = [family for family in known if family.width == width]
-    if not found:
+    fitting = [family for family in known if family.width == width]
+    if not fitting:
         raise UnknownModelError(f"This model reads text of width {width}. {OTHER_MODELS}; load one of these.")
-    return found
+    return fitting
 
 
 def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
@@ -159,7 +159,7 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
     if len(widths) > 1 or 0 in widths:
         raise EditError("This model's text projections are stored packed or in several sizes; load it unquantised or in fp8.")
     stride = _level_stride(shapes)
-    found = [
+    projections = [
         Projection(
             key=key,
             module=match["module"],
@@ -171,7 +171,7 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
         for key, match in matches.items()
     ]
     (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.entry])
-    return family, [*found, *_pooled_input(shapes, family)]
+    return family, [*projections, *_pooled_input(shapes, family)]
 
 
 def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
@@ -201,7 +201,7 @@ def _pooled_input(shapes: Mapping[str, Sequence[int]], family: Family) -> list[P
 
 
 def select(
-    found: Iterable[Projection],
+    candidates: Iterable[Projection],
     projections: str = "keys and values",
     blocks: Iterable[str] = (),
     pooled: bool = False,
@@ -209,7 +209,7 @@ def select(
     """The projections that a recipe names.
 
     Args:
-        found: all of a model's.
+        candidates: all of a model's.
         projections: "keys and values", "values" or "keys".
         blocks: "down", "mid", "up" or blocks by their own name (``output_blocks.3``); empty means all.
         pooled: the layer that reads the pooled embedding, too, whatever the blocks.
@@ -218,22 +218,22 @@ def select(
         EditError: a name in ``blocks`` matches nothing, keys and values cannot be told apart, or nothing reads the pooled
             embedding.
     """
-    every = list(found)
+    every = list(candidates)
     extra = [projection for projection in every if pooled and projection.kind == POOLED]
     if pooled and not extra:
         raise EditError("This model reads no pooled embedding that could be edited; switch “pooled” off.")
-    found = [projection for projection in every if projection.kind != POOLED]
-    if projections != "keys and values" and any(projection.kind == INPUT for projection in found):
+    token_projections = [projection for projection in every if projection.kind != POOLED]
+    if projections != "keys and values" and any(projection.kind == INPUT for projection in token_projections):
         raise EditError("In this model keys and values read text through one layer; choose “keys and values”.")
     blocks = list(blocks)
-    known = {name for projection in found for name in (projection.part, projection.block)}
+    known = {name for projection in token_projections for name in (projection.part, projection.block)}
     for block in blocks:
         if block not in known:
             raise EditError(f"This model has no text projections in a block “{block}”; choose from {', '.join(sorted(known))}.")
     kinds = (INPUT, *projections.split(" and "))
     return [
         projection
-        for projection in found
+        for projection in token_projections
         if projection.kind in kinds and (not blocks or {projection.part, projection.block} & set(blocks))
     ] + extra
 
@@ -249,8 +249,8 @@ def _level_stride(names: Iterable[str]) -> int:
 
     Read off the first downsampling block, ``input_blocks.3.0.op``.
     """
-    found = [int(match[1]) for name in names if (match := re.search(r"input_blocks\.(\d+)\.0\.op\.", name))]
-    return min(found, default=3)
+    downsampling = [int(match[1]) for name in names if (match := re.search(r"input_blocks\.(\d+)\.0\.op\.", name))]
+    return min(downsampling, default=3)
 
 
 def _diffusers_name(module: str, stride: int) -> str:

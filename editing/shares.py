@@ -103,9 +103,9 @@ def none_shown(subject: str) -> EditError:
     )
 
 
-def largest_gap(wanted: Wanted, found: Round) -> float:
+def largest_gap(wanted: Wanted, shown: Round) -> float:
     """How far the share that is furthest off is from the one wanted."""
-    return max(abs(got - asked) for got, asked in zip(found.shares, wanted.shares, strict=True))
+    return max(abs(share - asked) for share, asked in zip(shown.shares, wanted.shares, strict=True))
 
 
 def next_weights(wanted: Wanted, rounds: Sequence[Round]) -> tuple[float, ...]:
@@ -220,7 +220,7 @@ def rounds_from_json(wanted: Wanted, text: str) -> list[Round]:
     try:
         data = json.loads(text.removeprefix("\ufeff"))
         names = (data["wanted"]["subject"], tuple(data["wanted"]["variants"]))
-        found = [
+        rounds = [
             Round(tuple(float(x) for x in entry["weights"]), tuple(int(x) for x in entry["counts"])) for entry in data["rounds"]
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -228,6 +228,6 @@ def rounds_from_json(wanted: Wanted, text: str) -> list[Round]:
     count = len(wanted.variants)
     if names != (wanted.subject, wanted.variants):
         raise EditError("The result to go on from is of another subject or other variants; leave it empty to begin anew.")
-    if any(len(entry.weights) != count or len(entry.counts) != count or min(entry.counts) < 0 for entry in found):
+    if any(len(entry.weights) != count or len(entry.counts) != count or min(entry.counts) < 0 for entry in rounds):
         raise EditError("The result to go on from does not fit its own variants; leave it empty to begin anew.")
-    return found
+    return rounds

@@ -57,17 +57,17 @@ def read_requests(path: Path) -> list[Request]:
         EditError: it cannot be read, or lacks a column, or a line is not understood.
     """
     rows = _rows(path, _COLUMNS)
-    found: dict[str, Request] = {}
+    requests: dict[str, Request] = {}
     for number, row in enumerate(rows, start=2):
         try:
             request = _request(row)
         except (ValueError, SyntaxError, TypeError) as error:
             raise EditError(f"Row {number} of “{path}” is not understood ({error}); use the file as ICEB has it.") from error
-        if found.setdefault(request.concept.source.lower(), request) is not request:
+        if requests.setdefault(request.concept.source.lower(), request) is not request:
             raise EditError(f"Row {number} of “{path}” has a source that an earlier row has; leave one of them out.")
-    if not found:
+    if not requests:
         raise EditError(f"“{path}” has no rows; use the file as ICEB has it.")
-    return list(found.values())
+    return list(requests.values())
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -111,7 +111,7 @@ def cases_of(
         labels: class to all its names, for pictures of the source by its other names.
     """
     others = {request.concept.source.lower(): request for request in validation}
-    found = []
+    cases = []
     for request in requests:
         source = request.concept.source
         other = others.get(source.lower())
@@ -126,8 +126,8 @@ def cases_of(
             names = [name for name in (labels or {}).get(request.source, ()) if name.lower() != source.lower()]
             aliases = tuple(shot for name in names for shot in shots(name, beside.prompts, beside.seeds))
             case = MeasuredConcept(request.concept, edited, elsewhere, aliases, str(request.source), str(request.destination))
-        found.append(case)
-    return found
+        cases.append(case)
+    return cases
 
 
 def shared_sentences(requests: Sequence[Request]) -> tuple[str, ...]:
@@ -139,13 +139,13 @@ def shared_sentences(requests: Sequence[Request]) -> tuple[str, ...]:
 def held_destinations(requests: Sequence[Request]) -> list[Held]:
     """Destinations that are no sources, in the sentences of the requests: what is held out where no file says what."""
     sources = {request.concept.source.lower() for request in requests}
-    found: dict[str, list[Held]] = {}
+    by_name: dict[str, list[Held]] = {}
     for request in requests:
         name = request.concept.destination
         if name and name.lower() not in sources:
             own = [Held(shot, str(request.destination)) for shot in shots(name, request.prompts, request.seeds)]
-            found.setdefault(name.lower(), own)
-    return [held for own in found.values() for held in own]
+            by_name.setdefault(name.lower(), own)
+    return [held for own in by_name.values() for held in own]
 
 
 def read_held(path: Path, requests: Sequence[Request], labels: Mapping[int, Sequence[str]]) -> list[Held]:
@@ -162,7 +162,7 @@ def read_held(path: Path, requests: Sequence[Request], labels: Mapping[int, Sequ
     rows = _entries(path) if path.suffix.lower() == ".json" else _rows(path, _HELD_COLUMNS)
     numbers = {_letters(name): number for number, names in reversed(list(labels.items())) for name in names}
     edited = {request.source for request in requests}
-    found: dict[int, list[Held]] = {}
+    by_class: dict[int, list[Held]] = {}
     for row in rows:
         name = str(row["class name"])
         number = row.get("class id", numbers.get(_letters(name)))
@@ -171,10 +171,10 @@ def read_held(path: Path, requests: Sequence[Request], labels: Mapping[int, Sequ
                 f"“{path}” names the class “{name}”, which the classifier does not know; use a file with class ids."
             )
         number = _number(number, path)
-        own = found.setdefault(number, [])
+        own = by_class.setdefault(number, [])
         if number not in edited and len(own) < _EACH:
             own.append(Held(Shot(row["text prompt"], _number(row["random seed"], path)), str(number)))
-    held = [entry for own in found.values() for entry in own]
+    held = [entry for own in by_class.values() for entry in own]
     if not held:
         raise EditError(f"“{path}” holds nothing out that is not edited; give ICEB's file of test prompts.")
     return held

@@ -12,7 +12,7 @@ from ..pipelines.command_inputs import load_pipeline, settings_of
 from ..pipelines.processes import launched
 from .classifier import ImageClassifier
 from .iceb import cases_of, held_destinations, read_held, read_requests, shared_sentences
-from .joint import ScoredPictures, run_jointly
+from .joint import JointSuite, ScoredPictures, run_jointly
 from .joint_methods import joint_methods, search_shown
 from .joint_report import FILES, read_joint, table, write_joint
 from .results_folder import Write, results_folder
@@ -64,7 +64,7 @@ def _measured(options: argparse.Namespace, put: Callable[[Write, str], None]) ->
         pipe = load_pipeline(options.model, True, device)
         scored = ScoredPictures(pipe, judge, None, options.steps, options.guidance, options.at_once, bar.update)
         results = run_jointly(
-            scored, chosen, cases, held, counts, options.measured, read_joint(options.out, about),
+            scored, chosen, JointSuite(cases, held, counts, options.measured), read_joint(options.out, about),
             lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip
     return table(results)

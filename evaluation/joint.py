@@ -80,14 +80,14 @@ class MeasuredConcept:
     def asked(self) -> dict[str, list[tuple[Shot, str]]]:
         """What is scored to the pictures and the name that they are asked for."""
         source, destination = self.source or self.concept.source, self.destination or self.concept.destination
-        found = {
+        pictures = {
             "source": [(shot, source) for shot in self.edited],
             "destination": [(shot, destination) for shot in self.edited if destination],
             "source, other sentences": [(shot, source) for shot in self.others],
             "destination, other sentences": [(shot, destination) for shot in self.others if destination],
             "destination, alias": [(shot, destination) for shot in self.aliases if destination],
         }
-        return {what: entries for what, entries in found.items() if entries}
+        return {what: entries for what, entries in pictures.items() if entries}
 
 
 @dataclass(frozen=True)
@@ -170,14 +170,14 @@ class ScoredPictures:
         names: dict[Shot, dict[str, None]] = {}
         for shot, name in asked:
             names.setdefault(shot, {})[name] = None
-        found = {}
+        scored = {}
         for batch in parts(list(names), self.at_once):
             pictures = self.draw(self.pipe, [shot.prompt for shot in batch], [shot.seed for shot in batch])
             pairs = [(row, name) for row, shot in enumerate(batch) for name in names[shot]]
             scores = self.judge(pictures[[row for row, _ in pairs]], [name for _, name in pairs])
-            found |= {(batch[row], name): float(score) for (row, name), score in zip(pairs, scores, strict=True)}
+            scored |= {(batch[row], name): float(score) for (row, name), score in zip(pairs, scores, strict=True)}
             self.advance(len(batch))
-        return found
+        return scored
 
     def look_before(self, asked: Iterable[tuple[Shot, str]]) -> Mapping[tuple[Shot, str], float]:
         """The same, of the unedited pipeline, which it has to be now."""
@@ -227,13 +227,38 @@ def score_jointly(scored: ScoredPictures, method: JointMethod, groups: Sequence[
     return result
 
 
+@dataclass(frozen=True)
+class JointSuite:
+    """What is edited together, and what ought to stay.
+
+    Args:
+        cases: all concepts; a count takes the first.
+        held: what is not edited.
+        counts: how many are edited together, each a run of its own.
+        measured: as for :func:`joint_groups`.
+    """
+
+    cases: Sequence[MeasuredConcept]
+    held: Sequence[Held]
+    counts: Sequence[int]
+    measured: int | None = None
+
+    def groups(self) -> dict[int, list[Group]]:
+        """Count to its groups.
+
+        Raises:
+            EditError: there are not so many cases, or a concept stands there twice.
+        """
+        sources = [case.concept.source.lower() for case in self.cases]
+        if len(set(sources)) < len(sources):
+            raise EditError("A concept stands there twice; leave one of its lines out.")
+        return {count: joint_groups(self.cases, count, self.measured) for count in self.counts}
+
+
 def run_jointly(
     scored: ScoredPictures,
     methods: Sequence[JointMethod],
-    cases: Sequence[MeasuredConcept],
-    held: Sequence[Held],
-    counts: Sequence[int],
-    measured: int | None = None,
+    suite: JointSuite,
     known: Sequence[JointScores] = (),
     done: Callable[[list[JointScores]], object] = lambda results: None,
 ) -> list[JointScores]:
@@ -242,26 +267,20 @@ def run_jointly(
     Args:
         scored: what draws and judges.
         methods: to compare.
-        cases: all concepts; a count takes the first.
-        held: what is not edited.
-        counts: how many are edited together, each a run of its own.
-        measured: as for :func:`joint_groups`.
+        suite: what they are compared on.
         known: results of an earlier run, which are taken over.
         done: told all results after each new one.
 
     Raises:
         EditError: there are not so many cases, or a concept stands there twice.
     """
-    sources = [case.concept.source.lower() for case in cases]
-    if len(set(sources)) < len(sources):
-        raise EditError("A concept stands there twice; leave one of its lines out.")
-    groups = {count: joint_groups(cases, count, measured) for count in counts}
+    groups = suite.groups()
     earlier = {(entry.method, entry.together): entry for entry in known}
     results: list[JointScores] = []
-    for count in counts:
+    for count in suite.counts:
         for method in methods:
-            found = earlier.get((method.name, count))
-            results.append(found or score_jointly(scored, method, groups[count], held))
-            if found is None:
+            kept = earlier.get((method.name, count))
+            results.append(kept or score_jointly(scored, method, groups[count], suite.held))
+            if kept is None:
                 done(results)
     return results

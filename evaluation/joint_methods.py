@@ -70,10 +70,10 @@ def joint_methods(
             raise EditError("TIME, UCE and K/V know models of one text encoder here; choose the method EMCID.")
         return edited_projections(pipe, solve(seen(pipe), concepts))
 
-    found = (
+    methods = (
         JointMethod("EMCID", emcid),
         JointMethod("TIME", partial(projections, time_as_published)),
         JointMethod("UCE", partial(projections, uce_beside)),
         JointMethod("K/V", partial(projections, partial(ours, captions=tuple(captions)))),
     )
-    return {method.name: method for method in found}
+    return {method.name: method for method in methods}

@@ -106,7 +106,7 @@ def model_accuracy(
         both = counts[kind].setdefault("everything asked", [0, 0])
         both[0] += all(answer[question] == value for question, value in wanted.items())
         both[1] += 1
-    return {kind: {question: tuple(entry) for question, entry in found.items()} for kind, found in counts.items()}
+    return {kind: {question: tuple(entry) for question, entry in questions.items()} for kind, questions in counts.items()}
 
 
 def names_accuracy(pipe: StableDiffusionPipeline, judge: SceneClassifier, share: float = 1.0) -> Counts:
@@ -127,11 +127,11 @@ def changed_by_names(pipe: StableDiffusionPipeline, count: int) -> torch.Tensor:
     """By how much captions without names read otherwise since the encoder knows names, at most: (captions,), rising."""
     plain, chance = plain_encoder(pipe.text_encoder), random.Random("captions without names")
     texts = [*ordinary_captions(), *(random_sample(chance).caption(random_words(chance)) for _ in range(count))]
-    found = []
+    changes = []
     for ids in torch.tensor(token_ids(pipe.tokenizer, texts)).split(500):
         now, before = (text(ids).last_hidden_state for text in (pipe.text_encoder, plain))
-        found.append((now - before).abs().amax((1, 2)))
-    return torch.cat(found).sort().values
+        changes.append((now - before).abs().amax((1, 2)))
+    return torch.cat(changes).sort().values
 
 
 def markdown(title: str, counts: Counts) -> str:

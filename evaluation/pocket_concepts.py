@@ -26,7 +26,7 @@ from ..pocket.judge import SceneClassifier, load_judge
 from ..pocket.model import pipeline
 from ..pocket.names import NAMES, captions_with_names
 from ..pocket.words import ALL
-from .joint import Held, MeasuredConcept, ScoredPictures, Shot, run_jointly, shots
+from .joint import Held, JointSuite, MeasuredConcept, ScoredPictures, Shot, run_jointly, shots
 from .joint_methods import joint_methods, search_shown
 from .joint_report import FILES, read_joint, table, write_joint
 from .results_folder import results_folder
@@ -41,15 +41,15 @@ def cases(count: int, seed: int = 0) -> tuple[MeasuredConcept, ...]:
     """The first names, each with the name of something else in another colour as its destination."""
     names = list(NAMES)[:count]
     chance = random.Random(seed)
-    found = []
+    measured = []
     for name in names:
         own = NAMES[name]
         others = [other for other in NAMES if NAMES[other].thing != own.thing and NAMES[other].colour != own.colour]
         concept = Concept(name, chance.choice(others))
-        found.append(
+        measured.append(
             MeasuredConcept(concept, shots(name, POCKET_TEMPLATES, _SEEDS), shots(name, _OTHER_SENTENCES, _OTHER_SEEDS))
         )
-    return tuple(found)
+    return tuple(measured)
 
 
 def held_out(count: int) -> tuple[Held, ...]:
@@ -100,9 +100,9 @@ def _measured(options: argparse.Namespace) -> str:
         methods = joint_methods(recipe, captions, bare_captions(), options.out / "values", advance=search_shown(bar))
         judge = partial(shown, load_judge(options.weights))
         scored = ScoredPictures(pipeline(options.weights), judge, generate, at_once=_AT_ONCE, advance=bar.update)
+        suite = JointSuite(cases(largest), held, options.together, options.measured)
         results = run_jointly(
-            scored, [methods[name] for name in options.method or methods], cases(largest), held,
-            options.together, options.measured, read_joint(options.out, about),
+            scored, [methods[name] for name in options.method or methods], suite, read_joint(options.out, about),
             lambda so_far: put(lambda folder: write_joint(so_far, folder, about), table(so_far)),
         )  # fmt: skip
         put(lambda folder: write_joint(results, folder, about), table(results))

@@ -71,7 +71,7 @@ class PocketModel:
 
 def debias(model: PocketModel, rounds: int, pictures: int, seeds: Sequence[int]) -> list[Share]:
     """For every role, with a hat or without, after both were asked for evenly: the shares with one and unclear."""
-    found = []
+    debiased = []
     for role in ROLES:
         subject = caption(role, {})
         wanted = Wanted(subject, tuple(f"{subject} {phrase}" for phrase in HAT_PHRASES.values()), (0.5, 0.5))
@@ -94,13 +94,13 @@ def debias(model: PocketModel, rounds: int, pictures: int, seeds: Sequence[int])
             hats, bare = count(model.judge.answers(images))
             shares.append(hats / max(1, hats + bare))
             unclear.append((model.judge.certainty(images, "hat") < CERTAIN).double().mean().item())
-        found += [Share(role.name, *shares), Share("unclear", *unclear)]
-    return found
+        debiased += [Share(role.name, *shares), Share("unclear", *unclear)]
+    return debiased
 
 
 def erase(model: PocketModel, passes: int, seeds: Sequence[int]) -> list[Share]:
     """For some things: how often prompts about it still show it, and how often other things are still shown."""
-    found = []
+    erased = []
     others = [thing for thing in ALL.values() if thing.name not in ERASED][::4]
     for name in ERASED:
         thing = ALL[name]
@@ -116,9 +116,9 @@ def erase(model: PocketModel, passes: int, seeds: Sequence[int]) -> list[Share]:
             return sum(right) / len(right)
 
         names, texts = [other.name for other in others], [caption(other, {}) for other in others]
-        found.append(Share(name, *(shown([name] * len(prompts), prompts, each) for each in (None, context_map))))
-        found.append(Share("other things", *(shown(names, texts, each) for each in (None, context_map))))
-    return found
+        erased.append(Share(name, *(shown([name] * len(prompts), prompts, each) for each in (None, context_map))))
+        erased.append(Share("other things", *(shown(names, texts, each) for each in (None, context_map))))
+    return erased
 
 
 def slide(model: PocketModel, seeds: Sequence[int]) -> dict[float, float]:
@@ -188,11 +188,11 @@ def _measured(options: argparse.Namespace) -> str:
         slid = slide(model, few)
     text = report(debiased, erased, slid)
     if options.json:
-        found = {
+        measured = {
             "debiased": [asdict(share) for share in debiased],
             "erased": [asdict(share) for share in erased],
             "slider": slid,
         }
-        content = json.dumps(found, indent=1) + "\n"
+        content = json.dumps(measured, indent=1) + "\n"
         save_somewhere(lambda path: save_whole_text(path, content), options.json, "What was measured", text)
     return text

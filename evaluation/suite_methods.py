@@ -185,14 +185,14 @@ class Variant:
 
 def methods() -> dict[str, Method]:
     """Name to method, in the order of the tables."""
-    found = (
+    listed = (
         Method("unedited", unchanged),
         Method("oracle", unchanged, oracle=True),
         Method("TIME", time_as_published),
         Method("UCE", uce),
         Method("ours", ours),
     )
-    return {method.name: method for method in found}
+    return {method.name: method for method in listed}
 
 
 def ablation() -> dict[str, Method]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,28 +51,19 @@ class _Worker:
         return [score_group(cls.gallery, method, group, measured) for group, measured in part]
 
 
-def _parts(found: Sequence[Group]) -> list[list[Group]]:
+def _parts(all_groups: Sequence[Group]) -> list[list[Group]]:
     """The groups in turns of a few measured edits each."""
     parts: list[list[Group]] = [[]]
-    for entry in found:
+    for entry in all_groups:
         if sum(len(measured) for _, measured in parts[-1]) >= _EDITS_AT_ONCE:
             parts.append([])
         parts[-1].append(entry)
     return parts
 
 
-def evaluate(
-    split: str,
-    names: Sequence[str],
-    seeds: int,
-    steps: int,
-    together: Sequence[int],
-    limit: int | None,
-    out: Path,
-    variants: bool = False,
-    jobs: int = 0,
-) -> str:
-    """Run, write JSON, table and plots into ``out`` after every method, and give the table.
+@dataclass(frozen=True)
+class SuiteSettings:
+    """What of the suite is measured, and on how many pictures.
 
     Args:
         split: "validation", "test" or "all".
@@ -80,28 +72,53 @@ def evaluate(
         steps: of the sampler.
         together: how many edits are solved at once, each a run of its own.
         limit: how many edits, spread over the suite; None means all.
-        out: a folder.
         variants: try variants of our own method in place of the methods.
+    """
+
+    split: str
+    names: Sequence[str]
+    seeds: int
+    steps: int
+    together: Sequence[int]
+    limit: int | None = None
+    variants: bool = False
+
+    def method_names(self) -> list[str]:
+        """The names of those that are measured. Raises :class:`EditError` where one is unknown."""
+        known = ablation() if self.variants else methods()
+        for name in self.names:
+            if name not in known:
+                raise EditError(f"There is no method “{name}”; choose from {', '.join(known)}.")
+        return list(self.names or known)
+
+    def edits(self, suite: Sequence[SuiteEdit]) -> list[SuiteEdit]:
+        """Those of the suite that are measured."""
+        edits = [edit for edit in suite if self.split in ("all", edit.split)]
+        if self.limit and self.limit < len(edits):
+            return [edits[number * len(edits) // self.limit] for number in range(self.limit)]
+        return edits
+
+
+def evaluate(settings: SuiteSettings, out: Path, jobs: int = 0) -> str:
+    """Run, write JSON, table and plots into ``out`` after every method, and give the table.
+
+    Args:
+        settings: what is measured.
+        out: a folder.
         jobs: processes; 0 is one for each core.
 
     Raises:
         EditError: a method is unknown, or there are not so many edits to solve together, or ``out`` cannot be written.
     """
-    known = ablation() if variants else methods()
-    for name in names:
-        if name not in known:
-            raise EditError(f"There is no method “{name}”; choose from {', '.join(known)}.")
-    suite = pocket_suite()
-    edits = [edit for edit in suite if split in ("all", edit.split)]
-    if limit and limit < len(edits):
-        edits = [edits[number * len(edits) // limit] for number in range(limit)]
-    parts = {count: _parts(list(groups(edits, count, [*suite, *named_edits()]))) for count in together}
+    names, suite = settings.method_names(), pocket_suite()
+    edits, seeds, steps = settings.edits(suite), settings.seeds, settings.steps
+    parts = {count: _parts(list(groups(edits, count, [*suite, *named_edits()]))) for count in settings.together}
     cores = os.cpu_count() or 1
     jobs = min(jobs or cores, _MOST_JOBS)
     context = multiprocessing.get_context("spawn")
     drawn = context.Value("q", 0)
-    begin = (seeds, steps, variants, max(1, cores // jobs), drawn)
-    about = {"split": split, "edits": len(edits), "seeds": seeds, "steps": steps}
+    begin = (seeds, steps, settings.variants, max(1, cores // jobs), drawn)
+    about = {"split": settings.split, "edits": len(edits), "seeds": seeds, "steps": steps}
     results: list[Scores] = []
     with (
         results_folder(out, FILES) as put,
@@ -110,8 +127,8 @@ def evaluate(
     ):
         runs = [
             (Scores(name, count), [pool.submit(_Worker.score, name, part) for part in parts[count]])
-            for count in together
-            for name in (names or known)
+            for count in settings.together
+            for name in names
         ]
         try:
             for scores, waiting in runs:

@@ -32,15 +32,15 @@ class A1111:
     def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
         """By the wrapper that A1111 puts around each."""
         conditioner = getattr(model, "conditioner", None)
-        found: dict[str, Sequence[torch.nn.Module]] = {}
+        layers: dict[str, Sequence[torch.nn.Module]] = {}
         for engine in [getattr(model, "cond_stage_model", None)] if conditioner is None else conditioner.embedders:
             if isinstance(engine, sd_hijack_clip.FrozenCLIPEmbedderWithCustomWords):
-                found["clip_l"] = engine.wrapped.transformer.text_model.encoder.layers
+                layers["clip_l"] = engine.wrapped.transformer.text_model.encoder.layers
             elif isinstance(engine, sd_hijack_open_clip.FrozenOpenCLIPEmbedder2WithCustomWords):
-                found["clip_g"] = engine.wrapped.model.transformer.resblocks
+                layers["clip_g"] = engine.wrapped.model.transformer.resblocks
             elif isinstance(engine, sd_hijack_open_clip.FrozenOpenCLIPEmbedderWithCustomWords):
-                found["clip_h"] = engine.wrapped.model.transformer.resblocks
-        return found
+                layers["clip_h"] = engine.wrapped.model.transformer.resblocks
+        return layers
 
     def pieces(self, engine: Any, ids: list[int]) -> list[str]:
         """SD 2.x brings OpenCLIP's tokenizer, which has no tokenizer of transformers'."""

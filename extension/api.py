@@ -158,7 +158,7 @@ _ROUTES = (
 
 def add_routes(app: FastAPI) -> None:
     """For the WebUI's callback once its server is up."""
-    before = [*([Depends(found)] if (found := _guard(app)) else []), Depends(_watch_sender)]
+    before = [*([Depends(guard)] if (guard := _guard(app)) else []), Depends(_watch_sender)]
     for method, path, function, answer, turn in _ROUTES:
         app.add_api_route(
             f"/edit-assumption{path}", _told(function, turn), methods=[method], response_model=answer, tags=["Edit Assumption"],

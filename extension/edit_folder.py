@@ -31,10 +31,10 @@ class NoSuchEdit(EditError):
 def folder() -> Path:
     """Where edits are, made if need be: from the settings, else EditAssumption among the models."""
     named = shared.opts.data.get("edit_assumption_folder", "").strip()
-    found = Path(named) if named else Path(paths.models_path, "EditAssumption")
+    place = Path(named) if named else Path(paths.models_path, "EditAssumption")
     with suppress(OSError):  # whoever saves there is told; who reads finds no edits
-        found.mkdir(parents=True, exist_ok=True)
-    return found
+        place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def moments_folder() -> Path:

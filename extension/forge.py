@@ -44,10 +44,10 @@ class Forge:
     def text_engine(self, model: Any) -> Any:
         """Of SDXL's two, which cut prompts alike, the first."""
         names = ("text_processing_engine", "text_processing_engine_l")
-        found = [getattr(model, name) for name in names if hasattr(model, name)]
-        if not found or not hasattr(found[0], "process_texts") or hasattr(model, "text_processing_engine_t5"):
+        engines = [getattr(model, name) for name in names if hasattr(model, name)]
+        if not engines or not hasattr(engines[0], "process_texts") or hasattr(model, "text_processing_engine_t5"):
             raise EditError("This model's text encoder is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
-        return found[0]
+        return engines[0]
 
     def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
         """Forge's names are ours."""

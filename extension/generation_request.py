@@ -65,7 +65,7 @@ class GenerationRequest:
         Raises:
             EditError: a saved edit cannot be read, or a strength leaves its limits.
         """
-        saved = {name: found for name, found in self._saved().items() if isinstance(found[0], ConceptEdit)}
+        saved = {name: entry for name, entry in self._saved().items() if isinstance(entry[0], ConceptEdit)}
         return {name: edit.scale(strength) for name, (edit, strength) in saved.items() if check_strength(strength)}
 
     def recipes(self) -> list[Recipe]:
@@ -80,16 +80,16 @@ class GenerationRequest:
 
     def parameters(self) -> dict[str, str]:
         """For the picture's infotext: enough to draw it again, given the concept edits' files."""
-        found = {}
+        parameters = {}
         if self.panel:
-            found[RECIPE_KEY] = self.panel.to_text()
+            parameters[RECIPE_KEY] = self.panel.to_text()
         for key, saved in (
             (NAMED_KEY, self._saved_recipes()),
             (CONCEPTS_KEY, {name: edit.recipe for name, edit in self.concept_edits().items()}),
         ):
             if saved:
-                found[key] = json.dumps({name: recipe.to_text() for name, recipe in saved.items()}, ensure_ascii=False)
-        return found
+                parameters[key] = json.dumps({name: recipe.to_text() for name, recipe in saved.items()}, ensure_ascii=False)
+        return parameters
 
     def not_done(self) -> list[str]:
         """A sentence for each edit that the prompt names and that is not there, or not what it was in the pasted picture.

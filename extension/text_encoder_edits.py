@@ -100,8 +100,8 @@ def _distance(model: Any, layer: torch.nn.Module, identity: EncoderIdentity) -> 
     """How far the model's stream behind a layer is from an encoder's; infinite where the model does not run it."""
     streams: list[torch.Tensor] = []
 
-    def keep(module: torch.nn.Module, given: Any, found: Any) -> None:
-        stream = found[0] if isinstance(found, tuple) else found
+    def keep(module: torch.nn.Module, given: Any, output: Any) -> None:
+        stream = output[0] if isinstance(output, tuple) else output
         streams.append(stream.detach().flatten(0, 1).float().cpu())  # of one prompt, whichever of its sides comes first
 
     handle = layer.register_forward_hook(keep)

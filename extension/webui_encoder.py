@@ -42,15 +42,15 @@ class WebuiEncoder:
             # Emphasis is scaled by the mean over a whole batch, so a weighted prompt goes by itself, as the user's own does.
             weighted = any(weight != 1 for chunk in chunks for weight in chunk.multipliers)
             batches[len(chunks), number if weighted else None].append(number)
-        found: dict[int, EncodedPrompt] = {}
+        encoded: dict[int, EncodedPrompt] = {}
         for numbers in batches.values():
             for start in range(0, len(numbers), _AT_ONCE):
-                self.advance(len(found), len(prompts))
+                self.advance(len(encoded), len(prompts))
                 batch = numbers[start : start + _AT_ONCE]
                 rows, vectors = self._learn([prompts[number] for number in batch])
                 for number, row, vector in zip(batch, rows, vectors, strict=True):
-                    found[number] = self._prompt(cut[number], row, vector)
-        return [found[number] for number in range(len(prompts))]
+                    encoded[number] = self._prompt(cut[number], row, vector)
+        return [encoded[number] for number in range(len(prompts))]
 
     @property
     def vocabulary(self) -> dict[str, int]:

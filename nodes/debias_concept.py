@@ -150,11 +150,11 @@ def _judge(judge: Judge | None, clip_vision: Any, judge_clip: Any) -> Judge | No
 def _lines(wanted: Wanted, done: Sequence[Round]) -> list[str]:
     if not done:
         return ["Not measured: no judge is connected, so every variant weighs as much as its share."]
-    found = [
+    lines = [
         f"{variant}: {percent(share)}, wanted {percent(asked)}"
         for variant, share, asked in zip(wanted.variants, done[-1].shares, wanted.shares, strict=True)
     ]
-    return [f"after {len(done)} rounds, within {100 * largest_gap(wanted, done[-1]):.0f} points:", *found]
+    return [f"after {len(done)} rounds, within {100 * largest_gap(wanted, done[-1]):.0f} points:", *lines]
 
 
 def _newer(wanted: Wanted, done: Sequence[Round]) -> list[str]:

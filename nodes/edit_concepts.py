@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..editing.carried_edits import carried_besides
-from ..editing.concepts.concept_edit import ConceptEdit, find_concept_values, write_concept_values
+from ..editing.concepts.concept_edit import ConceptEdit, ValueSearch, find_concept_values, write_concept_values
 from ..editing.concepts.concept_lines import TEMPLATES
 from ..editing.concepts.concept_recipe import (
     DEFAULT_REGULARIZATION,
@@ -144,25 +144,23 @@ class EditConcepts(io.ComfyNode):
         begun = time.perf_counter()
         encoders = text_encoders(clip)
         sources = [concept.source for concept in recipe.concepts]
-        found = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
+        encoder_statistics = statistics_of(encoders, recipe.layers, statistics or Captions(), sources)
         read = time.perf_counter()
         distill, teacher = teachers(model, clip, recipe, encoders, pictures and pictures["samples"], drawing_seed)
         advance = progress_to(len(recipe.searched) * len(encoders), what="values")
-        values = find_concept_values(
-            recipe, encoders, ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"),
-            lambda done, of: advance(done),
-        )  # fmt: skip
+        how = ValueSearch(ValueSettings.for_mode(recipe.mode), distill, teacher, kept_folder("values"))
+        values = find_concept_values(recipe, encoders, how, lambda done, of: advance(done))
 
         def write(tried: ConceptRecipe) -> ConceptEdit:
-            return write_concept_values(tried, encoders, found, values, stop_if_interrupted)
+            return write_concept_values(tried, encoders, encoder_statistics, values, stop_if_interrupted)
 
         edit, last = rounds.run(model, clip, recipe, write, drawing_seed)
         done = "values and solve" if last is None else "values, solve and rounds"
         times = f"captions in {read - begun:.1f} s, {done} in {time.perf_counter() - read:.1f} s"
         changed = with_edit(clip, edit)
         besides = carried_besides("CLIP", concept_edits_on(changed), edit.recipe)
-        report = describe_concepts(edit, [*shares_remarks(recipe, last), *statistics_remarks(found), *besides, times])
-        return io.NodeOutput(changed, edit, ui=ui.PreviewText(report))
+        remarks = [*shares_remarks(recipe, last), *statistics_remarks(encoder_statistics), *besides, times]
+        return io.NodeOutput(changed, edit, ui=ui.PreviewText(describe_concepts(edit, remarks)))
 
 
 NODES = [EditConcepts]

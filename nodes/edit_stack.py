@@ -71,12 +71,12 @@ class EditStack(io.ComfyNode):
 
 def _used(rows: dict[str, Any]) -> list[tuple[str, float]]:
     """File and strength of each row that is on, from top to bottom."""
-    found = []
+    chosen = []
     for number in range(1, _ROWS + 1):
         name = rows.get(f"edit_{number}") or _NONE
         if name != _NONE and rows.get(f"on_{number}", True):
-            found.append((name, rows.get(f"strength_{number}", 1.0)))
-    return found
+            chosen.append((name, rows.get(f"strength_{number}", 1.0)))
+    return chosen
 
 
 NODES = [EditStack]

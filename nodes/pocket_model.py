@@ -28,10 +28,10 @@ _EMBEDDINGS = "text_model.embeddings.token_embedding.weight"
 def _part(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Configuration and weights of a part of the diffusers model."""
     folder = WEIGHTS / name
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
         raise EditError("The pocket model's files are missing; install Edit Assumption again.")
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")), load_tensors(found[0])
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")), load_tensors(files[0])
 
 
 def _latent_format(vae: dict[str, Any]) -> type[comfy.latent_formats.LatentFormat]:

@@ -18,8 +18,8 @@ def shares_picture(wanted: Wanted, rounds: Sequence[Round]) -> Figure:
     numbers = range(1, len(rounds) + 1)
     for place, (variant, share) in enumerate(zip(wanted.variants, wanted.shares, strict=True)):
         colour = SERIES[place % len(SERIES)]
-        found = [100 * entry.shares[place] for entry in rounds]
-        axes.plot(numbers, found, marker="o", ms=4, color=colour, label=variant)
+        percents = [100 * entry.shares[place] for entry in rounds]
+        axes.plot(numbers, percents, marker="o", ms=4, color=colour, label=variant)
         axes.axhline(100 * share, color=colour, lw=0.9, ls="--")
     axes.set(ylim=(0, 100), xlim=(0.6, max(2, len(rounds)) + 0.4), xticks=list(numbers))
     axes.set_xlabel("round", color=PALE, fontsize=9)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..editing.concepts.concept_edit import ConceptEdit, find_concept_values, make_concept_edit
+from ..editing.concepts.concept_edit import ConceptEdit, ValueSearch, find_concept_values, make_concept_edit
 from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.concepts.hooks import AddedProduct
 from ..editing.concepts.statistics import Statistics, caption_statistics
@@ -118,7 +118,7 @@ def concept_values(
 ) -> dict[str, Values]:
     """Stage one: encoder to its values. The arguments are those of :func:`edit_concepts`, and the pipeline's encoders."""
     asked = _stage_one(pipe, recipe, encoders, settings, pictures, folder, seed)
-    return find_concept_values(recipe, encoders, *asked, advance, search)
+    return find_concept_values(recipe, encoders, ValueSearch(*asked, search), advance)
 
 
 def _stage_one(
@@ -166,7 +166,7 @@ def edit_concepts(
     encoders = text_encoders(pipe)
     statistics = statistics_of(recipe, encoders, captions, folder and folder / "statistics")
     asked = _stage_one(pipe, recipe, encoders, settings, pictures, folder, seed)
-    return make_concept_edit(recipe, encoders, statistics, *asked, advance, search)
+    return make_concept_edit(recipe, encoders, statistics, ValueSearch(*asked, search), advance)
 
 
 @contextmanager

@@ -55,14 +55,14 @@ def _mlp(layer: int, part: str) -> str:
 
 def plain_weights(text: CLIPTextModel) -> Weights:
     """An encoder's weights by their names below ``text_model.``, without names and their units, whether it has any or not."""
-    found = {name.removeprefix("text_model."): tensor.detach().clone() for name, tensor in text.state_dict().items()}
+    weights = {name.removeprefix("text_model."): tensor.detach().clone() for name, tensor in text.state_dict().items()}
     config = text_config(plain_tokens())
     for layer in range(config.num_hidden_layers):
         for part in ("fc1.weight", "fc1.bias"):
-            found[_mlp(layer, part)] = found[_mlp(layer, part)][: config.intermediate_size]
-        found[_mlp(layer, "fc2.weight")] = found[_mlp(layer, "fc2.weight")][:, : config.intermediate_size]
-    found[_WORDS] = found[_WORDS][: config.vocab_size]
-    return found
+            weights[_mlp(layer, part)] = weights[_mlp(layer, part)][: config.intermediate_size]
+        weights[_mlp(layer, "fc2.weight")] = weights[_mlp(layer, "fc2.weight")][:, : config.intermediate_size]
+    weights[_WORDS] = weights[_WORDS][: config.vocab_size]
+    return weights
 
 
 def plain_encoder(text: CLIPTextModel) -> CLIPTextModel:
@@ -104,11 +104,11 @@ class _Learned(torch.nn.Module):
 
     def whole(self, plain: Weights) -> Weights:
         """The encoder's weights with what was learned."""
-        found = plain | {_WORDS: torch.cat([plain[_WORDS], self.embeddings()])}
+        weights = plain | {_WORDS: torch.cat([plain[_WORDS], self.embeddings()])}
         for layer, (up, bias, down) in enumerate(zip(self.up, self.bias, self.down, strict=True)):
             for part, new, side in (("fc1.weight", up, 0), ("fc1.bias", bias, 0), ("fc2.weight", down, 1)):
-                found[_mlp(layer, part)] = torch.cat([plain[_mlp(layer, part)], new], dim=side)
-        return found
+                weights[_mlp(layer, part)] = torch.cat([plain[_mlp(layer, part)], new], dim=side)
+        return weights
 
 
 class _Student:
@@ -130,9 +130,9 @@ class _Student:
             if name.endswith("encoder.layers.0"):
                 part.register_forward_hook(self._put_in)
 
-    def _listen(self, part: torch.nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> None:
+    def _listen(self, part: torch.nn.Module, given: tuple[torch.Tensor], output: torch.Tensor) -> None:
         self.read.append(given[0])
-        self.told.append(found[..., self.known :])
+        self.told.append(output[..., self.known :])
 
     def _put_in(self, part: torch.nn.Module, given: tuple[torch.Tensor], stream: torch.Tensor) -> torch.Tensor:
         """In rows behind the first ``len(places)``, as many of them, what these say at ``places``."""

@@ -13,15 +13,15 @@ def named_in(caption: str) -> dict[str, str]:
     """The thing and the attribute values that a caption names."""
     words = " ".join(re.findall("[a-z]+", caption.lower()))
     spelled = f" {words} "
-    found = {}
+    named = {}
     for thing in ALL.values():
         if f" {thing.name} " in spelled or f" {thing.plural} " in spelled:
-            found["thing"] = thing.name
+            named["thing"] = thing.name
     for attribute, phrases in (("place", PLACE_PHRASES), ("time", TIME_PHRASES), ("hat", HAT_PHRASES)):
-        found |= dict((attribute, value) for value, phrase in phrases.items() if f" {phrase} " in spelled)
+        named |= dict((attribute, value) for value, phrase in phrases.items() if f" {phrase} " in spelled)
     for attribute in ("colour", "pattern", "size", "number"):
-        found |= dict((attribute, value) for value in ATTRIBUTES[attribute] if f" {value} " in spelled)
-    return found
+        named |= dict((attribute, value) for value in ATTRIBUTES[attribute] if f" {value} " in spelled)
+    return named
 
 
 def shown_among(answers: Mapping[str, str], captions: Sequence[str]) -> int | None:

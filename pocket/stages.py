@@ -52,10 +52,10 @@ def _edges(images: torch.Tensor) -> torch.Tensor:
     return torch.cat([across.flatten(1), down.flatten(1)], dim=1)
 
 
-def _picture_loss(found: torch.Tensor, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _picture_loss(decoded: torch.Tensor, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What a decoder is judged by, and the absolute error that is a part of it."""
-    error = (found - images).abs().mean()
-    return error + 2 * functional.mse_loss(found, images) + (_edges(found) - _edges(images)).abs().mean(), error
+    error = (decoded - images).abs().mean()
+    return error + 2 * functional.mse_loss(decoded, images) + (_edges(decoded) - _edges(images)).abs().mean(), error
 
 
 def _with_noise(latents: torch.Tensor, basis: Basis) -> torch.Tensor:
@@ -84,8 +84,8 @@ def train_vae(folder: Path, basis: Basis, steps: int, batch: int, seed: int, dev
         images, _ = pictures(f"vae {seed}", range(step * batch, (step + 1) * batch))
         images = images.to(device, memory_format=torch.channels_last)
         latents = basis.latents(images)
-        found = vae.decode(_with_noise(latents, basis).contiguous(memory_format=torch.channels_last)).sample
-        loss, error = _picture_loss(found, images)
+        decoded = vae.decode(_with_noise(latents, basis).contiguous(memory_format=torch.channels_last)).sample
+        loss, error = _picture_loss(decoded, images)
         if step % 4 == 0:
             guess = vae.encode(images).latent_dist
             loss = loss + (guess.mean - latents).abs().mean() * basis.scale + 0.01 * (guess.logvar - _LOG_VARIANCE).abs().mean()

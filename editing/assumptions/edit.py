@@ -87,15 +87,15 @@ class Edit:
             EditError: a weight is stored packed.
         """
         padded: dict[tuple[int, int], ContextMap] = {}
-        found = {}
+        maps = {}
         for projection in projections:
             context_map, width = self.map_of(projection), widths[projection.key]
             if width < context_map.width:
                 raise EditError(f"The weight {projection.key} is stored packed; load the model unquantised or in fp8.")
             if width > context_map.width:
                 context_map = padded.setdefault((id(context_map), width), context_map.padded(width))
-            found[projection.key] = context_map
-        return found
+            maps[projection.key] = context_map
+        return maps
 
     def check_encoder(self, encode: Encode) -> str:
         """Whether the edit is for this text encoder: "" when it is, a remark when it is a close relative.

@@ -48,5 +48,5 @@ def evoking_columns(context_map: ContextMap, columns: Columns, unit: torch.Tenso
     shift = columns.shift()
     edited = shift.abs().amax(dim=1) != 0
     sources = columns.source[edited].double()
-    found = evoking(context_map, sources, unit=unit).to(sources)
-    return Columns(found, sources + shift[edited], torch.ones_like(columns.strength[edited]), columns.weight[edited])
+    nearest = evoking(context_map, sources, unit=unit).to(sources)
+    return Columns(nearest, sources + shift[edited], torch.ones_like(columns.strength[edited]), columns.weight[edited])

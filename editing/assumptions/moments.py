@@ -25,6 +25,7 @@ _WORDS_SHARE = 0.7
 WORDS_IN_WHOLE_WINDOWS = 1000
 """How many words are read where short windows cannot be."""
 _ALIKE = 0.01
+"""Relative difference of a prompt's rows in short and whole windows: ten times what half precision makes (:mod:`.end_only`)."""
 _LEFT_OUT = 0.9
 """How much of its own texts a recipe leaves out of S. In these S may be known a few percent wrong, and must stay positive."""
 

@@ -41,9 +41,9 @@ def principal(left: torch.Tensor, right: torch.Tensor, tolerance: float) -> torc
         for _ in range(_ITERATIONS):
             basis = torch.linalg.qr(left.T @ (right @ basis)).Q
         energy, vectors = torch.linalg.eigh((left @ basis).T @ (right @ basis))
-        found = _leading(energy, basis @ vectors, total, tolerance)
-        if found is not None:
-            return found
+        leading = _leading(energy, basis @ vectors, total, tolerance)
+        if leading is not None:
+            return leading
         # As many more as it takes if the energies go on falling as they did, and some to spare.
         lost = min(float(1 - energy.sum() / total), 0.999)
         wanted = math.ceil(1.25 * count * max(1.0, 2 * math.log(tolerance) / math.log(max(lost, tolerance**2))))

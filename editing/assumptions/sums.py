@@ -14,7 +14,9 @@ import torch
 from .token_columns import Columns, blocks
 
 _ROWS_AT_ONCE = 4096
+"""Tokens that are in float64 at once, so that many pairs take little more memory than few."""
 _BANDS = 4
+"""A symmetric sum is multiplied from its diagonal on, band by band: with four, five eighths of the work."""
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ class TextInputs:
         Raises:
             UnknownModelError: the table does not know where text enters.
         """
-        family, found = find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
-        return cls(family, found, {projection.key: shapes[projection.key][1] for projection in found}, read_rows)
+        family, projections = find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
+        return cls(family, projections, {projection.key: shapes[projection.key][1] for projection in projections}, read_rows)
 
     def check_width(self, width: int) -> None:
         """Raise :class:`EditError` unless text of ``width`` numbers a token is what the model reads."""

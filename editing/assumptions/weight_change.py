@@ -42,7 +42,7 @@ def edit_change(edit: Edit, projections: Iterable[Projection], weights: Mapping[
     groups: dict[int, list[Projection]] = {}
     for projection in projections:
         groups.setdefault(id(edit.map_of(projection)), []).append(projection)
-    found: dict[str, float] = {}
+    changes: dict[str, float] = {}
     for group in groups.values():
-        found |= relative_change(edit.map_of(group[0]), group, weights)
-    return found
+        changes |= relative_change(edit.map_of(group[0]), group, weights)
+    return changes

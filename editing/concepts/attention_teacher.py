@@ -40,15 +40,15 @@ def queries_of(model: torch.nn.Module, run: Callable[[], object], seed: int) -> 
     Raises:
         EditError: there is no such layer.
     """
-    found: Queries = {}
+    queries: Queries = {}
     generator = torch.Generator().manual_seed(seed)
 
     def keep(layer: torch.nn.Module, arguments: tuple) -> None:
-        if layer not in found:
+        if layer not in queries:
             asked = arguments[0].detach().flatten(0, 1)
             chosen = torch.randperm(len(asked), generator=generator)[:_QUERIES]
             with torch.inference_mode(False):  # what is made in inference mode cannot be part of a gradient
-                found[layer] = asked[chosen.to(asked.device)].clone()[None]
+                queries[layer] = asked[chosen.to(asked.device)].clone()[None]
 
     layers = [layer for name, layer in model.named_modules() if name.endswith(_CROSS_ATTENTION)]
     hooks = [layer.register_forward_pre_hook(keep) for layer in layers]
@@ -57,9 +57,9 @@ def queries_of(model: torch.nn.Module, run: Callable[[], object], seed: int) -> 
     finally:
         for hook in hooks:
             hook.remove()
-    if not found:
+    if not queries:
         raise EditError("This diffusion model has no cross-attention layers that are known; choose the mode “text”.")
-    return found
+    return queries
 
 
 def read_by(queries: Queries, contexts: torch.Tensor) -> list[torch.Tensor]:
@@ -82,7 +82,7 @@ class AttentionTeacher:
         self._known: dict[int, tuple[list[torch.Tensor], torch.Tensor]] = {}
 
     def _read(self, contexts: torch.Tensor) -> list[torch.Tensor]:
-        return [found.to(contexts.device, torch.float32) for found in self.read(contexts)]
+        return [answer.to(contexts.device, torch.float32) for answer in self.read(contexts)]
 
     def _learn(self, origins: list[int], edited: torch.Tensor, meant: torch.Tensor) -> None:
         """What the layers make of the meant text, and how far from it the source's is; of this batch alone, for it is much."""
@@ -102,8 +102,8 @@ class AttentionTeacher:
         known = [self._known[origin] for origin in origins]
         begun = torch.stack([scale for _, scale in known]).repeat_interleave(self.templates, 0)
         right = [torch.cat(layer) for layer in zip(*(layers for layers, _ in known), strict=True)]
-        found = [_apart(one, other) for one, other in zip(self._read(edited), right, strict=True)]
-        return (torch.stack(found, dim=1) / begun).mean(1)
+        distances = [_apart(one, other) for one, other in zip(self._read(edited), right, strict=True)]
+        return (torch.stack(distances, dim=1) / begun).mean(1)
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

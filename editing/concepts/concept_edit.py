@@ -25,6 +25,7 @@ from .values import Distill, Search, Values, ValueSettings, find_values
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 _TOLERANCE = 1e-6
+"""Relative: as little of a change is its rounding."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,30 @@ def changed_tower(tower: Tower, changes: Mapping[int, Factors]) -> Tower:
     return tower
 
 
+@dataclass(frozen=True)
+class ValueSearch:
+    """How stage one goes about it.
+
+    Args:
+        settings: of the search.
+        distill: encoder to its noise teacher; None for the text alone.
+        teacher: changes with the teachers and their pictures, for values that are kept; one for all, or one for each concept.
+        folder: where values are kept; None keeps none.
+        search: finds values; a host may share it out over processes.
+    """
+
+    settings: ValueSettings = ValueSettings()  # noqa: RUF009 - frozen
+    distill: Mapping[str, Distill] | None = None
+    teacher: str | Sequence[str] = ""
+    folder: Path | None = None
+    search: Search = find_values
+
+
 def find_concept_values(
     recipe: ConceptRecipe,
     encoders: Sequence[TextEncoder],
-    settings: ValueSettings = ValueSettings(),  # noqa: B008 - frozen
-    distill: Mapping[str, Distill] | None = None,
-    teacher: str | Sequence[str] = "",
-    folder: Path | None = None,
+    how: ValueSearch = ValueSearch(),
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-    search: Search = find_values,
 ) -> dict[str, Values]:
     """Stage one: encoder to the values of ``recipe.searched``. The arguments are those of :func:`make_concept_edit`.
 
@@ -107,17 +123,17 @@ def find_concept_values(
     if recipe.mode != "full" and any(concept.pictures for concept in recipe.concepts):
         raise EditError("Only the mode “full” looks at pictures; choose it, or leave out the lines with [pictures].")
     count = len(recipe.searched)
-    total, found = count * len(encoders), {}
+    total, values = count * len(encoders), {}
     for place, encoder in enumerate(encoders):
         before = place * count
         tower, last = encoder.tower, layers_of(encoder.tower, recipe.layers)[-1]
         sentences = sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
-        names = value_names(tower, last, recipe.searched, recipe.templates, settings, teacher)
-        found[encoder.name] = search(
-            tower, sentences, last, settings, distill and distill[encoder.name],
-            lambda done, before=before: advance(before + done, total), ValueStore(folder, names),
+        names = value_names(tower, last, recipe.searched, recipe.templates, how.settings, how.teacher)
+        values[encoder.name] = how.search(
+            tower, sentences, last, how.settings, how.distill and how.distill[encoder.name],
+            lambda done, before=before: advance(before + done, total), ValueStore(how.folder, names),
         )  # fmt: skip
-    return found
+    return values
 
 
 def mixed(recipe: ConceptRecipe, shifts: torch.Tensor) -> torch.Tensor:
@@ -137,7 +153,7 @@ def left_undone(recipe: ConceptRecipe, values: Iterable[Values]) -> tuple[float 
     A concept by the user's pictures has another scale than its neighbours, 1 less how much nearer it came to them, and may
     be below 0. None stands for a concept that reads as its destination already.
     """
-    shares = torch.stack([found.after / found.before.where(found.before > 0, torch.nan) for found in values]).double()
+    shares = torch.stack([own.after / own.before.where(own.before > 0, torch.nan) for own in values]).double()
     parts = shares.split([len(concept.meanings) for concept in recipe.concepts], dim=1)
     means = [float(own.nanmean()) for own in parts]
     return tuple(None if math.isnan(mean) else mean for mean in means)
@@ -162,14 +178,14 @@ def write_concept_values(
     """
     changes, identities = {}, {}
     for encoder in encoders:
-        tower, layers, found = encoder.tower, layers_of(encoder.tower, recipe.layers), values[encoder.name]
+        tower, layers = encoder.tower, layers_of(encoder.tower, recipe.layers)
         _check_layers(encoder, layers, statistics)
         moments = statistics[encoder.name].moments()
         sentences = sentences_of(recipe.written, encoder.tokenize, recipe.templates)
         everywhere = torch.tensor([number for number, own in enumerate(recipe.concepts) if own.everywhere], dtype=torch.long)
         regularization = recipe.regularization * tower.key_width
         after = write_shifts(
-            tower, sentences, mixed(recipe, found.shifts), moments, regularization, layers, advance,
+            tower, sentences, mixed(recipe, values[encoder.name].shifts), moments, regularization, layers, advance,
             following(tower, sentences.of(everywhere), layers[-1]) if len(everywhere) else None,
         )  # fmt: skip
         changes[encoder.name] = {layer: _own(after, tower, layer) for layer in layers}
@@ -184,12 +200,8 @@ def make_concept_edit(
     recipe: ConceptRecipe,
     encoders: Sequence[TextEncoder],
     statistics: Mapping[str, Statistics],
-    settings: ValueSettings = ValueSettings(),  # noqa: B008 - frozen
-    distill: Mapping[str, Distill] | None = None,
-    teacher: str | Sequence[str] = "",
-    folder: Path | None = None,
+    how: ValueSearch = ValueSearch(),
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
-    search: Search = find_values,
 ) -> ConceptEdit:
     """Both stages, for each encoder by itself.
 
@@ -197,19 +209,15 @@ def make_concept_edit(
         recipe: what is asked.
         encoders: all of the model's that are to be edited.
         statistics: encoder to its statistics, of the layers that are edited.
-        settings: of the first stage.
-        distill: encoder to its noise teacher; None for the text alone.
-        teacher: changes with the teachers and their pictures, for values that are kept; one for all, or one for each concept.
-        folder: where values are kept; None keeps none.
+        how: of the first stage.
         advance: told how many values are found, of how many; may raise to stop, and what was found by then is kept.
-        search: finds values; a host may share it out over processes.
 
     Raises:
         EditError: a concept cannot be found in its sentences, or the edit cannot be solved or would change nothing.
     """
     for encoder in encoders:
         _check_layers(encoder, layers_of(encoder.tower, recipe.layers), statistics)  # before the search, which takes longest
-    values = find_concept_values(recipe, encoders, settings, distill, teacher, folder, advance, search)
+    values = find_concept_values(recipe, encoders, how, advance)
     total = len(recipe.searched) * len(encoders)
     return write_concept_values(recipe, encoders, statistics, values, lambda: advance(total, total))
 

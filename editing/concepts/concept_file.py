@@ -47,7 +47,7 @@ def read_contents(file: _Tensors, header: Mapping[str, str]) -> ConceptEdit:
     Raises:
         EditError, ValueError, KeyError: it is damaged.
     """
-    found: dict[str, dict[int, dict[str, torch.Tensor]]] = defaultdict(lambda: defaultdict(dict))
+    tensors: dict[str, dict[int, dict[str, torch.Tensor]]] = defaultdict(lambda: defaultdict(dict))
     encoders = {}
     for key in file.keys():  # noqa: SIM118 - an open file, no dictionary
         name, *rest = key.split(".")
@@ -57,8 +57,8 @@ def read_contents(file: _Tensors, header: Mapping[str, str]) -> ConceptEdit:
             encoders[name] = EncoderIdentity(header["encoder_prompt"], file.get_tensor(key).float())
         else:
             layer, side = rest
-            found[name][int(layer)][side] = file.get_tensor(key).float()
-    changes = {name: {layer: _factors(sides) for layer, sides in sorted(layers.items())} for name, layers in found.items()}
+            tensors[name][int(layer)][side] = file.get_tensor(key).float()
+    changes = {name: {layer: _factors(sides) for layer, sides in sorted(layers.items())} for name, layers in tensors.items()}
     if not changes or set(changes) != set(encoders):
         raise ValueError("tensors do not fit each other")
     changes = {name: changes[name] for name in NAMES if name in changes}

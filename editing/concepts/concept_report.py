@@ -78,16 +78,16 @@ def shares_remarks(recipe: ConceptRecipe, last: Balance | None = None) -> list[s
         return ["Shares were not measured: each variant weighs as much as its part; balance them with a judge."] * debiased
     count = max(map(len, last.rounds.values()))
     title = f"balanced in {count} round{'s' if count != 1 else ''}; what pictures showed with these weights:"
-    found = [_shares(wanted, last.rounds[source][-1]) for source, wanted in wanted_shares(recipe).items()]
+    shares = [_shares(wanted, last.rounds[source][-1]) for source, wanted in wanted_shares(recipe).items()]
     far = f"still {100 * last.gap:.0f} points off; more rounds, or more pictures in a round, bring it nearer"
-    return [title, *found, *([far] if last.gap > TOLERANCE else [])]
+    return [title, *shares, *([far] if last.gap > TOLERANCE else [])]
 
 
-def _shares(wanted: Wanted, found: Round) -> str:
-    pictures = sum(found.counts)
+def _shares(wanted: Wanted, shown: Round) -> str:
+    pictures = sum(shown.counts)
     if not pictures:
         return f"Warning: {wanted.subject}: the judge saw none of its variants in the last round."
-    each = zip(wanted.variants, found.shares, wanted.shares, strict=True)
+    each = zip(wanted.variants, shown.shares, wanted.shares, strict=True)
     shares = "; ".join(f"{variant} {percent(share)}, wanted {percent(asked)}" for variant, share, asked in each)
     return f"{wanted.subject} ({pictures} pictures): {shares}"
 

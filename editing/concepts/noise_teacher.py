@@ -35,6 +35,7 @@ Truth = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Clean latents, noise and points, as :data:`Predict` takes them, to what the diffusion model ought to have predicted."""
 
 _CLEANEST = 0.5
+"""The points begin in the middle of the schedule: in its noisier half it is decided what a picture shows."""
 _ANOTHER = 104_729
 """Added to a seed for other noises."""
 
@@ -130,11 +131,11 @@ class NoiseTeacher:
             losses = losses.masked_scatter(rows, self.lead(part, edited[rows], meant[rows], step))
         origins = sentences.origin[~sentences.told].tolist()
         predicted = self._predictions(origins, edited[~rows], step)
-        found = [
+        untold = [
             _apart(own, self._true(origin, step, own)) / self._known[origin][1]
             for origin, own in zip(origins, predicted, strict=True)
         ]
-        return losses.masked_scatter(~rows, torch.cat(found))
+        return losses.masked_scatter(~rows, torch.cat(untold))
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -129,27 +129,27 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
     numbers = [number for number, concept in enumerate(concepts) for _ in templates]
     distinct = list(dict.fromkeys(text for pair in texts for text in pair))
     known = dict(zip(distinct, tokenize(distinct), strict=True))
-    found = []
+    aligned = []
     for number, (source, destination) in zip(numbers, texts, strict=True):
         ours, theirs = known[source], known[destination]
         if ours.ids == theirs.ids:
             check_read(source, destination, theirs.cut or ours.cut, len(ours.ids))
         subject = ours.subject(source, concepts[number].source)
         partner = align(ours.as_prompt(), theirs.as_prompt())
-        found.append((ours.ids, theirs.ids, subject, partner, _compared(subject, ours)))
-    longest = max(len(compared) for *_, compared in found)
+        aligned.append((ours.ids, theirs.ids, subject, partner, _compared(subject, ours)))
+    longest = max(len(compared) for *_, compared in aligned)
 
     def padded(values: list[float]) -> list[float]:
         return values + [values[0] if values else 0.0] * (longest - len(values))
 
     return Sentences(
         concept=torch.tensor(numbers),
-        ids=torch.tensor([ids for ids, *_ in found]),
-        destination=torch.tensor([ids for _, ids, *_ in found]),
-        subject=torch.tensor([subject for _, _, subject, _, _ in found]),
-        partner=torch.tensor([list(partner) for *_, partner, _ in found]),
-        rows=torch.tensor([padded(list(compared)) for *_, compared in found]),
-        weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared in found]),
+        ids=torch.tensor([ids for ids, *_ in aligned]),
+        destination=torch.tensor([ids for _, ids, *_ in aligned]),
+        subject=torch.tensor([subject for _, _, subject, _, _ in aligned]),
+        partner=torch.tensor([list(partner) for *_, partner, _ in aligned]),
+        rows=torch.tensor([padded(list(compared)) for *_, compared in aligned]),
+        weight=torch.tensor([[*compared.values()] + [0.0] * (longest - len(compared)) for *_, compared in aligned]),
         origin=torch.arange(len(concepts)),
         told=torch.tensor([bool(concept.destination) or not concept.pictures for concept in concepts]),
     )

@@ -27,9 +27,12 @@ from .tower import Tower
 FORMAT = "edit_assumption_statistics_4"
 _AT_ONCE = 64
 _WORDS_AT_ONCE = 1024
+"""Words have three tokens where captions have a whole window, so more of them go through the encoder together."""
 _SAVED_EVERY = 16
+"""Batches: what a run that is stopped loses at most."""
 _SHRINKAGE = 0.001
 _PADDING_STEP = 10
+"""One in so many tokens of padding is read: they say nearly the same."""
 
 
 @dataclass
@@ -61,12 +64,12 @@ class Statistics:
         """
         if not self.tokens:
             raise EditError("The statistics are of no caption; compute them from some.")
-        found = {}
+        moments = {}
         for layer, total in self.sums.items():
             moment = total / self.tokens
             identity = torch.eye(len(moment), dtype=torch.float64) * (moment.trace() / len(moment))
-            found[layer] = torch.lerp(moment, identity, _SHRINKAGE)
-        return found
+            moments[layer] = torch.lerp(moment, identity, _SHRINKAGE)
+        return moments
 
     def without(self, part: Statistics) -> Statistics:
         """Of the captions that are not in a part of them."""

@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..errors import EditError
 
 _FEW = 4
+"""Layers: as many as the pocket model's encoder has."""
 ACTIVATIONS = {
     "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
     "gelu": functional.gelu,
@@ -128,11 +129,11 @@ class Tower:
 
     def answer(self, key: torch.Tensor, layer: int) -> torch.Tensor:
         """What the MLP of ``layer`` adds to the stream: W key, with the tower's change of W."""
-        found = self._linear(key, f"encoder.layers.{layer}.mlp.fc2")
+        added = self._linear(key, f"encoder.layers.{layer}.mlp.fc2")
         if layer in self.changes:
             up, down = self.changes[layer]
-            found = found + (key @ down.to(key).T) @ up.to(key).T
-        return found
+            added = added + (key @ down.to(key).T) @ up.to(key).T
+        return added
 
     def finish(self, stream: torch.Tensor, first: int, rows: torch.Tensor | None = None) -> torch.Tensor:
         """From the stream before layer ``first`` to what the diffusion model reads, of tokens ``rows`` (n, r) or of all."""

@@ -25,6 +25,7 @@ from .tower import Tower
 from .value_file import Value, ValueStore
 
 _RATES = (0.9, 0.999)
+"""Of the two means: Kingma and Ba's own."""
 _PATIENCE, _HALVINGS = 6, 3
 _BETTER = 0.002
 
@@ -118,10 +119,10 @@ def find_values(
             lambda place, value, numbers=numbers: store.put(numbers[place], value),
         )  # fmt: skip
     advance(len(store.known))
-    found = [store.known[number] for number in range(sentences.count)]
+    values = [store.known[number] for number in range(sentences.count)]
     return Values(
-        torch.stack([value.shift for value in found]),
-        *(torch.tensor([getattr(value, name) for value in found]) for name in ("before", "after", "steps")),
+        torch.stack([value.shift for value in values]),
+        *(torch.tensor([getattr(value, name) for value in values]) for name in ("before", "after", "steps")),
     )
 
 
@@ -134,18 +135,18 @@ def turns_of(distill: Distill | None) -> int:
     return getattr(distill, "turns", 1)
 
 
-Found = Callable[[int, Value], None]
+Keep = Callable[[int, Value], None]
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _search(
     tower: Tower, sentences: Sentences, last: int, settings: ValueSettings, distill: Distill | None,
-    advance: Callable[[], None], found: Found,
+    advance: Callable[[], None], keep: Keep,
 ) -> None:  # fmt: skip
-    """``found`` is told each concept's value by its place."""
+    """``keep`` is told each concept's value by its place."""
     batch = _Batch(tower, sentences, last, settings, distill if settings.model else None)
-    (_descend if turns_of(batch.distill) == 1 else _take_turns)(batch, advance, found)
+    (_descend if turns_of(batch.distill) == 1 else _take_turns)(batch, advance, keep)
 
 
 class _Batch:
@@ -211,7 +212,7 @@ class _Adam:
         self.rate[where] /= 2
 
 
-def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
+def _descend(batch: _Batch, advance: Callable[[], None], keep: Keep) -> None:
     """By a loss that is the same at every step; a concept is done as soon as it gets no better."""
     settings, count, device = batch.settings, batch.sentences.count, batch.device
     adam, shift = _Adam(batch, settings.rate), batch.nothing.clone()
@@ -224,7 +225,7 @@ def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
 
     def done(places: torch.Tensor) -> None:
         for place in places.tolist():
-            _tell(found, batch, place, best_shift, decided, int(steps[place]))
+            _tell(keep, batch, place, best_shift, decided, int(steps[place]))
 
     for step in range(settings.steps + 1):
         advance()
@@ -256,7 +257,7 @@ def _descend(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
     done(active)
 
 
-def _take_turns(batch: _Batch, advance: Callable[[], None], found: Found) -> None:
+def _take_turns(batch: _Batch, advance: Callable[[], None], keep: Keep) -> None:
     """By losses that take turns: in the lead and behind it, steps get smaller and smaller."""
     settings = batch.settings
     places = torch.arange(batch.sentences.count)
@@ -280,11 +281,11 @@ def _take_turns(batch: _Batch, advance: Callable[[], None], found: Found) -> Non
     worse = decided > batch.before
     shift[worse], decided[worse] = 0, batch.before[worse]
     for place in places.tolist():
-        _tell(found, batch, place, shift, decided, settings.steps)
+        _tell(keep, batch, place, shift, decided, settings.steps)
 
 
-def _tell(found: Found, batch: _Batch, place: int, shifts: torch.Tensor, decided: torch.Tensor, steps: int) -> None:
-    found(place, Value(shifts[place].double().cpu(), float(batch.before[place]), float(decided[place]), steps))
+def _tell(keep: Keep, batch: _Batch, place: int, shifts: torch.Tensor, decided: torch.Tensor, steps: int) -> None:
+    keep(place, Value(shifts[place].double().cpu(), float(batch.before[place]), float(decided[place]), steps))
 
 
 def _moved(stream: torch.Tensor, sentences: Sentences, shift: torch.Tensor) -> torch.Tensor:
@@ -294,9 +295,9 @@ def _moved(stream: torch.Tensor, sentences: Sentences, shift: torch.Tensor) -> t
     return stream + places[..., None] * shift[sentences.concept.to(shift.device)][:, None]
 
 
-def _distance(found: torch.Tensor, target: torch.Tensor, sentences: Sentences) -> torch.Tensor:
+def _distance(said: torch.Tensor, target: torch.Tensor, sentences: Sentences) -> torch.Tensor:
     """(n,) squared distance over the compared tokens."""
-    return ((found - target).square().sum(2) * sentences.weight.to(found)).sum(1)
+    return ((said - target).square().sum(2) * sentences.weight.to(said)).sum(1)
 
 
 def _wide(places: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -104,13 +104,13 @@ class ComfyEncoder:
 
     def _with_pooled(self, prompt: str, encoded: EncodedPrompt) -> EncodedPrompt:
         key = ("pooled", self.key, _content(self._tokenize(prompt)))  # a textual inversion may change under its name
-        found = self._cache.get(key)
-        if found is None:
+        with_pooled = self._cache.get(key)
+        if with_pooled is None:
             stop_if_interrupted()
             pooled = self.clip.encode_from_tokens(self.clip.tokenize(prompt), return_pooled=True)[1]
-            found = replace(encoded, pooled=None if pooled is None else pooled[0].to("cpu", torch.float32).clone())
-            self._cache.put(key, found)
-        return found
+            with_pooled = replace(encoded, pooled=None if pooled is None else pooled[0].to("cpu", torch.float32).clone())
+            self._cache.put(key, with_pooled)
+        return with_pooled
 
     def uncached(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts that will not be asked for again, in one batch."""

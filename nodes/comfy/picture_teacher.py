@@ -120,8 +120,8 @@ def _predict(model: Any, clip: Any) -> Callable[..., torch.Tensor]:
         noisy = model.model.model_sampling.noise_scaling(high, noise.to(device), clean.to(device))
         with Differentiable():
             more = {} if told is None else {"y": told.to(device).expand(len(noisy), -1)}
-            found = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device), **more)
+            denoised = model.model.apply_model(noisy, sigma, c_crossattn=contexts.to(device), **more)
         # What the model believes to be clean, in units of the noise, so that no point of the schedule counts more than another.
-        return (found / high).to(contexts.device)
+        return (denoised / high).to(contexts.device)
 
     return predict

@@ -19,7 +19,7 @@ from .schemas import advanced
 
 def setting_inputs() -> list[io.Input]:
     """Regularization, augmentations, projections, blocks, preserve, regularizer, pooled."""
-    found = [
+    inputs = [
         io.Float.Input(
             "regularization",
             default=DEFAULT_REGULARIZATION,
@@ -76,7 +76,7 @@ def setting_inputs() -> list[io.Input]:
             "tokens. SD 1.x, SD 2.x and PixArt have none.",
         ),
     ]
-    return [advanced(entry) for entry in found]
+    return [advanced(entry) for entry in inputs]
 
 
 def recipe_settings(

@@ -62,11 +62,11 @@ def saved_as(written: str) -> str:
     """
     wanted, names = _plain(written), saved_edits()
     for form in (_plain, _without_number, _without_folder, lambda name: _without_number(_without_folder(name))):
-        found = [name for name in names if form(name) == wanted]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise EditError(f"Several edits are called “{written}”; write one of {first_named(found)}.")
+        matches = [name for name in names if form(name) == wanted]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise EditError(f"Several edits are called “{written}”; write one of {first_named(matches)}.")
     known = f"saved edits are {first_named(names)}" if names else "save one with Save Edit"
     raise EditError(f"No edit is saved as “{written}”; {known}.")
 

@@ -42,11 +42,11 @@ def text_encoders(clip: Any) -> list[TextEncoder]:
     if not names or any(part not in names for part, _ in model.named_children()):
         raise EditError(_UNKNOWN)
     with torch.inference_mode(False):  # so that they can be differentiated
-        found = [
+        encoders = [
             TextEncoder(name, _tower(clip, name), _tokenizer(clip, name), words_of(tokenizer_of(clip, name))) for name in names
         ]
-        _check(clip, found)
-    return found
+        _check(clip, encoders)
+    return encoders
 
 
 def _tower(clip: Any, name: str) -> Tower:
@@ -84,7 +84,7 @@ def _tokenizer(clip: Any, name: str) -> Any:
     short, tokenizer = name.removeprefix("clip_"), tokenizer_of(clip, name)
 
     def tokenize(prompts: Sequence[str]) -> list[Tokens]:
-        found = []
+        tokenized = []
         for prompt in prompts:
             chunk, *more = clip.tokenize(prompt, return_word_ids=True)[short]
             if any(not isinstance(token, int) for part in (chunk, *more) for token, _, _ in part):
@@ -93,12 +93,13 @@ def _tokenizer(clip: Any, name: str) -> Any:
             pieces = tuple(tokenizer.inv_vocab.get(token, str(token)) for token, _, _ in chunk)
             span = range(words[0], words[-1] + 1) if words else range(1, 1)
             cut = "".join(tokenizer.inv_vocab.get(token, str(token)) for part in more for token, _, word in part if word > 0)
-            found.append(Tokens(tuple(token for token, _, _ in chunk), pieces, span, cut=cut.replace("</w>", " ").strip()))
-            if found[-1].cut:
+            cut = cut.replace("</w>", " ").strip()
+            tokenized.append(Tokens(tuple(token for token, _, _ in chunk), pieces, span, cut=cut))
+            if cut:
                 logging.warning(
-                    f"“{prompt}” is longer than the {len(chunk)} tokens that concepts are read in; left out: “{found[-1].cut}”."
+                    f"“{prompt}” is longer than the {len(chunk)} tokens that concepts are read in; left out: “{cut}”."
                 )
-        return found
+        return tokenized
 
     return tokenize
 

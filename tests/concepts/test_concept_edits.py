@@ -8,6 +8,7 @@ import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
 from edit_assumption.editing.concepts.concept_edit import (
     ConceptEdit,
+    ValueSearch,
     changed_tower,
     find_concept_values,
     left_undone,
@@ -53,7 +54,7 @@ def statistics(encoders):
 
 @pytest.fixture(scope="module")
 def edit(encoders, statistics):
-    return make_concept_edit(RECIPE, encoders, statistics, FEW)
+    return make_concept_edit(RECIPE, encoders, statistics, ValueSearch(FEW))
 
 
 def test_both_stages_for_each_encoder_by_itself(edit, encoders, statistics):
@@ -103,14 +104,14 @@ def test_the_residual_is_written_layer_by_layer(encoders, statistics):
 
 
 def test_how_far_a_search_has_come_is_told(encoders, statistics, tmp_path):
-    told = []
-    make_concept_edit(RECIPE, encoders, statistics, FEW, folder=tmp_path, advance=lambda *done: told.append(done))
+    told, kept = [], ValueSearch(FEW, folder=tmp_path)
+    make_concept_edit(RECIPE, encoders, statistics, kept, lambda *done: told.append(done))
     assert told[0] == (0, 4) and (2, 4) in told and told[-2:] == [(4, 4)] * 2 and told == sorted(told)
     assert len(list(tmp_path.iterdir())) == 4
     again = []
-    make_concept_edit(RECIPE, encoders, statistics, FEW, folder=tmp_path, advance=lambda *done: again.append(done))
+    make_concept_edit(RECIPE, encoders, statistics, kept, lambda *done: again.append(done))
     assert again[0] == (2, 4)  # the first encoder's two are known
-    find_concept_values(RECIPE, encoders, FEW, folder=tmp_path, teacher="another")
+    find_concept_values(RECIPE, encoders, replace(kept, teacher="another"))
     assert len(list(tmp_path.iterdir())) == 8
 
 
@@ -125,10 +126,10 @@ def test_each_encoder_has_a_teacher_and_a_search_of_its_own(encoders, statistics
         return edited.mean((1, 2))
 
     teachers = {"clip_l": teacher, "clip_g": lambda *_: None}
-    make_concept_edit(RECIPE, encoders, statistics, FEW, teachers, search=search)
+    make_concept_edit(RECIPE, encoders, statistics, ValueSearch(FEW, teachers, search=search))
     assert calls == [(WIDTH, 3, FEW, teachers["clip_l"], 2), (2 * WIDTH, 3, FEW, teachers["clip_g"], 2)]
     calls.clear()
-    found = find_concept_values(RECIPE, encoders, FEW, search=search)
+    found = find_concept_values(RECIPE, encoders, ValueSearch(FEW, search=search))
     assert [call[3] for call in calls] == [None, None] and set(found) == {"clip_l", "clip_g"}
 
 
@@ -138,7 +139,7 @@ def test_statistics_of_other_layers_are_refused_before_the_search(encoders, stat
 
     recipe = replace(RECIPE, layers=(1, 3))
     with pytest.raises(EditError) as caught:
-        make_concept_edit(recipe, encoders, statistics, search=search)
+        make_concept_edit(recipe, encoders, statistics, ValueSearch(search=search))
     assert str(caught.value) == "The statistics have no layer 1; compute them for this encoder and these layers."
     with pytest.raises(EditError, match="no layer 1"):
         write_concept_values(recipe, encoders, statistics, {entry.name: None for entry in encoders})

@@ -14,6 +14,7 @@ from edit_assumption.evaluation.joint import (
     Held,
     JointMethod,
     JointScores,
+    JointSuite,
     MeasuredConcept,
     ScoredPictures,
     Shot,
@@ -75,7 +76,7 @@ def test_measures_by_hand():
     ]
     held = [Held(Shot("a star", 4), "star"), Held(Shot("a tree", 4), "tree"), Held(Shot("a car", 4), "cat")]
     methods = [method("right", {"bee": "tulip"}), method("harmful", {"rose": "rose", "star": "tree"})]
-    right, harmful = run_jointly(ScoredPictures(pipe, names_it, told, at_once=2), methods, cases, held, [2])
+    right, harmful = run_jointly(ScoredPictures(pipe, names_it, told, at_once=2), methods, JointSuite(cases, held, [2]))
     found = {measure: right.values(measure) for measure in taken([right])}
     assert found == {
         "source forget": [1, 1],
@@ -111,9 +112,8 @@ def test_groups_measure_the_same_concepts_at_every_count():
 def test_each_group_sees_a_share_of_what_is_held_out():
     pipe = new_pipe()
     held = [Held(Shot(f"a {name}", seed), name) for name in ("star", "tree") for seed in (1, 2)]
-    (found,) = run_jointly(
-        ScoredPictures(pipe, names_it, told), [method("any")], [case("rose", "cat"), case("bee", "cat")], held, [1], 2
-    )
+    suite = JointSuite([case("rose", "cat"), case("bee", "cat")], held, [1], 2)
+    (found,) = run_jointly(ScoredPictures(pipe, names_it, told), [method("any")], suite)
     assert found.together == 1 and len(found.scores["holdout"]) == 4 and pipe["asked"] == [["rose"], ["bee"]]
     assert all(pipe["drawn"].count((entry.shot.prompt, entry.shot.seed)) == 2 for entry in held)
 
@@ -126,18 +126,19 @@ def test_results_are_written_and_taken_over(tmp_path):
         steps.append(write_joint(results, tmp_path, about))
 
     scored = ScoredPictures(new_pipe(), names_it, told)
-    run_jointly(scored, [method("EMCID"), method("mine")], cases, held, [1], done=done)
+    run_jointly(scored, [method("EMCID"), method("mine")], JointSuite(cases, held, [1]), done=done)
     assert len(steps) == 2 and "| EMCID | 1 | 1.00 (1.00 to 1.00) |" in steps[1]
     known = read_joint(tmp_path, about)
     assert [(entry.method, entry.together) for entry in known] == [("EMCID", 1), ("mine", 1)]
     assert {path.name for path in tmp_path.iterdir()} == {"results.json", "table.md", "curves.png"}
     assert read_joint(tmp_path, {**about, "seed": 2}) == [] == read_joint(tmp_path / "none", about)
     pipe = new_pipe()
-    again = run_jointly(ScoredPictures(pipe, names_it, told), [method("EMCID")], cases, held, [1, 2], known=known, done=done)
+    both = JointSuite(cases, held, [1, 2])
+    again = run_jointly(ScoredPictures(pipe, names_it, told), [method("EMCID")], both, known, done)
     assert pipe["asked"] == [["rose", "cat"]] and [entry.together for entry in again] == [1, 2]
     assert again[0].values("source to destination") == [1] and isinstance(again[0], JointScores)
     with pytest.raises(EditError, match="stands there twice"):
-        run_jointly(scored, [method("EMCID")], [*cases, cases[0]], held, [1])
+        run_jointly(scored, [method("EMCID")], JointSuite([*cases, cases[0]], held, [1]))
 
 
 def test_sentences_and_seeds_go_together():
@@ -218,7 +219,8 @@ def test_methods_on_the_pocket_model(pipe, tmp_path):
     settings = Settings(ordinary_captions(), POCKET_TEMPLATES, 0.5, (0,), "text")
     methods = joint_methods(settings.recipe, settings.captions, bare_captions(), tmp_path)
     weights = {name: tensor.clone() for name, tensor in pipe.text_encoder.state_dict().items()}
-    found = run_jointly(ScoredPictures(pipe, shows, None, STEPS, GUIDANCE, 32), list(methods.values()), cases, held, [4])
+    scored = ScoredPictures(pipe, shows, None, STEPS, GUIDANCE, 32)
+    found = run_jointly(scored, list(methods.values()), JointSuite(cases, held, [4]))
     assert [entry.method for entry in found] == ["EMCID", "TIME", "UCE", "K/V"]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in pipe.text_encoder.state_dict().items())
     check_labels(pipe, methods, settings, [case.concept for case in cases])
