@@ -83,7 +83,7 @@ def split(text: str, marks: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """
     parts, piece, mark, position, end, gap = [], "", "", 0, len(text), ""
     for match in _TOKEN.finditer(text):
-        kind, token = match.lastgroup, match[match.lastgroup]
+        kind, token = match.lastgroup, match[match.lastgroup or ""]
         if kind == "comment":
             end = match.start()
             break
@@ -105,7 +105,7 @@ def split(text: str, marks: tuple[str, ...] = ()) -> list[tuple[str, str]]:
 
 def _cut(match: re.Match[str], marks: tuple[str, ...]) -> str:
     """The mark that cuts a text at a token; none where it is text, an :class:`EditError` where it may be meant as a mark."""
-    kind, token = match.lastgroup, match[match.lastgroup]
+    kind, token = match.lastgroup, match[match.lastgroup or ""]
     if kind == "hash":
         raise EditError("“#” touches its neighbour; write \\# if it belongs to the text, or put spaces around it")
     if kind == "arrow" and token not in _ARROWS:

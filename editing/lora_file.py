@@ -25,7 +25,10 @@ class Recipe(Protocol):
 class Exported(Protocol):
     """An edit of either kind, as far as a file's header names it."""
 
-    changes_what: str
+    @property
+    def changes_what(self) -> str:
+        """In words."""
+        ...
 
     @property
     def recipe(self) -> Recipe:

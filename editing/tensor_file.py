@@ -7,7 +7,8 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ class TensorFile:
         ValueError: it is no .safetensors file.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BufferedReader) -> None:
         self._file = file
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")

@@ -41,7 +41,7 @@ _REASONS = {
 
 def why(error: OSError) -> str:
     """The reason in plain words, without the path."""
-    return _REASONS.get(error.errno) or (error.strerror or str(error)).rstrip(".")
+    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).rstrip(".")
 
 
 @contextmanager

@@ -17,8 +17,12 @@ def original(module: Any) -> Any:
     return module.get_base_model() if hasattr(module, "get_base_model") else module
 
 
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Change = Callable[[Any, tuple[Any, ...], dict[str, Any]], Arguments]
+
+
 @contextmanager
-def called_with(module: Any, change: Callable[[Any, tuple, dict], tuple[tuple, dict]]) -> Iterator[None]:
+def called_with(module: Any, change: Change) -> Iterator[None]:
     """While it is open, a module's arguments are changed first, ahead of other hooks and outside of what is compiled of it.
 
     Args:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ..editing.concepts.concept_recipe import DEFAULT_REGULARIZATION, MODES
 from .cache_folder import user_cache
 
 
-def add_concepts(commands: argparse._SubParsersAction) -> None:
+def add_concepts(commands: Any) -> None:
     """The command ``concepts``."""
     parser = commands.add_parser("concepts", help="edit many concepts at once, in the text encoder (EMCID)")
     parser.add_argument(

@@ -22,7 +22,7 @@ from ..pocket.model import GUIDANCE, STEPS
 from .balancing import Rounds
 from .command_inputs import check_pocket_words, concept_text, load_pipeline, settings_of, user_pictures
 from .pipeline_concepts import concept_values, statistics_of, text_encoders
-from .pipeline_judges import ClipJudge, pocket_judge
+from .pipeline_judges import ClipJudge, Judge, pocket_judge
 from .processes import launched
 from .shared_values import shared_search
 
@@ -89,7 +89,7 @@ def _rounds(options: argparse.Namespace, recipe: ConceptRecipe, device: torch.de
         raise EditError("Balancing needs rounds and pictures; give --balance and --balance-pictures numbers above 0.")
     wanted_shares(recipe)
     if options.judge:
-        judge = ClipJudge(options.judge, device)
+        judge: Judge = ClipJudge(options.judge, device)
     elif options.model is None:
         judge = pocket_judge()
     else:

@@ -40,12 +40,14 @@ def destination_latents(pipe: Any, recipe: ConceptRecipe, pictures: Mapping[str,
 def _drawn(pipe: Any, recipe: ConceptRecipe, concept: Concept, seed: int) -> torch.Tensor:
     texts = [destination for _, destination in concept.sentences(recipe.templates)]
     pipe.set_progress_bar_config(disable=True)
-    return pipe(
+    answer = pipe(
         prompt=[texts[number % len(texts)] for number in range(PICTURES)],
         generator=[torch.Generator().manual_seed(seed + number) for number in range(PICTURES)],
         num_inference_steps=STEPS,
         output_type="latent",
-    ).images.float().cpu()  # fmt: skip
+    )
+    latents: torch.Tensor = answer.images
+    return latents.float().cpu()
 
 
 @torch.no_grad()
@@ -58,4 +60,5 @@ def _encoded(pipe: Any, pictures: torch.Tensor) -> torch.Tensor:
         latents = vae.encode(pictures.to(execution_device(pipe), vae.dtype)).latent_dist.mean
     finally:
         vae.to(kept)
-    return (latents * vae.config.scaling_factor).float().cpu()
+    scaled: torch.Tensor = latents * vae.config.scaling_factor
+    return scaled.float().cpu()

@@ -25,4 +25,5 @@ def draw_pictures(pipe: Any, prompts: Sequence[str], seeds: Sequence[int], steps
         guidance_scale=guidance,
         output_type="pt",
     )
-    return (answer.images.float().cpu() * 2 - 1).clamp(-1, 1)
+    images: torch.Tensor = answer.images
+    return (images.float().cpu() * 2 - 1).clamp(-1, 1)

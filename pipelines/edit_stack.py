@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
@@ -71,7 +71,7 @@ class EditStack:
         stack = vars(pipe).get(_ATTRIBUTE)
         if stack is None or stack.pipe is not pipe:
             stack = vars(pipe)[_ATTRIBUTE] = cls(weakref.ref(pipe))
-        return stack
+        return cast(EditStack, stack)
 
     @property
     def pipe(self) -> Any:
@@ -135,8 +135,7 @@ class EditStack:
         """The edits that are to act, in order; recipes that share settings are one, at the place of the first."""
         groups: list[list[Carried]] = []
         for entry in (entry for entry in self.entries if entry.on and entry.strength != 0):
-            partners = (group for group in groups if entry.recipe and group[0].recipe)
-            group = next((group for group in partners if group[0].recipe.shares_settings(entry.recipe)), None)
+            group = next((group for group in groups if _together(group[0].recipe, entry.recipe)), None)
             if group is None:
                 groups.append([entry])
             else:
@@ -146,7 +145,7 @@ class EditStack:
     def _together(self, members: Sequence[Carried]) -> AnyEdit:
         if len(members) == 1:
             return members[0].edit.scale(members[0].strength)
-        return self.solve(reduce(Recipe.merge, (entry.recipe.scale(entry.strength) for entry in members)))
+        return self.solve(reduce(Recipe.merge, (entry.recipe.scale(entry.strength) for entry in members if entry.recipe)))
 
     def _put_on(self, acting: Sequence[Acting]) -> None:
         """Take the hooks off and put these edits' on; those of before are put back where these cannot be put on."""
@@ -178,6 +177,11 @@ class EditStack:
         text = [TextMaps(edit.context_map if whole else None, edit.pooled_map) for edit in projections]
         if whole or any(edit.pooled for edit in text):
             self._hooks.enter_context(mapped_text(view, known, text))
+
+
+def _together(first: Recipe | None, second: Recipe | None) -> bool:
+    """Whether two edits are solved as one."""
+    return first is not None and second is not None and first.shares_settings(second)
 
 
 def _same(known: EncodedPrompt, fresh: EncodedPrompt) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
 
 from ..editing.assumptions.context_map import ContextMap
 from ..pocket.model import GUIDANCE, STEPS
@@ -14,7 +14,7 @@ from .pipeline_encoder import PipelineEncoder, parts
 _AT_ONCE = 64
 
 
-def noise(pipe: StableDiffusionPipeline, seeds: Sequence[int]) -> torch.Tensor:
+def noise(pipe: Any, seeds: Sequence[int]) -> torch.Tensor:
     """What each seed starts from: (seeds, channels, height, width)."""
     shape = pipe.unet.config.in_channels, pipe.unet.config.sample_size, pipe.unet.config.sample_size
     return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
@@ -22,7 +22,7 @@ def noise(pipe: StableDiffusionPipeline, seeds: Sequence[int]) -> torch.Tensor:
 
 @torch.inference_mode()
 def generate(
-    pipe: StableDiffusionPipeline,
+    pipe: Any,
     prompts: Sequence[str],
     seeds: Sequence[int],
     context_map: ContextMap | None = None,
@@ -40,11 +40,11 @@ def generate(
         advance: told after every batch how many pictures came with it.
     """
     pipe.set_progress_bar_config(disable=True)
-    known = dict.fromkeys([*prompts, ""])
-    contexts = torch.stack([encoded.embeddings for encoded in PipelineEncoder(pipe)(list(known))])
+    texts = list(dict.fromkeys([*prompts, ""]))
+    contexts = torch.stack([encoded.embeddings for encoded in PipelineEncoder(pipe)(texts)])
     if context_map is not None:
         contexts = context_map.to(contexts.device).apply(contexts)
-    known = dict(zip(known, contexts, strict=True))
+    known = dict(zip(texts, contexts, strict=True))
     pictures = []
     for numbers in parts(range(len(prompts)), _AT_ONCE):
         answer = pipe(

@@ -12,7 +12,7 @@ import torch
 from ..editing.assumptions.context_map import ContextMap
 from ..editing.concepts.hooks import without_autocast
 from ..editing.errors import EditError
-from .compiled import called_with
+from .compiled import Arguments, called_with
 from .text_models import ADDED, ADDED_POOLED, TEXT, TextModel
 
 
@@ -58,7 +58,7 @@ class _MappedText:
     def __init__(self, known: TextModel, edits: Sequence[TextMaps]) -> None:
         self.known, self.edits, self.trying = known, edits, False
 
-    def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         if self.trying:
             raise _Called
         text = [edit.text for edit in self.edits if edit.text is not None]

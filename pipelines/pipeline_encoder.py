@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -19,6 +19,7 @@ from ..editing.wording import shortened
 from .compiled import original
 from .supported import check_text, execution_device
 
+Item = TypeVar("Item")
 _AT_ONCE = 32
 _NAMED = 3
 
@@ -63,7 +64,7 @@ class PipelineEncoder:
 
     def _cut(self, text: str) -> str:
         whole = self.tokenizer(text, truncation=False, verbose=False)["input_ids"]
-        return self.tokenizer.decode(whole[self.length - 1 : -1]).strip()
+        return str(self.tokenizer.decode(whole[self.length - 1 : -1])).strip()
 
     def _spelling(self, pieces: Sequence[str]) -> tuple[str, ...]:
         """What each piece spells of the prompt: a textual inversion's first vector its name, the others nothing."""
@@ -93,7 +94,7 @@ class PipelineEncoder:
                     raise EditError(
                         f"The two text encoders cut “{prompt}” into different tokens; load its textual inversion into both."
                     )
-        batches = [_encoded(self.pipe, part) for part in parts(list(prompts), _AT_ONCE)]
+        batches = [_encoded(self.pipe, list(part)) for part in parts(list(prompts), _AT_ONCE)]
         rows = [row for embeddings, _ in batches for row in embeddings]
         pooled = [vector for _, vectors in batches for vector in vectors]
         return [
@@ -128,7 +129,7 @@ def _warn(prompts: Sequence[str], tokens: Sequence[Tokens]) -> None:
         warnings.warn(f"{len(cut) - _NAMED} more prompts are longer than the text encoder reads.", stacklevel=3)
 
 
-def parts(items: Sequence, size: int) -> Iterator[Sequence]:
+def parts(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items in turns of at most ``size``."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

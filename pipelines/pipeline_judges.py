@@ -52,4 +52,5 @@ class ClipJudge:
         """The number of the prompt for each picture; there always is one."""
         images = picture_bytes(pictures)
         given = self.processor(text=list(prompts), images=images, return_tensors="pt", padding="max_length", truncation=True)
-        return self.model(**given.to(self.model.device)).logits_per_image.argmax(dim=1).tolist()
+        logits: torch.Tensor = self.model(**given.to(self.model.device)).logits_per_image
+        return [int(place) for place in logits.argmax(dim=1)]

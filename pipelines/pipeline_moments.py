@@ -69,7 +69,7 @@ def known_moment(
     )
     (first,) = encode(["a photo of a house"])
     identity, moment = _latest.get(text, (None, None))
-    if identity is None or not identity.apart(first.embeddings) <= _SAME:
+    if moment is None or identity is None or not identity.apart(first.embeddings) <= _SAME:
         clip = "transformer" not in pipe.components
         words, short = words_and_short_windows(pipe) if clip else (_words(pipe), None)
         texts = KnownTexts(captions_for(first.embeddings.shape[1]), words)

@@ -74,7 +74,7 @@ def _check_model(pipe: Any, mode: str) -> None:
 
 
 def _predicted(pipe: Any) -> str:
-    return pipe.scheduler.config.get("prediction_type", _PREDICTED[0])
+    return str(pipe.scheduler.config.get("prediction_type", _PREDICTED[0]))
 
 
 @torch.no_grad()
@@ -133,11 +133,13 @@ def noise_teacher(pipe: Any, recipe: ConceptRecipe, drawn: Destinations, seed: i
             name: {key: entry.expand(len(noisy), -1) for key, entry in entries.items()}
             for name, entries in beside(*noisy.shape[2:]).items()
         }
-        return unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype), **told).sample.float()
+        predicted: torch.Tensor = unet(noisy.to(unet.dtype), times, contexts.to(unet.dtype), **told).sample
+        return predicted.float()
 
     def truth(clean: torch.Tensor, noise: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         share = kept.to(clean)[(points * last).long()].view(-1, *[1] * (clean.ndim - 1))
-        kinds = {"epsilon": noise, "sample": clean, "v_prediction": share.sqrt() * noise - (1 - share).sqrt() * clean}
+        velocity = share.sqrt() * noise - (1 - share).sqrt() * clean
+        kinds: dict[str, torch.Tensor] = {"epsilon": noise, "sample": clean, "v_prediction": velocity}
         return kinds[_predicted(pipe)]
 
     return lambda: NoiseTeacher(predict, drawn, len(recipe.templates), lead(), drawn.seeds, truth=truth, own=drawn.marked)

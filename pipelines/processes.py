@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 
@@ -28,7 +29,7 @@ class Processes:
     device: torch.device
     index: int = 0
     count: int = 1
-    gather: Callable[[list], list] = lambda entries: entries
+    gather: Callable[[list[Any]], list[Any]] = lambda entries: entries
 
     @property
     def main(self) -> bool:

@@ -64,7 +64,7 @@ class T5Encoder:
 
     @torch.no_grad()
     def _encode(self, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        more = {} if len(self.streams.tokenizers) == 1 else {"prompt_2": None, "prompt_3": None}
+        more: dict[str, Any] = {} if len(self.streams.tokenizers) == 1 else {"prompt_2": None, "prompt_3": None}
         if self.streams.pooled != 1:  # Flux has no second half of guidance to encode
             more["do_classifier_free_guidance"] = False
         answer = self.pipe.encode_prompt(prompt=prompts, device=execution_device(self.pipe), num_images_per_prompt=1, **more)

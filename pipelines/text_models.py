@@ -72,7 +72,7 @@ def text_model(pipe: Any) -> TextModel:
     """How the pipeline's model takes text. Raises :class:`EditError` as :func:`component`."""
     model = original(getattr(pipe, component(pipe)))
     known = _UNET if isinstance(model, UNet2DConditionModel) else _TRANSFORMERS.get(type(model).__name__)
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if known is None or (
         known is _UNET
         and (
@@ -84,7 +84,7 @@ def text_model(pipe: Any) -> TextModel:
     return known
 
 
-def text_unet(pipe: Any) -> UNet2DConditionModel:
+def text_unet(pipe: Any) -> Any:
     """The UNet of a pipeline that has one, out of its wrappers. Raises :class:`EditError` as :func:`text_model`."""
     if text_model(pipe) is not _UNET:
         raise EditError(f"The diffusion model of {type(pipe).__name__} is no UNet; {LOAD_UNET}.")
@@ -118,7 +118,7 @@ def text_width(pipe: Any) -> int:
     """How many numbers a token has in the text that the pipeline's model reads; 0 where its layers disagree."""
     known, model = text_model(pipe), original(getattr(pipe, component(pipe)))
     if known is not _UNET:
-        return _layer(model, f"{known.layer}.weight").in_features
+        return int(_layer(model, f"{known.layer}.weight").in_features)
     width = model.config.cross_attention_dim
     widths = {*(width if isinstance(width, list | tuple) else [width])}
     return widths.pop() if len(widths) == 1 else 0
@@ -128,24 +128,25 @@ def _entry(module: str, layer: str, kind: str) -> Projection:
     return Projection(f"{layer}.weight", module, layer, kind, "input", module.split(".")[0])
 
 
-def _layer(model: torch.nn.Module, key: str) -> torch.nn.Module:
-    layer = model.get_submodule(key.removesuffix(".weight"))
+def _layer(model: torch.nn.Module, key: str) -> Any:
+    layer: Any = model.get_submodule(key.removesuffix(".weight"))
     return layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
 
 
 def _shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     """Name to shape of every weight, as it is without adapters and before it was quantised."""
     shapes = {name.replace(_BASE, ""): tuple(weight.shape) for name, weight in model.named_parameters()}
-    linear = {name: layer for name, layer in model.named_modules() if hasattr(layer, "in_features")}
+    linear: dict[str, Any] = {name: layer for name, layer in model.named_modules() if hasattr(layer, "in_features")}
     return shapes | {f"{name}.weight".replace(_BASE, ""): (one.out_features, one.in_features) for name, one in linear.items()}
 
 
 def _rows(model: torch.nn.Module, key: str, every: int) -> torch.Tensor:
     layer = _layer(model, key)
     with fetched(layer):
-        weight = layer.weight.detach()
+        weight: Any = layer.weight.detach()
         if type(weight) is not torch.Tensor and hasattr(weight, "dequantize"):
             weight = weight.dequantize()
         if not weight.is_floating_point() or weight.shape != (layer.out_features, layer.in_features):
             raise PackedWeightsError("This model's weights are stored packed and cannot be read; load it unquantised.")
-        return weight[::every].to("cpu", torch.float32, copy=True)
+        rows: torch.Tensor = weight[::every].to("cpu", torch.float32, copy=True)
+        return rows

@@ -28,11 +28,12 @@ from dataclasses import dataclass
 
 import torch
 
+from ..cholesky import cholesky
 from ..errors import EditError
 from .context_map import ContextMap
 from .principal import principal
 from .recipe import DEFAULT_REGULARIZATION
-from .space import Space, cholesky
+from .space import Space
 from .sums import Sums
 from .token_columns import Columns, equal_tokens
 

@@ -113,7 +113,8 @@ class ContextMap:
     def singular_values(self) -> torch.Tensor:
         """Of M - I, falling: (rank,), float64."""
         _, core = torch.linalg.qr(self.left.double())
-        return torch.linalg.svdvals(core @ self.right.double())
+        values: torch.Tensor = torch.linalg.svdvals(core @ self.right.double())
+        return values
 
     def relative_size(self) -> float:
         """||M - I|| / ||I||, Frobenius."""

@@ -90,6 +90,8 @@ class Edit:
         maps = {}
         for projection in projections:
             context_map, width = self.map_of(projection), widths[projection.key]
+            if context_map is None:
+                continue
             if width < context_map.width:
                 raise EditError(f"The weight {projection.key} is stored packed; load the model unquantised or in fp8.")
             if width > context_map.width:

@@ -44,7 +44,7 @@ def lora_tensors(
             f"The edit was made for models that read text of width {edit.context_map.width}, but this one is {family.name}; "
             "connect the model that it was made for."
         )
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for projection in projections:
         weight = weights[projection.key].to("cpu", torch.float32)
         context_map = edit.maps([projection], {projection.key: weight.shape[1]})[projection.key]

@@ -40,7 +40,8 @@ def evoking(
     dense = torch.eye(context_map.width, dtype=torch.float64) + left @ right
     system = dense.T @ dense
     system.diagonal().add_(ridge)
-    return torch.linalg.solve(system, dense.T @ (tokens.to(unit) / unit).T).T * unit
+    columns: torch.Tensor = torch.linalg.solve(system, dense.T @ (tokens.to(unit) / unit).T).T * unit
+    return columns
 
 
 def evoking_columns(context_map: ContextMap, columns: Columns, unit: torch.Tensor | None = None) -> Columns:

@@ -51,7 +51,8 @@ def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> Mome
         if not distance <= (SAME_ENCODER if read == len(texts) else _ROUNDING):
             return None
         parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
-        sums = MomentSums(*parts, read, header["short"] == str(True))
+        captions, words = parts
+        sums = MomentSums(captions, words, read, header["short"] == str(True))
         return (distance, sums) if all(part.square.isfinite().all() for part in parts) else None
 
     for path in _by_age(folder, f"{digest[:_NAMED]}-*{_ENDING}")[::-1]:

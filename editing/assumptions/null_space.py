@@ -40,4 +40,5 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
             f"The strictly preserved prompts leave no room for an edit: together they use all {protected.shape[1]} directions "
             "of the text encoder; preserve fewer of them strictly."
         )
-    return directions[free].T.contiguous()
+    basis: torch.Tensor = directions[free].T.contiguous()
+    return basis

@@ -49,6 +49,6 @@ def pooled_map(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], scaled: boo
     Raises:
         EditError: as :func:`pooled_columns` and :func:`~.closed_form.solve`.
     """
-    strict = [encoded[prompt].pooled for prompt in recipe.strict]
+    strict = [pooled for prompt in recipe.strict if (pooled := encoded[prompt].pooled) is not None]
     protected = torch.stack(strict).double() if strict else None
     return solve(pooled_columns(recipe, encoded), recipe.regularization, scaled, protected=protected).context_map

@@ -44,4 +44,5 @@ def _relative(context_map: ContextMap, embeddings: torch.Tensor, dim: int | None
     moved = (embeddings @ context_map.right.T) @ context_map.left.T
     if unit is not None:
         moved, embeddings = moved / unit.to(moved), embeddings / unit.to(moved)
-    return torch.linalg.vector_norm(moved, dim=dim) / torch.linalg.vector_norm(embeddings, dim=dim)
+    relative: torch.Tensor = torch.linalg.vector_norm(moved, dim=dim) / torch.linalg.vector_norm(embeddings, dim=dim)
+    return relative

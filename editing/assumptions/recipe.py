@@ -97,7 +97,8 @@ class PromptPair:
     def sentences(self) -> list[tuple[str, str]]:
         """The pair itself and the pair in every augmentation, as (source, destination) texts."""
         plain = (self.source, self.destination)
-        return [plain] + [tuple(augment(line, text) for text in plain) for line in self.augmentations]
+        source, destination = plain
+        return [plain, *((augment(line, source), augment(line, destination)) for line in self.augmentations)]
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ class Recipe:
             lines.append("! blocks: " + ", ".join(escape(block) for block in self.blocks))
         if self.pooled:
             lines.append("! pooled: yes")
-        augmentations = DEFAULT_AUGMENTATIONS
+        augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
         for pair in self.pairs:
             if pair.augmentations != augmentations:
                 augmentations = pair.augmentations
@@ -253,14 +254,15 @@ def recipe_from_json(text: str) -> Recipe:
     try:
         data = json.loads(text.removeprefix("\ufeff"))
         pairs = [_from_dict(PromptPair, entry) for entry in data.pop("pairs")]
-        return _from_dict(Recipe, {**data, "pairs": pairs})
+        recipe: Recipe = _from_dict(Recipe, {**data, "pairs": pairs})
+        return recipe
     except EditError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EditError(f"This is not a recipe in JSON ({error}); export it again.") from error
 
 
-def _from_dict(cls: type, data: dict[str, Any]) -> Any:
+def _from_dict(cls: Any, data: dict[str, Any]) -> Any:
     known = {entry.name for entry in fields(cls)}
     if unknown := set(data) - known:
         raise EditError(f"The recipe has the unknown entry “{min(unknown)}”; it was made by another version.")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import EditError
+from ..cholesky import cholesky
 from .null_space import complement
 
 
@@ -73,11 +73,3 @@ class Space:
         if self.factor is not None:
             columns = torch.linalg.solve_triangular(self.factor, columns, upper=False)
         return columns if self.free is None else self.free.T @ columns
-
-
-def cholesky(matrix: torch.Tensor) -> torch.Tensor:
-    """The lower factor. Raises :class:`EditError` for a matrix that is not positive definite or not finite."""
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed or not factor.isfinite().all():
-        raise EditError("The edit cannot be solved: raise the regularization.")
-    return factor

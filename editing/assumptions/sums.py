@@ -41,8 +41,7 @@ class Sums:
     def of(cls, parts: Sequence[Columns]) -> Sums:
         """Of the columns, which are on one device; the sums are taken there."""
         width, device = parts[0].width, parts[0].source.device
-        square = {"size": (width, width), "dtype": torch.float64, "device": device}
-        whole, kept, cross = torch.zeros(**square), torch.zeros(**square), torch.zeros(**square)
+        whole, kept, cross = torch.zeros(3, width, width, dtype=torch.float64, device=device)
         asked = torch.zeros(width, dtype=torch.float64, device=device)
         changes = []
         for block in blocks(parts, _ROWS_AT_ONCE):

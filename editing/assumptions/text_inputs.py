@@ -67,7 +67,7 @@ class TextInputs:
             answers = encode(prompts)
             for answer in answers[:1]:
                 self.check_width(answer.embeddings.shape[1])
-            return answers
+            return list(answers)
 
         return encode_for_model
 

@@ -44,5 +44,6 @@ def edit_change(edit: Edit, projections: Iterable[Projection], weights: Mapping[
         groups.setdefault(id(edit.map_of(projection)), []).append(projection)
     changes: dict[str, float] = {}
     for group in groups.values():
-        changes |= relative_change(edit.map_of(group[0]), group, weights)
+        if (context_map := edit.map_of(group[0])) is not None:
+            changes |= relative_change(context_map, group, weights)
     return changes

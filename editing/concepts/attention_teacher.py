@@ -13,6 +13,7 @@ prompt: what is asked at the beginning of sampling, when it is decided what a pi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -43,7 +44,7 @@ def queries_of(model: torch.nn.Module, run: Callable[[], object], seed: int) -> 
     queries: Queries = {}
     generator = torch.Generator().manual_seed(seed)
 
-    def keep(layer: torch.nn.Module, arguments: tuple) -> None:
+    def keep(layer: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
         if layer not in queries:
             asked = arguments[0].detach().flatten(0, 1)
             chosen = torch.randperm(len(asked), generator=generator)[:_QUERIES]

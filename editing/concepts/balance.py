@@ -134,7 +134,7 @@ def balanced_edit(
     """
     if budget < 1:
         raise EditError("Balancing needs a round or more; give a number above 0.")
-    asked, edits = questions(recipe), []
+    asked, edits = questions(recipe), list[ConceptEdit]()
 
     def count_shown(tried: ConceptRecipe, number: int) -> dict[str, tuple[int, ...]]:
         edits[:] = [write(tried)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
 from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
+from ..encoding import EncodedPrompt
 from ..errors import EditError
 from ..low_rank import lowest_rank
 from .concept_recipe import ConceptRecipe
@@ -68,7 +70,7 @@ class ConceptEdit:
         for name, identity in self.encoders.items():
             layers = max(self.changes[name]) + 1
             fits = name in theirs and layers <= theirs[name].tower.depth
-            distance = identity.distance(lambda prompts, n=name, k=layers: theirs[n].encode(prompts, k)) if fits else None
+            distance = identity.distance(partial(_read, theirs[name], layers)) if fits else None
             if distance is None or not distance <= RELATED_ENCODER or set(theirs) != set(self.encoders):
                 raise EditError(
                     "This edit changes another text encoder than this one; connect the CLIP it was made with, or make the edit "
@@ -130,10 +132,18 @@ def find_concept_values(
         sentences = sentences_of(recipe.searched, encoder.tokenize, recipe.templates)
         names = value_names(tower, last, recipe.searched, recipe.templates, how.settings, how.teacher)
         values[encoder.name] = how.search(
-            tower, sentences, last, how.settings, how.distill and how.distill[encoder.name],
-            lambda done, before=before: advance(before + done, total), ValueStore(how.folder, names),
+            tower, sentences, last, how.settings, how.distill[encoder.name] if how.distill else None,
+            partial(_advanced, advance, before, total), ValueStore(how.folder, names),
         )  # fmt: skip
     return values
+
+
+def _advanced(advance: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    advance(before + done, total)
+
+
+def _read(encoder: TextEncoder, layers: int, prompts: Sequence[str]) -> Sequence[EncodedPrompt]:
+    return encoder.encode(prompts, layers)
 
 
 def mixed(recipe: ConceptRecipe, shifts: torch.Tensor) -> torch.Tensor:

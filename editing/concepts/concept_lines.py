@@ -20,6 +20,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import EditError
 from ..lines import ARROW, NUMBER, escape, kind_of, read_lines, split, text_of, tidy
@@ -121,7 +122,11 @@ class Concept:
 
     def sentences(self, templates: Iterable[str] = TEMPLATES) -> list[tuple[str, str]]:
         """(source, destination) in every template, at its ``{}``."""
-        return [tuple(tidy(template.replace("{}", name)) for name in (self.source, self.destination)) for template in templates]
+
+        def said(template: str, name: str) -> str:
+            return tidy(template.replace("{}", name))
+
+        return [(said(template, self.source), said(template, self.destination)) for template in templates]
 
 
 def parse_concepts(text: str, setting: Callable[[str], object] = text_of) -> tuple[Concept, ...]:
@@ -168,7 +173,7 @@ def _parse(line: str) -> Concept:
     while last := _MARK.search(tidy(behind[-1])):
         marks.add(last[1].lower())
         behind[-1] = tidy(behind[-1])[: last.start()]
-    asked = {name: name in marks for name in _MARKS}
+    asked: dict[str, Any] = {name: name in marks for name in _MARKS}
     if mark == ARROW and len(behind) > 1:
         return Concept(first, "", tuple(map(_variant, behind)), **asked)
     second = "|".join(behind)

@@ -30,7 +30,7 @@ def concept_lora_tensors(
     Raises:
         EditError: a value does not fit ``dtype``.
     """
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for encoder, layers in edit.changes.items():
         prefix = _ALONE if len(edit.changes) == 1 else _TOGETHER[encoder]
         for layer, (up, down) in layers.items():

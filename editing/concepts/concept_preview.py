@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 
 import torch
 
@@ -60,4 +61,4 @@ def _moved(before: Sequence[EncodedPrompt], after: Sequence[EncodedPrompt]) -> f
         rows = [*old.words, min(len(old.tokens) - 1, old.chunks[0].words.stop)]
         moved += float((new.embeddings[rows] - old.embeddings[rows]).square().sum())
         size += float(old.embeddings[rows].square().sum())
-    return (moved / size) ** 0.5
+    return sqrt(moved / size)

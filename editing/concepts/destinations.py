@@ -12,7 +12,7 @@ from .concept_lines import Concept
 from .concept_recipe import ConceptRecipe
 
 
-class Destinations(Sequence):
+class Destinations(Sequence[torch.Tensor]):
     """For each of a recipe's ``searched`` concepts, by its number, (p, channels, height, width).
 
     What a concept gets depends on itself, the model and the seed, not on the concepts beside it.
@@ -56,7 +56,7 @@ class Destinations(Sequence):
     def __len__(self) -> int:
         return len(self.concepts)
 
-    def __getitem__(self, number: int) -> torch.Tensor:
+    def __getitem__(self, number: int) -> torch.Tensor:  # type: ignore[override] # no slices
         if number not in self._known:
             theirs = self.own[number]
             drawn = self.draw(self.concepts[number], self.seeds[number]) if theirs is None else self.read(theirs)

@@ -88,12 +88,16 @@ class NoiseTeacher:
 
     def _true(self, origin: int, turn: int, like: torch.Tensor) -> torch.Tensor:
         """What is right of a concept of the user's pictures: (its sentences, numbers)."""
+        if self.truth is None:
+            raise ValueError("pictures of the user's own need to be told what is right")
         return self.truth(*(part.to(like.device) for part in self._draw(origin, turn))).flatten(1).to(like)
 
     @torch.no_grad()
     def _learn(self, origins: Sequence[int], source: torch.Tensor, meant: torch.Tensor) -> None:
         """What the meant text predicts in every turn, and how far from it the source is in all; of this batch alone."""
-        right, apart, wrong = [], [], {origin: [] for origin in self.own.intersection(origins)}
+        right: list[list[torch.Tensor]] = []
+        apart: list[torch.Tensor] = []
+        wrong: dict[int, list[torch.Tensor]] = {origin: [] for origin in self.own.intersection(origins)}
         for turn in range(self.turns):
             right.append(self._predictions(origins, meant, turn))
             begun = self._predictions(origins, source, turn)
@@ -104,7 +108,8 @@ class NoiseTeacher:
                 errors.append(_apart(begun[place], right[-1][place]))
         scales = torch.stack(apart).mean(0).clamp(min=1e-12)
         self._begun = wrong
-        self._known = dict(zip(origins, zip(zip(*right, strict=True), scales, strict=True), strict=True))
+        turns = [[turn[place] for turn in right] for place in range(len(origins))]
+        self._known = dict(zip(origins, zip(turns, scales, strict=True), strict=True))
 
     def __call__(self, sentences: Sentences, edited: torch.Tensor, meant: torch.Tensor, step: int) -> torch.Tensor:
         """(n,) losses; at its first call for a concept ``edited`` is not edited yet."""

@@ -47,8 +47,8 @@ class _Beside:
 
     def __call__(self, sentences: Sentences, edited: torch.Tensor, meant: torch.Tensor, step: int) -> torch.Tensor:
         parts = [(edited, meant) if other is None else other.parts(sentences.origin) for other in self.others]
-        whole = [torch.cat([entry.to(edited.device) for entry in side], dim=2) for side in zip(*parts, strict=True)]
-        return self.distill(sentences, *whole, step)
+        placed, wanted = (torch.cat([entry.to(edited.device) for entry in side], dim=2) for side in zip(*parts, strict=True))
+        return self.distill(sentences, placed, wanted, step)
 
 
 def each_beside(

@@ -32,7 +32,8 @@ def token_spans(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     # The character that each byte belongs to; spaces have no token.
     owners = [place for place, character in enumerate(text) if character != " " for _ in character.encode()]
     alphabet = bytes_of_characters()
-    spans, start = [], 0
+    spans: list[tuple[int, int]] = []
+    start = 0
     for piece in pieces:
         if not piece and spans:
             spans.append(spans[-1])

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from ..cholesky import cholesky
 from ..errors import EditError
 from .following import Following
 from .keys import Places, SubjectStreams
@@ -49,23 +50,20 @@ def solve_layer(
     if not regularization > 0:
         raise EditError(f"The regularization is {regularization:g}; give a number greater than 0.")
     if len(keys) <= keys.shape[1]:
-        seen = torch.cholesky_solve(keys.T, _cholesky(moment)).T  # K^T S^-1
+        seen = torch.cholesky_solve(keys.T, _factor(moment)).T  # K^T S^-1
         gram = keys @ seen.T
         gram.diagonal().add_(regularization)
-        up, down = residual.T, torch.cholesky_solve(seen, _cholesky((gram + gram.T) / 2))
+        up, down = residual.T, torch.cholesky_solve(seen, _factor((gram + gram.T) / 2))
     else:
-        up = torch.cholesky_solve(keys.T @ residual, _cholesky(regularization * moment + keys.T @ keys)).T
+        up = torch.cholesky_solve(keys.T @ residual, _factor(regularization * moment + keys.T @ keys)).T
         down = torch.eye(keys.shape[1], dtype=torch.float64)
     if not (up.isfinite().all() and down.isfinite().all()):
         raise EditError("The edit is not finite; raise the regularization.")
     return up, down
 
 
-def _cholesky(matrix: torch.Tensor) -> torch.Tensor:
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed:
-        raise EditError("The edit cannot be solved: raise the regularization, or compute the statistics from more captions.")
-    return factor
+def _factor(matrix: torch.Tensor) -> torch.Tensor:
+    return cholesky(matrix, "raise the regularization, or compute the statistics from more captions")
 
 
 def write_shifts(

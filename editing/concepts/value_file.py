@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -54,7 +54,7 @@ class ValueStore:
             keep({"shift": value.shift}, self._path(number), header)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{self.names[number]}.safetensors"
+        return (self.folder or Path()) / f"{self.names[number]}.safetensors"
 
     def _load(self, number: int) -> Value | None:
         return read_kept(self._path(number), _value) if self.folder is not None else None
@@ -83,7 +83,7 @@ def value_names(
         settings: of the search (a dataclass).
         teacher: changes with the noise teacher and its pictures, one for all, or one for each concept; empty for none.
     """
-    how = {name: entry for name, entry in asdict(settings).items() if name != "at_once"}
+    how = {name: entry for name, entry in vars(settings).items() if name != "at_once"}
     common = json.dumps([tower.digest, last, list(templates), how])
     teachers = [teacher] * len(concepts) if isinstance(teacher, str) else teacher
     texts = (

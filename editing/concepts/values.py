@@ -14,8 +14,9 @@ the last value counts, and what it leaves undone is the mean over all turns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -89,6 +90,11 @@ class Values:
     steps: torch.Tensor
 
 
+def _kept(store: ValueStore, numbers: Sequence[int], place: int, value: Value) -> None:
+    """Keep the value of one concept of a batch."""
+    store.put(numbers[place], value)
+
+
 def find_values(
     tower: Tower,
     sentences: Sentences,
@@ -113,11 +119,8 @@ def find_values(
     store = store or ValueStore(None, [""] * sentences.count)
     missing = torch.tensor([number for number in range(sentences.count) if number not in store.known], dtype=torch.long)
     for concepts in missing.split(settings.at_once) if len(missing) else ():
-        numbers = concepts.tolist()
-        _search(
-            tower, sentences.of(concepts), last, settings, distill, lambda: advance(len(store.known)),
-            lambda place, value, numbers=numbers: store.put(numbers[place], value),
-        )  # fmt: skip
+        kept = partial(_kept, store, concepts.tolist())
+        _search(tower, sentences.of(concepts), last, settings, distill, lambda: advance(len(store.known)), kept)
     advance(len(store.known))
     values = [store.known[number] for number in range(sentences.count)]
     return Values(
@@ -182,12 +185,14 @@ class _Batch:
         decay = self.settings.decay * trial.square().sum(1) / self.size[places.to(self.device), 0].square()
         if step is None:
             return text, None, decay
+        assert self.distill is not None  # which steps are for
         return text, part.mean(self.distill(part, part.whole(contexts), part.whole(self.meant[rows]), step)), decay
 
     def clamped(self, shift: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
         """The shifts of the concepts ``here``, none longer than it may be."""
         most = self.settings.clamp * self.size[here]
-        return shift * (most / shift.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        held: torch.Tensor = shift * (most / shift.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1)
+        return held
 
 
 class _Adam:
@@ -204,7 +209,8 @@ class _Adam:
         for place, value in enumerate((slope, slope.square())):
             self.memory[place, here] = torch.lerp(value, self.memory[place, here], _RATES[place])
         mean, square = (self.memory[place, here] / (1 - _RATES[place] ** self.taken[here]) for place in (0, 1))
-        return self.rate[here] * mean / (square.sqrt() + 1e-12)
+        step: torch.Tensor = self.rate[here] * mean / (square.sqrt() + 1e-12)
+        return step
 
     def begin_again(self, where: torch.Tensor) -> None:
         """Forget the slopes of some concepts, in steps of half the size."""
@@ -271,13 +277,15 @@ def _take_turns(batch: _Batch, advance: Callable[[], None], keep: Keep) -> None:
             adam = _Adam(batch, settings.settling)
         trial = shift.clone().requires_grad_(True)
         text, model, decay = batch.losses(places, trial, turn)
+        assert model is not None  # asked for at a step
         (slope,) = torch.autograd.grad((settings.text * text + settings.model * model + decay).sum(), trial)
         with torch.no_grad():
             left = -turn / settings.lead if turn < 0 else 1 - turn / (settings.steps - settings.lead)
             shift = batch.clamped(trial - left * adam.step(here, slope), here)
     with torch.no_grad():
         turns = range(turns_of(batch.distill))
-        decided = torch.stack([batch.losses(places, shift, turn)[1] for turn in turns]).mean(0)
+        models = [model for turn in turns if (model := batch.losses(places, shift, turn)[1]) is not None]
+        decided = torch.stack(models).mean(0)
     worse = decided > batch.before
     shift[worse], decided[worse] = 0, batch.before[worse]
     for place in places.tolist():

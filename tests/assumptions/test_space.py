@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.space import Space, cholesky
+from edit_assumption.editing.assumptions.space import Space
+from edit_assumption.editing.cholesky import cholesky
 from edit_assumption.editing.errors import EditError
 
 WIDTH = 6
