@@ -35,14 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edit-assumption", description="Edits what a text-to-image model takes for granted.")
     commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="one edit on the model that comes along, with a picture; downloads nothing")
+    demo = commands.add_parser(
+        "demo", help="one edit on the bundled model, with a picture; downloads nothing",
+        epilog='example: edit-assumption demo --source "a cat" --destination "a dog" --out cats.png',
+    )  # fmt: skip
     demo.add_argument("--source", default="a pack of roses", help="a prompt for which the model assumes something")
     demo.add_argument("--destination", default="a pack of blue roses", help="what it should mean; empty forgets the source")
     demo.add_argument("--preserve", action="append", default=[], metavar="PROMPT", help="a prompt to keep; may be repeated")
     demo.add_argument("--strength", type=float, default=1.0, help="from -2 to 2")
     demo.add_argument("--seed", type=int, default=0, help="of the first picture in each row")
     demo.add_argument("--out", type=Path, default=Path("edit-assumption-demo.png"), help="where the picture goes")
-    suite = commands.add_parser("evaluate", help="methods side by side on the pocket model")
+    suite = commands.add_parser(
+        "evaluate", help="methods side by side on the pocket model",
+        epilog="example: edit-assumption evaluate --split test --method ours --seeds 24 --together 1 50",
+    )  # fmt: skip
     suite.add_argument("--split", choices=("validation", "test", "all"), default="test", help="which edits of the suite")
     suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; all if not given")
     suite.add_argument("--ablation", action="store_true", help="variants of our own method in place of the methods")

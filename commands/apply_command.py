@@ -28,6 +28,7 @@ def add_apply(commands: Any) -> None:
 
 def run_apply(options: argparse.Namespace) -> str:
     """Write the copy. Raises :class:`EditError` where the edit is for another model, or a file is something else."""
+    from ..editing.assumptions.edit import Edit
     from ..editing.assumptions.recipe import check_strength
     from ..editing.errors import EditError
     from .checkpoint import Checkpoint, summary
@@ -37,17 +38,18 @@ def run_apply(options: argparse.Namespace) -> str:
     if strength == 0:
         raise EditError("At strength 0 the copy would be the checkpoint itself; give another strength.")
     check_output(options.out)
-    edit = edit_file(options.edit)
-    edit = edit if strength == 1 else edit.scale(strength)
+    made = edit_file(options.edit)
+    edit = made if strength == 1 else made.scale(strength)
+    said = made.recipe.scale(strength).to_text() if isinstance(made, Edit) else made.recipe.to_text()
     checkpoint = Checkpoint(options.model)
-    changed = copied(checkpoint, edit, options.out)
+    changed = copied(checkpoint, edit, options.out, said)
     text = f"{summary(edit)}\n{changed} of {len(checkpoint.names)} weights changed\ncheckpoint: {options.out}"
     counts = {"changed": changed, "of": len(checkpoint.names)}
-    facts = {"recipe": edit.recipe.to_text(), **counts, "files": {"checkpoint": str(options.out)}}
+    facts = {"recipe": said, **counts, "files": {"checkpoint": str(options.out)}}
     return answer(options, text, facts)
 
 
-def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path) -> int:
+def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path, text: str = "") -> int:
     """Write an edited copy, with progress; how many weights were changed.
 
     Raises:
@@ -60,6 +62,6 @@ def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path) -> int:
 
     try:
         with tqdm(desc="writing", unit="tensor", total=len(checkpoint.names)) as bar:
-            return checkpoint.write_edited(edit, out, bar.update)
+            return checkpoint.write_edited(edit, out, text, bar.update)
     except OSError as error:
         raise EditError(f"“{out}” cannot be written: {why(error)}; give another place.") from error

@@ -89,12 +89,15 @@ class Checkpoint:
                 changes[keys[0]] = _added(*factors)
         return changes
 
-    def write_edited(self, edit: AnyEdit, out: Path, advance: Callable[[int], object] = lambda count: None) -> int:
+    def write_edited(
+        self, edit: AnyEdit, out: Path, text: str = "", advance: Callable[[int], object] = lambda count: None
+    ) -> int:
         """Write a copy with an edit in it, tensor by tensor; it appears whole or not at all.
 
         Args:
             edit: at the strength that is wanted.
             out: where; not the checkpoint itself.
+            text: the recipe, for the header, behind those that are there; the edit's own where it is empty.
             advance: told how many tensors more are written.
 
         Returns:
@@ -107,7 +110,8 @@ class Checkpoint:
         if out.exists() and out.samefile(self.path):
             raise EditError(f"“{out}” is the checkpoint itself, which is never written to; give another name.")
         changes = self.changes(edit)
-        texts = {**self.metadata, RECIPE: edit.recipe.to_text()}
+        recipes = [self.metadata.get(RECIPE, ""), text or edit.recipe.to_text()]
+        texts = {**self.metadata, RECIPE: "\n".join(filter(None, recipes))}
         try:
             with open_tensors(self.path) as file, whole_file(out) as written:
                 written.write(file.header(texts))
@@ -155,10 +159,12 @@ def read_header(path: Path) -> tuple[str, Mapping[str, tuple[int, ...]], Mapping
     try:
         with open_tensors(path) as file:
             return _kind(file), file.shapes(), file.metadata()
+    except FileNotFoundError as error:
+        raise EditError(f"“{path}” is not there; give another file.") from error
     except OSError as error:
         raise EditError(f"“{path}” cannot be read: {why(error)}; give another file.") from error
     except ValueError as error:
-        raise EditError(f"“{path}” is {_other_kind(path)} ({error}); give a .safetensors file.") from error
+        raise EditError(f"“{path}” is {_other_kind(path)}; give a checkpoint as .safetensors.") from error
 
 
 def _kind(file: TensorFile) -> str:
@@ -178,7 +184,7 @@ def _other_kind(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(512)
     if start.startswith((b"PK", b"\x80")):
-        return "a pickled checkpoint (.ckpt or .pt), which may run code when it is loaded; convert it"
+        return "a pickled checkpoint, which may run code when it is loaded"
     try:
         start.decode()
     except UnicodeDecodeError:

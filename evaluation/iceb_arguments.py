@@ -10,7 +10,10 @@ from ..pipelines.concept_arguments import add_concept_settings
 
 def add_iceb(commands: argparse._SubParsersAction) -> None:
     """The command ``iceb``."""
-    parser = commands.add_parser("iceb", help="ICEB's protocols of many concepts edited together, on a pipeline of your own")
+    parser = commands.add_parser(
+        "iceb", help="ICEB's protocols of many concepts edited together, on a pipeline of your own",
+        epilog="example: edit-assumption iceb --csv arbitrary_train.csv --classifier FOLDER --model FOLDER --counts 1 50",
+    )  # fmt: skip
     parser.add_argument("--csv", type=Path, required=True, metavar="FILE", help="ICEB's arbitrary_train or rectification_train")
     parser.add_argument("--val", type=Path, metavar="FILE", help="ICEB's arbitrary_val or rectification_val: other sentences")
     parser.add_argument(

@@ -12,7 +12,10 @@ from .cache_folder import user_cache
 
 def add_concepts(commands: Any) -> None:
     """The command ``concepts``."""
-    parser = commands.add_parser("concepts", help="edit many concepts at once, in the text encoder (EMCID)")
+    parser = commands.add_parser(
+        "concepts", help="edit many concepts at once, in the text encoder (EMCID)",
+        epilog='example: edit-assumption concepts --lines "rose -> tulip" --mode text --out edit.safetensors',
+    )  # fmt: skip
     parser.add_argument(
         "--lines", action="append", required=True, metavar="FILE_OR_TEXT",
         help="concepts, one a line, such as: “tench -> goldfish”, “Van Gogh ->”, “white shark ~ man-eater”, “doctor -> female "

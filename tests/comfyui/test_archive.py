@@ -51,8 +51,11 @@ def shipped():
 
 def imports_of(path):
     """The package's own modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse((REPOSITORY / path).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
+    tree = ast.parse((REPOSITORY / path).read_text())
+    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    skipped = {inner for node in for_types for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and node not in skipped:
             base = PurePosixPath(*PurePosixPath(path).parts[: -node.level], *(node.module or "").split("."))
             yield from (base, *(base / alias.name for alias in node.names))
 

@@ -85,22 +85,31 @@ def test_a_copy_of_a_checkpoint_has_the_edit_and_all_else_to_the_bit(dtype, edit
             assert not torch.equal(wanted.float(), tensor.float())
         assert torch.equal(after[name].float(), wanted.float())
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
-        assert file.metadata() == {"modelspec.title": "Mine", "edit_assumption.recipe": edit.recipe.to_text()}
+        assert file.metadata() == {"modelspec.title": "Mine", "edit_assumption.recipe": f"{LINE} @ 0.5"}
+    assert (
+        main(
+            ["apply", str(edit_file), "--model", str(tmp_path / "out.safetensors"), "--out", str(tmp_path / "two.safetensors")]
+        )
+        == 0
+    )
+    with safe_open(tmp_path / "two.safetensors", "pt") as file:
+        assert file.metadata()["edit_assumption.recipe"] == f"{LINE} @ 0.5\n{LINE}"
 
 
 PEAK = """
-import resource, sys
+import re, sys
 from edit_assumption.cli import main
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 import torch, edit_assumption.commands.model_files
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+before = peak()
 code = main(sys.argv[1:])
-print("peak", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print("peak", peak() - before)
 sys.exit(code)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory is told there")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process's own peak of memory")
 def test_memory_does_not_grow_with_the_checkpoint(edit_file, tmp_path):
     peaks = []
     for count in (2, 40):
@@ -119,7 +128,7 @@ def test_memory_does_not_grow_with_the_checkpoint(edit_file, tmp_path):
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.rpartition("peak")[2]))
-    assert peaks[1] < peaks[0] + 40 < 200  # MB; the larger file has 304 MB more
+    assert 0 <= peaks[1] < peaks[0] + 40 < 200  # MB; the larger file has 304 MB more
 
 
 def test_a_killed_copy_leaves_the_checkpoint_and_no_half_of_one(edit_file, tmp_path):
@@ -182,7 +191,7 @@ def test_a_wrong_checkpoint_is_named_for_what_it_is(kind, edit_file, tmp_path, c
         (["edit", LINE, "--out", "x.safetensors", "--model", "nowhere.safetensors"], "nowhere.safetensors"),
         (["edit", "no arrow", "--out", "x.safetensors"], "there is no “->”"),
         (["apply", "nowhere.safetensors", "--model", "m.safetensors", "--out", "x.safetensors"], "nowhere"),
-        (["info", "nowhere.safetensors"], "cannot be read"),
+        (["info", "nowhere.safetensors"], "is not there"),
         (["preview", LINE, "--edit", "x.safetensors"], "give one of them"),
         (["generate", "--prompt", "a rose"], "Give a recipe"),
     ],
@@ -309,7 +318,22 @@ def test_info_reads_a_picture_that_comfyui_saved(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["edit", "apply", "preview", "info", "generate", "completion", "measure", "pocket", "bench"]
+    "command",
+    [
+        "demo",
+        "evaluate",
+        "concepts",
+        "iceb",
+        "edit",
+        "apply",
+        "preview",
+        "info",
+        "generate",
+        "completion",
+        "measure",
+        "pocket",
+        "bench",
+    ],
 )
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
