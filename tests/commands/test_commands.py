@@ -317,29 +317,15 @@ def test_info_reads_a_picture_that_comfyui_saved(tmp_path, capsys):
     assert json.loads(said(capsys))["nodes"] == ["EditAssumption: “a cat”"]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "demo",
-        "evaluate",
-        "concepts",
-        "iceb",
-        "edit",
-        "apply",
-        "preview",
-        "info",
-        "generate",
-        "completion",
-        "measure",
-        "pocket",
-        "bench",
-    ],
-)
+COMMANDS = "demo evaluate concepts iceb edit apply preview info generate measure pocket bench completion".split()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
-    text = said(capsys)
-    assert (ended.value.code == 0 and f"example: edit-assumption {command}" in text) or "edit-assumption completion" in text
+    text = " ".join(said(capsys).split())
+    assert ended.value.code == 0 and f"edit-assumption {command}" in text.partition("example: ")[2]
 
 
 def test_measurements_are_subcommands(capsys):
