@@ -317,7 +317,10 @@ def test_info_reads_a_picture_that_comfyui_saved(tmp_path, capsys):
     assert json.loads(said(capsys))["nodes"] == ["EditAssumption: “a cat”"]
 
 
-COMMANDS = "demo evaluate concepts iceb edit apply preview info generate measure pocket bench completion".split()
+COMMANDS = (
+    "demo", "evaluate", "concepts", "iceb", "edit", "apply", "preview", "info", "generate", "measure", "pocket", "bench",
+    "completion",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
