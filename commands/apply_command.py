@@ -28,7 +28,6 @@ def add_apply(commands: Any) -> None:
 
 def run_apply(options: argparse.Namespace) -> str:
     """Write the copy. Raises :class:`EditError` where the edit is for another model, or a file is something else."""
-    from ..editing.assumptions.edit import Edit
     from ..editing.assumptions.recipe import check_strength
     from ..editing.errors import EditError
     from .checkpoint import Checkpoint, summary
@@ -38,18 +37,16 @@ def run_apply(options: argparse.Namespace) -> str:
     if strength == 0:
         raise EditError("At strength 0 the copy would be the checkpoint itself; give another strength.")
     check_output(options.out)
-    made = edit_file(options.edit)
-    edit = made if strength == 1 else made.scale(strength)
-    said = made.recipe.scale(strength).to_text() if isinstance(made, Edit) else made.recipe.to_text()
+    edit = edit_file(options.edit).restated(strength)
     checkpoint = Checkpoint(options.model)
-    changed = copied(checkpoint, edit, options.out, said)
+    changed = copied(checkpoint, edit, options.out)
     text = f"{summary(edit)}\n{changed} of {len(checkpoint.names)} weights changed\ncheckpoint: {options.out}"
     counts = {"changed": changed, "of": len(checkpoint.names)}
-    facts = {"recipe": said, **counts, "files": {"checkpoint": str(options.out)}}
+    facts = {"recipe": edit.recipe.to_text(), **counts, "files": {"checkpoint": str(options.out)}}
     return answer(options, text, facts)
 
 
-def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path, text: str = "") -> int:
+def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path) -> int:
     """Write an edited copy, with progress; how many weights were changed.
 
     Raises:
@@ -62,6 +59,6 @@ def copied(checkpoint: Checkpoint, edit: AnyEdit, out: Path, text: str = "") -> 
 
     try:
         with tqdm(desc="writing", unit="tensor", total=len(checkpoint.names)) as bar:
-            return checkpoint.write_edited(edit, out, text, bar.update)
+            return checkpoint.write_edited(edit, out, bar.update)
     except OSError as error:
         raise EditError(f"“{out}” cannot be written: {why(error)}; give another place.") from error

@@ -89,15 +89,12 @@ class Checkpoint:
                 changes[keys[0]] = _added(*factors)
         return changes
 
-    def write_edited(
-        self, edit: AnyEdit, out: Path, text: str = "", advance: Callable[[int], object] = lambda count: None
-    ) -> int:
+    def write_edited(self, edit: AnyEdit, out: Path, advance: Callable[[int], object] = lambda count: None) -> int:
         """Write a copy with an edit in it, tensor by tensor; it appears whole or not at all.
 
         Args:
             edit: at the strength that is wanted.
             out: where; not the checkpoint itself.
-            text: the recipe, for the header, behind those that are there; the edit's own where it is empty.
             advance: told how many tensors more are written.
 
         Returns:
@@ -110,7 +107,7 @@ class Checkpoint:
         if out.exists() and out.samefile(self.path):
             raise EditError(f"“{out}” is the checkpoint itself, which is never written to; give another name.")
         changes = self.changes(edit)
-        recipes = [self.metadata.get(RECIPE, ""), text or edit.recipe.to_text()]
+        recipes = [self.metadata.get(RECIPE, ""), edit.recipe.to_text()]
         texts = {**self.metadata, RECIPE: "\n".join(filter(None, recipes))}
         try:
             with open_tensors(self.path) as file, whole_file(out) as written:

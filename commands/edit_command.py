@@ -56,8 +56,7 @@ def run_edit(options: argparse.Namespace) -> str:
     model = Model(options.model, options.config)
     if options.checkpoint_out and not model.checkpoint:
         raise EditError("--checkpoint-out needs a checkpoint file; give --model one, or leave it out.")
-    edit = model.solve(recipe)
-    edit = edit if strength == 1 else edit.scale(strength)
+    edit = model.solve(recipe).restated(strength)
     report = model.report(edit)
     if options.out:
         save_somewhere(lambda path: save_edit(edit, path), options.out, "The edit", report)

@@ -133,7 +133,7 @@ class PipelineEdit:
         save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
 
     def _scaled(self) -> AnyEdit:
-        return self.edit if self.strength == 1 else self.edit.scale(self.strength)
+        return self.edit.restated(self.strength)
 
     def __repr__(self) -> str:
         """The recipe's first line, and whether the edit is on."""

@@ -67,6 +67,14 @@ class Edit:
         ordinary = None if self.ordinary_reach is None else abs(strength) * self.ordinary_reach
         return replace(self, context_map=self.context_map.scale(strength), ordinary_reach=ordinary, pooled_map=pooled)
 
+    def restated(self, strength: float) -> Edit:
+        """The same as :meth:`scale`, and the recipe says so: for files, from which it may be solved again.
+
+        Raises:
+            EditError: a pair's strength would be beyond the limits.
+        """
+        return self if strength == 1 else replace(self.scale(strength), recipe=self.recipe.scale(strength))
+
     def chosen(self, projections: Iterable[Projection]) -> list[Projection]:
         """Those of a model's projections that the recipe is for. Raises :class:`EditError` as :func:`~..projections.select`."""
         recipe = self.recipe

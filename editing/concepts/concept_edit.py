@@ -55,6 +55,10 @@ class ConceptEdit:
 
         return replace(self, changes={name: scaled(layers) for name, layers in self.changes.items()})
 
+    def restated(self, strength: float) -> ConceptEdit:
+        """The same as :meth:`scale`; the lines of concepts say nothing of a strength."""
+        return self if strength == 1 else self.scale(strength)
+
     @property
     def rank(self) -> int:
         """The largest of its changes'."""

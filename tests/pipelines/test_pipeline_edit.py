@@ -160,7 +160,9 @@ def test_the_example_of_the_documentation(pipe, tmp_path):
     assert apart(half, plain) > 0.005 and apart(half, full) > 0.005
     edit.on(1)
     assert torch.equal(draw(pipe), full) and "1 more" not in edit.report and "keys changed by" in edit.report
-    edit.save(tmp_path / "roses.safetensors")
+    edit.on(0.5).save(tmp_path / "half.safetensors")
+    assert ea.load_edit(tmp_path / "half.safetensors").recipe.to_text() == f"{LINE} @ 0.5"
+    edit.on(1).save(tmp_path / "roses.safetensors")
     edit.remove()
     edit.remove()
     assert torch.equal(draw(pipe), plain)
