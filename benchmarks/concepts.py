@@ -92,11 +92,11 @@ class _Timed:
     def released(self) -> tuple[torch.Tensor, Values]:
         """Each concept's stream before its shift, (concepts, width), and the shifts."""
         last = self.released_layers[-1]
-        found = [
+        searched = [
             reference.released_value(self.pipe, concept, POCKET_TEMPLATES, last, self._latents(concept))
             for concept in self.concepts
         ]
-        begun, shifts = zip(*found, strict=True)
+        begun, shifts = zip(*searched, strict=True)
         return torch.stack(begun), _values(shifts)
 
     def released_shown(self, begun: torch.Tensor, values: Values) -> tuple[float, float]:

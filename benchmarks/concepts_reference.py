@@ -160,8 +160,8 @@ def released_value(
             return _TEXT * text + _DECAY * (shift.square().sum() + 1e-24).sqrt() / begun.square().sum()
 
         most = _CLAMP * float(begun.norm())
-        found = _descend(pipe, latents, shift, lambda: words.read(pipe), wanted.last_hidden_state, _RATE, most, more)
-    return begun.double(), found
+        value = _descend(pipe, latents, shift, lambda: words.read(pipe), wanted.last_hidden_state, _RATE, most, more)
+    return begun.double(), value
 
 
 @torch.no_grad()

@@ -189,7 +189,7 @@ def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[
         EditError: a folder is of no concept, or has no pictures.
     """
     sources = {concept.source.lower(): concept.source for concept in concepts if not concept.variants}
-    found = {}
+    known = {}
     for own in _inside(folder, Path.is_dir):
         source = sources.get(tidy(own.name).lower())
         if source is None:
@@ -199,10 +199,10 @@ def user_pictures(folder: Path, concepts: Sequence[Concept], side: int) -> dict[
         ]
         if not pictures:
             raise EditError(f"There is no picture in “{own}”.")
-        found[source] = torch.stack(pictures)
-    if not found:
+        known[source] = torch.stack(pictures)
+    if not known:
         raise EditError(f"There is no folder in “{folder}”; make one for each source, with its pictures.")
-    return found
+    return known
 
 
 def _inside(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:

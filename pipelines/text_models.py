@@ -105,13 +105,13 @@ def text_inputs(pipe: Any) -> TextInputs:
     if known is _UNET:
         return TextInputs.of_shapes(_shapes(model), rows)
     (family,) = (family for family in FAMILIES if family.name == known.family)
-    found = [_entry(family.entry, known.layer, INPUT)]
+    entries = [_entry(family.entry, known.layer, INPUT)]
     if known.pooled_layer:
-        found.append(_entry(family.pooled, known.pooled_layer, POOLED))
-    widths = {projection.key: _layer(model, projection.key).in_features for projection in found}
+        entries.append(_entry(family.pooled, known.pooled_layer, POOLED))
+    widths = {projection.key: _layer(model, projection.key).in_features for projection in entries}
     if text_width(pipe) != family.width:
         raise EditError(f"This {family.name} model reads text of an unknown width, {text_width(pipe)}; {LOAD}.")
-    return TextInputs(family, found, widths, rows)
+    return TextInputs(family, entries, widths, rows)
 
 
 def text_width(pipe: Any) -> int:

@@ -8,9 +8,9 @@ NAME = "edit_assumption_extension"
 
 if NAME not in sys.modules:  # the folder is named as the user likes, so it is not found by name
     root = Path(__file__).resolve().parents[1]
-    found = importlib.util.spec_from_file_location(NAME, root / "__init__.py", submodule_search_locations=[str(root)])
-    sys.modules[NAME] = importlib.util.module_from_spec(found)
-    found.loader.exec_module(sys.modules[NAME])
+    spec = importlib.util.spec_from_file_location(NAME, root / "__init__.py", submodule_search_locations=[str(root)])
+    sys.modules[NAME] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[NAME])
 
 EditAssumption = importlib.import_module(f"{NAME}.extension.script").EditAssumption
 importlib.import_module(f"{NAME}.extension.register").register()
