@@ -119,17 +119,17 @@ def stage_one(count: int) -> list[Row]:
     The yardstick is the plain loop, in time and in pictures. The release stands beside it, at other settings, with its own
     pictures: of 48, one more or less is two in a hundred.
     """
-    timed, results = _Timed(count), {}
+    compared, results = _Timed(count), {}
     runs: Mapping[str, Callable[[], Any]] = {
-        "plain": timed.plain, "released": timed.released, **{mode: partial(timed.ours, mode) for mode in MODES},
+        "plain": compared.plain, "released": compared.released, **{mode: partial(compared.ours, mode) for mode in MODES},
     }  # fmt: skip
 
     def timed(name: str) -> float:
         return seconds(lambda: results.update({name: runs[name]()})) / count
 
     times = {name: timed(name) for name in runs}
-    shares = {name: timed.shown(timed.written(values)) for name, values in results.items() if name != "released"}
-    own, by_ours = timed.released_shown(*results["released"])
+    shares = {name: compared.shown(compared.written(values)) for name, values in results.items() if name != "released"}
+    own, by_ours = compared.released_shown(*results["released"])
     reached = f"destination shown in {100 * own:.0f} %, {100 * by_ours:.0f} % where our second stage writes its values"
     rows = [
         Row("stage one, EMCID as released", times["released"], "s a concept", f"{reached}; {count} concepts"),
