@@ -8,7 +8,6 @@ for top-level modules, where its name would hide the library's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from diffusers import StableDiffusionPipeline
@@ -44,7 +43,7 @@ class StableDiffusionModelEditingPipeline(StableDiffusionPipeline):
         feature_extractor: Any,
         requires_safety_checker: bool = True,
         with_to_k: bool = True,
-        with_augs: Sequence[str] = tuple(AUGS_CONST),
+        with_augs: list = AUGS_CONST,  # diffusers looks for a class here
         image_encoder: Any = None,
     ) -> None:
         super().__init__(

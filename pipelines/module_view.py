@@ -6,6 +6,7 @@ its pipeline; the model itself, and whoever else holds it, knows nothing of it.
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 import weakref
@@ -30,27 +31,36 @@ _NOT_SAVED = (
 _calls = threading.local()
 
 
-@contextmanager
-def own_view(pipe: Any, name: str) -> Iterator[torch.nn.Module]:
+class own_view:
     """While it is open, ``pipe.NAME`` is a view of the model that stood there. One that was there already is used again.
 
     Afterwards the model is back in its place, unless something was attached to the view in the meantime, such as adapters.
+    A view that is open when the program ends stays.
 
     Args:
         pipe: a diffusers pipeline.
         name: of the component.
     """
-    view = getattr(pipe, name)
-    if _owner(view) is not pipe:
-        view = _new_view(pipe, view)
-        setattr(pipe, name, view)
-    vars(view)[_USES] += 1
-    try:
-        yield view
-    finally:
+
+    def __init__(self, pipe: Any, name: str) -> None:
+        self._pipe, self._name = pipe, name
+
+    def __enter__(self) -> torch.nn.Module:
+        view = getattr(self._pipe, self._name)
+        if _owner(view) is not self._pipe:
+            view = _new_view(self._pipe, view)
+            setattr(self._pipe, self._name, view)
+        vars(view)[_USES] += 1
+        self._view: torch.nn.Module = view
+        return view
+
+    def __exit__(self, *error: object) -> None:
+        view = self._view
         vars(view)[_USES] -= 1
-        if not vars(view)[_USES] and getattr(pipe, name) is view and _untouched(view):
-            setattr(pipe, name, vars(view)[_ORIGINAL])
+        if sys.is_finalizing() or vars(view)[_USES]:
+            return
+        if getattr(self._pipe, self._name) is view and _untouched(view):
+            setattr(self._pipe, self._name, vars(view)[_ORIGINAL])
 
 
 def called_through(view: torch.nn.Module) -> bool:
