@@ -19,6 +19,7 @@ sys.argv = ["main.py", "--cpu", "--base-directory", os.environ["BASE"]]
 sys.path.insert(0, os.getcwd())
 import comfy.options
 comfy.options.enable_args_parsing()
+import utils.extra_config  # as main.py does, before nodes puts a folder with another utils on the path
 import nodes
 assert asyncio.run(nodes.load_custom_node(os.environ["ARCHIVE"], module_parent="custom_nodes"))
 found = {name: node for name, node in nodes.NODE_CLASS_MAPPINGS.items() if name.startswith("EditAssumption")}
