@@ -46,12 +46,12 @@ class own_view:
         self._pipe, self._name = pipe, name
 
     def __enter__(self) -> torch.nn.Module:
-        view = getattr(self._pipe, self._name)
+        view: torch.nn.Module = getattr(self._pipe, self._name)
         if _owner(view) is not self._pipe:
             view = _new_view(self._pipe, view)
             setattr(self._pipe, self._name, view)
         vars(view)[_USES] += 1
-        self._view: torch.nn.Module = view
+        self._view = view
         return view
 
     def __exit__(self, *error: object) -> None:
