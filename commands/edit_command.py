@@ -37,12 +37,12 @@ def run_edit(options: argparse.Namespace) -> str:
     """
     import torch
 
+    from ..editing.any_lora import any_lora, write_any_lora
     from ..editing.assumptions.recipe import check_strength
     from ..editing.edit_file import save_edit
     from ..editing.errors import EditError
     from ..editing.whole_file import save_somewhere
     from .apply_command import copied
-    from .lora_file import write_lora
     from .model_files import Model, check_output
 
     strength, recipe = check_strength(options.strength), recipe_of(options)
@@ -61,8 +61,8 @@ def run_edit(options: argparse.Namespace) -> str:
     if options.out:
         save_somewhere(lambda path: save_edit(edit, path), options.out, "The edit", report)
     if options.lora:
-        settings = options.tolerance, getattr(torch, options.precision)
-        save_somewhere(lambda path: write_lora(model.inputs, edit, path, *settings), options.lora, "The LoRA", report)
+        lora = any_lora(edit, lambda: model.inputs, options.tolerance, getattr(torch, options.precision))
+        save_somewhere(lambda path: write_any_lora(path, edit, *lora), options.lora, "The LoRA", report)
     if options.checkpoint_out and model.checkpoint:
         copied(model.checkpoint, edit, options.checkpoint_out)
     files = {name: str(path) for name, path in outputs.items() if path}

@@ -18,10 +18,9 @@ from ..editing.errors import EditError
 from ..pipelines.cache_folder import cache_folder
 from ..pipelines.checkpoint_text import text_pipeline
 from ..pipelines.command_inputs import load_pipeline
-from ..pipelines.pipeline_concepts import edit_concepts, text_encoders
+from ..pipelines.pipeline_concepts import edit_concepts
 from ..pipelines.recipe_solver import solve_recipe
 from ..pipelines.text_models import text_inputs
-from ..pocket.captions import captions_for
 from .checkpoint import Checkpoint
 from .progress import counted
 
@@ -73,9 +72,8 @@ class Model:
                     "Of a checkpoint only the text encoder is read; set “! mode: text”, or give a diffusers folder."
                 )
             pipe = self.pipeline(recipe.mode != "text")
-            width = sum(encoder.tower.width for encoder in text_encoders(pipe))
             with counted("concepts", "concept") as advance:
-                return edit_concepts(pipe, recipe, captions_for(width), folder=cache_folder("concepts"), advance=advance)
+                return edit_concepts(pipe, recipe, folder=cache_folder("concepts"), advance=advance)
         with counted("captions and words", "text") as advance:
             return solve_recipe(self.pipeline(False), recipe, advance=advance)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
-_CONCEPTS = re.compile(r"^\s*!\s*mode\s*:", re.MULTILINE)
+_LONGEST_NAME = 255
+"""Of a file, in characters; longer texts are lines."""
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -43,19 +43,21 @@ def recipe_of(options: argparse.Namespace) -> Any:
     Raises:
         EditError: there is none, a file cannot be read, or a line is not understood.
     """
-    from ..editing.assumptions.recipe import parse_recipe
-    from ..editing.concepts.concept_recipe import parse_concept_recipe
+    from ..editing.any_recipe import is_of_concepts, parse_any_recipe
     from ..editing.errors import EditError
     from ..editing.text_file import read_text
 
-    texts = [read_text(Path(entry), "recipe") if Path(entry).is_file() else entry for entry in options.lines]
+    texts = [read_text(Path(entry), "recipe") if _is_file(entry) else entry for entry in options.lines]
     if not texts:
         raise EditError('There is no recipe; give lines such as: "a pack of roses -> a pack of blue roses"')
     text = "\n".join(texts)
     settings = {name: getattr(options, name) for name in ("regularization", "regularizer", "projections")}
     settings = {name: value for name, value in settings.items() if value is not None}
-    if _CONCEPTS.search(text):
-        return parse_concept_recipe(text, **settings)
-    if options.blocks:
-        settings["blocks"] = tuple(options.blocks)
-    return parse_recipe("\n".join([text, *(f"= {prompt}" for prompt in options.preserve)]), **settings)
+    if not is_of_concepts(text):
+        text = "\n".join([text, *(f"= {prompt}" for prompt in options.preserve)])
+        settings |= {"blocks": tuple(options.blocks)} if options.blocks else {}
+    return parse_any_recipe(text, **settings)
+
+
+def _is_file(entry: str) -> bool:
+    return len(entry) <= _LONGEST_NAME and Path(entry).is_file()

@@ -12,6 +12,8 @@ _IDENTITY_TOKENS = 16
 SAME_ENCODER = 0.02
 """Relative difference up to which another's moment serves as well: it moves unrelated prompts alike, see docs/moments.md."""
 RELATED_ENCODER = 0.25
+ASKED_AGAIN = 1e-5
+"""How far the very same encoder may be: one prompt by itself is rounded in another way than in a batch."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import torch
 from modules import infotext_utils, processing, scripts, shared
 from PIL import Image
 
+from ..editing.any_lora import any_lora, write_any_lora
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.edit_lora import lora_tensors
 from ..editing.assumptions.edit_preview import preview
 from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError
-from ..editing.lora_file import lora_metadata, save_lora
 from ..editing.preview import Preview
 from ..pictures.cover import cover_entry
 from . import edit_folder
@@ -58,11 +57,9 @@ def export(recipe: Recipe, name: str, overwrite: bool, tolerance: float = 0.0, p
         raise EditError(f"The tolerance is {tolerance:g}; give a number from 0, which is exact, to 0.5.")
     place = edit_folder.free_lora(name, overwrite)
     inputs, edit = solved(recipe)
-    chosen = inputs.chosen(edit)
-    weights = inputs.weights(chosen)
-    tensors = lora_tensors(edit, inputs.family, chosen, weights, tolerance, PRECISIONS[precision], stop_if_unwanted)
+    lora = any_lora(edit, lambda: inputs, tolerance, PRECISIONS[precision], lambda count: stop_if_unwanted)
     with edit_folder.file_errors(place):
-        save_lora(place, tensors, lora_metadata(edit, inputs.family, tensors, place.stem))
+        write_any_lora(place, edit, *lora)
     networks = sys.modules.get("networks")  # the built-in Lora extension's own module, where it is switched on
     if hasattr(networks, "list_available_networks"):
         networks.list_available_networks()

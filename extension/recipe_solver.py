@@ -14,7 +14,7 @@ from ..editing.assumptions.moment_file import kept_moment
 from ..editing.assumptions.moments import KnownMoment
 from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.text_inputs import TextInputs
-from ..editing.encoder_identity import EncoderIdentity
+from ..editing.encoder_identity import ASKED_AGAIN, EncoderIdentity
 from ..editing.errors import EditError
 from ..editing.known_texts import KnownTexts
 from ..editing.ordinary_captions import ordinary_captions
@@ -25,8 +25,6 @@ from .running_host import host
 from .webui_encoder import WebuiEncoder
 
 _KEPT = 16
-_SAME = 1e-5
-"""Relative: one prompt by itself is rounded in another way than in a batch."""
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
 _moment: tuple[EncoderIdentity, KnownMoment] | None = None
 
@@ -76,7 +74,7 @@ def solve(model: Any, inputs: TextInputs, recipe: Recipe) -> Edit:
     encode = encoder_of(model, inputs)
     known = _solved.get(recipe)
     # Checkpoint, LoRA, CLIP skip, emphasis: whatever changes what the encoder says makes the edit another one.
-    if known is not None and known.encoder.distance(encode) <= _SAME:
+    if known is not None and known.encoder.distance(encode) <= ASKED_AGAIN:
         _solved.move_to_end(recipe)
         return known
     with told_progress("reading the recipe's prompts") as advance:
@@ -94,7 +92,7 @@ def solve(model: Any, inputs: TextInputs, recipe: Recipe) -> Edit:
 def _moment_of(encode: WebuiEncoder) -> KnownMoment:
     """Of captions and the encoder's words: from memory, else from disk, else from these."""
     global _moment
-    if _moment is None or not _moment[0].distance(encode) <= _SAME:
+    if _moment is None or not _moment[0].distance(encode) <= ASKED_AGAIN:
         texts = KnownTexts(ordinary_captions(), whole_words(encode.vocabulary))
         identity = EncoderIdentity.of(texts.captions[0], encode(texts.captions[:1])[0])
         with told_progress("reading captions and words, once for this text encoder") as advance:

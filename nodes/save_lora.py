@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,9 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.edit_lora import lora_tensors
-from ..editing.concepts.concept_edit import ConceptEdit
-from ..editing.concepts.concept_lora import concept_family, concept_lora_tensors
+from ..editing.any_lora import any_lora, write_any_lora
+from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError
-from ..editing.lora_file import lora_metadata, save_lora
-from ..editing.projections import Family
 from .comfy.model_edits import text_inputs
 from .comfy.paths import file_prefix, new_file
 from .comfy.progress import progress
@@ -85,25 +82,19 @@ class SaveEditAsLora(io.ComfyNode):
         if edit is None:
             return io.NodeOutput(ui=ui.PreviewText(f"{NO_EDIT} Nothing is saved."))
         prefix, dtype = file_prefix(filename_prefix, _LORAS, cls.hidden), _PRECISIONS[precision]
-        if isinstance(edit, ConceptEdit):
-            family, tensors = concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
-        else:
-            family, tensors = _of_model(model, edit, tolerance, dtype)
+        family, tensors = any_lora(edit, partial(_inputs, model), tolerance, dtype, progress)
         with new_file(prefix) as (path, name):
-            save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+            write_any_lora(path, edit, family, tensors)
             size = Path(path).stat().st_size / 2**20
         ranks = [int(tensor) for key, tensor in tensors.items() if key.endswith(".alpha")]
         spread = f"rank {max(ranks)}" if min(ranks) == max(ranks) else f"ranks {min(ranks)} to {max(ranks)}"
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {name} ({len(ranks)} layers, {spread}, {size:.1f} MB)"))
 
 
-def _of_model(model: Any, edit: Edit, tolerance: float, dtype: torch.dtype) -> tuple[Family, dict[str, torch.Tensor]]:
+def _inputs(model: Any) -> TextInputs:
     if model is None:
         raise EditError("This edit changes the model's projections; connect the MODEL that the LoRA is for.")
-    inputs = text_inputs(model)
-    chosen = inputs.chosen(edit)
-    tensors = lora_tensors(edit, inputs.family, chosen, inputs.weights(chosen), tolerance, dtype, progress(len(chosen)))
-    return inputs.family, tensors
+    return text_inputs(model)
 
 
 NODES = [SaveEditAsLora]

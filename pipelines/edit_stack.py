@@ -13,6 +13,7 @@ from typing import Any, cast
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import Recipe
+from ..editing.encoder_identity import ASKED_AGAIN, EncoderIdentity
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.errors import EditError
 from ..editing.projections import POOLED
@@ -25,8 +26,6 @@ from .text_encoding import encoder_of
 from .text_models import component, text_inputs, text_model
 
 _ATTRIBUTE = "_edit_assumption_edits"
-_SAME = 1e-5
-"""Relative: one prompt by itself is rounded in another way than in a batch."""
 
 
 @dataclass(eq=False)
@@ -122,7 +121,7 @@ class EditStack:
 
         def remembered(prompts: Sequence[str]) -> list[EncodedPrompt]:
             known = self._encoded.get(prompts[0])
-            if known is None or not _same(known, encode(prompts[:1])[0]):
+            if known is None or not EncoderIdentity.of(prompts[0], known).distance(encode) <= ASKED_AGAIN:
                 self._encoded = {}
             missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._encoded]
             fresh = dict(zip(missing, encode(missing), strict=True)) if missing else {}
@@ -182,9 +181,3 @@ class EditStack:
 def _together(first: Recipe | None, second: Recipe | None) -> bool:
     """Whether two edits are solved as one."""
     return first is not None and second is not None and first.shares_settings(second)
-
-
-def _same(known: EncodedPrompt, fresh: EncodedPrompt) -> bool:
-    if known.embeddings.shape != fresh.embeddings.shape:
-        return False
-    return float((known.embeddings - fresh.embeddings).norm()) <= _SAME * float(known.embeddings.norm())

@@ -21,6 +21,7 @@ from ..editing.concepts.values import Distill, Search, Values, ValueSettings, fi
 from ..editing.errors import EditError
 from ..editing.projections import FAMILIES
 from ..editing.vocabulary import whole_words
+from ..pocket.captions import captions_for
 from .compiled import original, uncompiled
 from .module_view import called_through, own_view, watched_calls
 from .pipeline_encoder import PipelineEncoder, encode_prompts
@@ -138,7 +139,7 @@ def _stage_one(
 def edit_concepts(
     pipe: Any,
     recipe: ConceptRecipe,
-    captions: Sequence[str],
+    captions: Sequence[str] | None = None,
     settings: ValueSettings | None = None,
     pictures: Mapping[str, torch.Tensor] | None = None,
     folder: Path | None = None,
@@ -151,7 +152,7 @@ def edit_concepts(
     Args:
         pipe: not changed.
         recipe: what is asked.
-        captions: what is ordinary to its text encoders.
+        captions: what is ordinary to its text encoders; None for what is to encoders of their width.
         settings: of the first stage; None chooses by the recipe's mode.
         pictures: for the mode "full", source of a concept to (n, 3, height, width) pictures of its destination, from -1 to 1;
             those that it lacks are drawn.
@@ -164,6 +165,8 @@ def edit_concepts(
         EditError: a concept cannot be found in its sentences, or the edit cannot be solved.
     """
     encoders = text_encoders(pipe)
+    if captions is None:
+        captions = captions_for(sum(encoder.tower.width for encoder in encoders))
     statistics = statistics_of(recipe, encoders, captions, folder and folder / "statistics")
     asked = _stage_one(pipe, recipe, encoders, settings, pictures, folder, seed)
     return make_concept_edit(recipe, encoders, statistics, ValueSearch(*asked, search), advance)

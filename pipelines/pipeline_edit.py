@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..editing.any_edit import AnyEdit
+from ..editing.any_lora import any_lora, write_any_lora
+from ..editing.any_recipe import parse_any_recipe
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.edit_lora import lora_tensors
-from ..editing.assumptions.recipe import Recipe, check_strength, parse_recipe
+from ..editing.assumptions.recipe import Recipe, check_strength
 from ..editing.concepts.concept_edit import ConceptEdit
-from ..editing.concepts.concept_lora import concept_family, concept_lora_tensors
-from ..editing.concepts.concept_recipe import ConceptRecipe, parse_concept_recipe
+from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.concepts.concept_report import describe_concepts
 from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
-from ..editing.lora_file import lora_metadata, save_lora
-from ..pocket.captions import captions_for
 from .cache_folder import cache_folder
 from .edit_stack import Carried, EditStack
-from .pipeline_concepts import edit_concepts, text_encoders
+from .pipeline_concepts import edit_concepts
 from .text_encoding import encoder_of
 from .text_models import text_inputs
-
-_CONCEPTS = re.compile(r"^\s*!\s*mode\s*:", re.MULTILINE)
-"""A line by which a text is a recipe of concepts; :meth:`ConceptRecipe.to_text` always writes it."""
 
 
 class PipelineEdit:
@@ -124,13 +117,7 @@ class PipelineEdit:
             OSError: it cannot be written.
         """
         edit = self._scaled()
-        if isinstance(edit, ConceptEdit):
-            family, tensors = concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
-        else:
-            inputs = text_inputs(self.pipe)
-            family, chosen = inputs.family, inputs.chosen(edit)
-            tensors = lora_tensors(edit, family, chosen, inputs.weights(chosen), tolerance, dtype)
-        save_lora(path, tensors, lora_metadata(edit, family, tensors, Path(path).stem))
+        write_any_lora(path, edit, *any_lora(edit, lambda: text_inputs(self.pipe), tolerance, dtype))
 
     def _scaled(self) -> AnyEdit:
         return self.edit.restated(self.strength)
@@ -167,10 +154,7 @@ def edit_pipeline(
     strength, stack = check_strength(strength), EditStack.of(pipe)
     asked = _recipe(recipe, settings)
     if isinstance(asked, ConceptRecipe):
-        encoders = text_encoders(pipe)
-        width = sum(encoder.tower.width for encoder in encoders)
-        ordinary = captions_for(width) if captions is None else captions
-        edit = edit_concepts(pipe, asked, ordinary, folder=cache_folder("concepts"), advance=progress)
+        edit = edit_concepts(pipe, asked, captions, folder=cache_folder("concepts"), advance=progress)
         return _put_on(stack, Carried(edit, None, strength))
     return _put_on(stack, Carried(stack.solve(asked), asked, strength))
 
@@ -223,8 +207,7 @@ def edited(pipe: Any, edit: PipelineEdit | AnyEdit | str | Recipe | ConceptRecip
 
 def _recipe(recipe: str | Recipe | ConceptRecipe, settings: dict[str, Any]) -> Recipe | ConceptRecipe:
     if isinstance(recipe, str):
-        concepts = _CONCEPTS.search(recipe) or "mode" in settings
-        return (parse_concept_recipe if concepts else parse_recipe)(recipe, **settings)
+        return parse_any_recipe(recipe, **settings)
     if settings:
         raise EditError(f"The recipe has settings of its own; set {', '.join(settings)} there, or give the recipe as lines.")
     return recipe

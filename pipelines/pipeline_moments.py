@@ -12,7 +12,7 @@ import torch
 from ..editing.assumptions.moment_file import kept_moment
 from ..editing.assumptions.moments import KnownMoment, read_known
 from ..editing.concepts.text_encoder import encode_short
-from ..editing.encoder_identity import EncoderIdentity
+from ..editing.encoder_identity import ASKED_AGAIN, EncoderIdentity
 from ..editing.encoding import Encode, EncodeShort
 from ..editing.known_texts import KnownTexts
 from ..editing.vocabulary import whole_words
@@ -23,8 +23,6 @@ from .pipeline_concepts import text_encoders
 from .pipeline_encoder import PipelineEncoder
 
 _TRIED = "a photo of a house"
-_SAME = 1e-5
-"""Relative: one prompt by itself is rounded in another way than in a batch."""
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[EncoderIdentity, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
@@ -67,18 +65,26 @@ def known_moment(
     text = original(
         next(part for name, part in pipe.components.items() if name.startswith("text_encoder") and part is not None)
     )
-    (first,) = encode(["a photo of a house"])
+    (first,) = encode([_TRIED])
     identity, moment = _latest.get(text, (None, None))
-    if moment is None or identity is None or not identity.apart(first.embeddings) <= _SAME:
-        clip = "transformer" not in pipe.components
-        words, short = words_and_short_windows(pipe) if clip else (_words(pipe), None)
-        texts = KnownTexts(captions_for(first.embeddings.shape[1]), words)
-        moment = kept_moment(cache_folder("moments"), texts, encode, lambda: short, advance)
+    if moment is None or identity is None or not identity.apart(first.embeddings) <= ASKED_AGAIN:
+        texts = KnownTexts(captions_for(first.embeddings.shape[1]), _words(pipe))
+        moment = kept_moment(cache_folder("moments"), texts, encode, partial(_short_windows, pipe), advance)
         _latest[text] = EncoderIdentity.of(_TRIED, first), moment
     return moment
 
 
+def _short_windows(pipe: Any) -> EncodeShort | None:
+    """Not asked for where the moment is on disk. T5 reads whole windows only."""
+    return None if _reads_t5(pipe) else words_and_short_windows(pipe)[1]
+
+
 def _words(pipe: Any) -> tuple[str, ...]:
     """Whole words of the tokenizer that a pipeline has for T5, else of its first."""
-    names = [name for name in ("tokenizer_3", "tokenizer_2", "tokenizer") if getattr(pipe, name, None) is not None]
+    last_first = ("tokenizer_3", "tokenizer_2", "tokenizer") if _reads_t5(pipe) else ("tokenizer",)
+    names = [name for name in last_first if getattr(pipe, name, None) is not None]
     return whole_words(getattr(pipe, names[0]).get_vocab())
+
+
+def _reads_t5(pipe: Any) -> bool:
+    return "transformer" in pipe.components

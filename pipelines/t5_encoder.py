@@ -10,6 +10,7 @@ import torch
 
 from ..editing.encoding import Chunk, EncodedPrompt
 from ..editing.errors import EditError
+from .pipeline_encoder import parts
 from .supported import execution_device
 
 _AT_ONCE = 16
@@ -55,9 +56,8 @@ class T5Encoder:
     def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts, in batches; embeddings and pooled embedding are on the CPU, in float32."""
         answers = []
-        for start in range(0, len(prompts), _AT_ONCE):
-            batch = list(prompts[start : start + _AT_ONCE])
-            rows, pooled = self._encode(batch)
+        for batch in parts(prompts, _AT_ONCE):
+            rows, pooled = self._encode(list(batch))
             vectors = pooled if pooled is not None else [None] * len(batch)
             answers += [self._prompt(*entry) for entry in zip(batch, rows, vectors, strict=True)]
         return answers
