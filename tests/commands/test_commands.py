@@ -189,6 +189,7 @@ def test_a_wrong_checkpoint_is_named_for_what_it_is(kind, edit_file, tmp_path, c
         (["edit", LINE, "--out", "x.safetensors", "--strength", "3"], "strength"),
         (["edit", LINE, "--checkpoint-out", "x.safetensors"], "needs a checkpoint file"),
         (["edit", LINE, "--out", "x.safetensors", "--model", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["edit", "no arrow " * 40, "--out", "x.safetensors"], "there is no “->”"),
         (["edit", "no arrow", "--out", "x.safetensors"], "there is no “->”"),
         (["apply", "nowhere.safetensors", "--model", "m.safetensors", "--out", "x.safetensors"], "nowhere"),
         (["info", "nowhere.safetensors"], "is not there"),
