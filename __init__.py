@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .editing.assumptions.context_map import ContextMap
     from .editing.assumptions.edit import Edit, make_edit
-    from .editing.assumptions.recipe import PromptPair, Recipe, parse_recipe
+    from .editing.assumptions.prompt_pair import PromptPair
+    from .editing.assumptions.recipe import Recipe, parse_recipe
     from .editing.concepts.concept_edit import ConceptEdit
     from .editing.concepts.concept_recipe import ConceptRecipe, parse_concept_recipe
     from .editing.edit_file import load_edit, save_edit

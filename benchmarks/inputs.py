@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from ..editing.assumptions.moments import second_moment
-from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.prompt_pair import PromptPair
+from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.token_columns import Columns
 from ..editing.encoding import Chunk, EncodedPrompt
 from ..editing.ordinary_captions import ordinary_captions

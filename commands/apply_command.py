@@ -28,7 +28,7 @@ def add_apply(commands: Any) -> None:
 
 def run_apply(options: argparse.Namespace) -> str:
     """Write the copy. Raises :class:`EditError` where the edit is for another model, or a file is something else."""
-    from ..editing.assumptions.recipe import check_strength
+    from ..editing.assumptions.prompt_pair import check_strength
     from ..editing.errors import EditError
     from .checkpoint import Checkpoint, summary
     from .model_files import check_output, edit_file

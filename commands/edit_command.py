@@ -38,7 +38,7 @@ def run_edit(options: argparse.Namespace) -> str:
     import torch
 
     from ..editing.any_lora import any_lora, write_any_lora
-    from ..editing.assumptions.recipe import check_strength
+    from ..editing.assumptions.prompt_pair import check_strength
     from ..editing.edit_file import save_edit
     from ..editing.errors import EditError
     from ..editing.whole_file import save_somewhere

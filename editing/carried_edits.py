@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .assumptions.recipe import Recipe
-from .assumptions.report import described_pair
+from .assumptions.report import described_edits
 from .concepts.concept_recipe import ConceptRecipe
 from .wording import percent
 
@@ -31,7 +31,7 @@ class CarriedEdit:
         """Each edit of the recipe as people are told of it, with its own strength where that is not 1."""
         if isinstance(self.recipe, ConceptRecipe):
             return [concept.described() for concept in self.recipe.concepts]
-        return [described_pair(pair) for pair in self.recipe.active]
+        return described_edits(self.recipe)
 
     def remarks(self) -> list[str]:
         """What holds for all of its edits: solved together, scaled, settings other than the usual."""

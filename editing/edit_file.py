@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import torch
 
 from .any_edit import AnyEdit
+from .assumptions.chance_map import ChanceMap
 from .assumptions.context_map import ContextMap
 from .assumptions.edit import Edit
-from .assumptions.recipe import recipe_from_json
+from .assumptions.recipe import Recipe, recipe_from_json
 from .concepts import concept_file
 from .concepts.concept_edit import ConceptEdit
 from .encoder_identity import EncoderIdentity
@@ -21,10 +22,12 @@ from .tensor_file import TensorFile, open_tensors
 from .whole_file import save_whole, why
 
 FORMAT = "edit_assumption"
-VERSION = 2
-"""Of concept edits; an edit of the projections is written as version 1, which the first release reads, too."""
+VERSION = 3
+"""Of edits by chance. One of concepts is written as version 2, another one of the projections as 1, which the first release
+reads, too."""
 _TENSORS = ("left", "right", "encoder")
 _POOLED = ("pooled_left", "pooled_right")
+_CHANCE, _VARIANTS = ("chance_always", "chance_right"), "chance_variants_{}"
 _ORDINARY = "ordinary_reach"
 
 
@@ -40,7 +43,7 @@ def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str
         OSError: it cannot be written; a file that was there before is still there.
     """
     tensors, header = concept_file.contents(edit) if isinstance(edit, ConceptEdit) else _contents(edit)
-    version = VERSION if isinstance(edit, ConceptEdit) else 1
+    version = 2 if isinstance(edit, ConceptEdit) else VERSION if edit.chance else 1
     header = {**(metadata or {}), "format": FORMAT, "format_version": str(version), **header}
     save_whole(tensors, path, header)
 
@@ -59,6 +62,9 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     tensors = dict(zip(_TENSORS, (edit.context_map.left, edit.context_map.right, edit.encoder.embeddings), strict=True))
     if edit.pooled_map:
         tensors |= zip(_POOLED, (edit.pooled_map.left, edit.pooled_map.right), strict=True)
+    if edit.chance:
+        tensors |= zip(_CHANCE, (edit.chance.always, edit.chance.right), strict=True)
+        tensors |= {_VARIANTS.format(place): variants for place, variants in enumerate(edit.chance.variants)}
     return tensors, header
 
 
@@ -94,7 +100,18 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
             residual=float(header["residual"]),
             ordinary_reach=float(header[_ORDINARY]) if _ORDINARY in header else None,
             pooled_map=pooled,
+            chance=_chance(file, recipe, left.shape[0]) if recipe.drawn else None,
         )
+
+
+def _chance(file: TensorFile, recipe: Recipe, width: int) -> ChanceMap:
+    always, right = (file.get_tensor(tensor).float() for tensor in _CHANCE)
+    variants = tuple(file.get_tensor(_VARIANTS.format(place)).float() for place in range(len(recipe.drawn)))
+    shape = width, len(right)
+    fit = always.shape == shape and right.shape == shape[::-1]
+    if not fit or any(part.shape != (len(own.variants), *shape) for own, part in zip(recipe.drawn, variants, strict=True)):
+        raise ValueError("tensors do not fit each other")
+    return ChanceMap(always, variants, right)
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 A line that begins with ``#`` is a comment; so is the rest of a line from a ``#`` with white space before and behind it. A
 line that begins with ``=``, ``==`` or ``!`` is of another kind than the others. Where they have a meaning, ``->`` (or ``=>``,
-``→``), ``@``, ``*``, ``~`` and ``|`` part a line. A backslash takes the mark after it as part of the text. What looks like a
-mark and has no meaning where it stands is refused with its escape, so that nothing is read as something else.
+``→``), ``@``, ``*``, ``~``, ``|`` and ``%`` part a line. A backslash takes the mark after it as part of the text. What looks
+like a mark and has no meaning where it stands is refused with its escape, so that nothing is read as something else.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _DASHES, _HEADS, _SIGNS = "\\-=–—−‐‑‒―－＝", ">＞", "→⇒⟶�
 _RUN = f"[<＜]?(?<![~{_DASHES}])(?:[~{_DASHES}]+[{_HEADS}]+|[~{_DASHES}]*[{_SIGNS}]+[{_HEADS}]*)"
 _GAP = rf"[{_DASHES}]+\s+[{_HEADS}]"
 _TOKEN = re.compile(
-    rf"\\(?P<escaped>{_RUN}|{_GAP}|[#@*=!|~\\])|(?P<comment>(?<!\S)#+(?!\S))|(?P<hash>#+)"
-    rf"|(?P<arrow>{_RUN})|(?P<gap>(?<!\S){_GAP}(?!\S))|(?P<mark>[@*|~])"
+    rf"\\(?P<escaped>{_RUN}|{_GAP}|[#@*=!|~%\\])|(?P<comment>(?<!\S)#+(?!\S))|(?P<hash>#+)"
+    rf"|(?P<arrow>{_RUN})|(?P<gap>(?<!\S){_GAP}(?!\S))|(?P<mark>[@*|~%])"
 )
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _AMOUNT = re.compile(rf"(?<!\S)([@*]\s*{NUMBER})\s*(?:$|(?<=\s)#)")
@@ -52,8 +52,9 @@ def tidy(prompt: str) -> str:
 
 def escape(text: str) -> str:
     """``text`` such that it is read back as itself wherever a line may have it."""
-    doubled = re.sub(rf"\\(?={_RUN}|{_GAP}|[#@*=!|~\\]|$)", r"\\\\", text)
-    return re.sub(rf"{_RUN}|(?<!\S){_GAP}|[#@*=!|~]", lambda match: "\\" + match[0], doubled)
+    doubled = re.sub(rf"\\(?={_RUN}|{_GAP}|[#@*=!|~%\\]|$)", r"\\\\", text)
+    marked = re.sub(rf"{_RUN}|(?<!\S){_GAP}|[#@*=!|~]", lambda match: "\\" + match[0], doubled)
+    return re.sub(rf"^(\s*{NUMBER}\s*)%", r"\1\\%", marked)
 
 
 def kind_of(line: str) -> tuple[str, str]:
@@ -76,7 +77,7 @@ def split(text: str, marks: tuple[str, ...] = ()) -> list[tuple[str, str]]:
 
     Args:
         text: a line without the mark at its beginning.
-        marks: of :data:`ARROW`, "@", "*", "~", "|"; others are text.
+        marks: of :data:`ARROW`, "@", "*", "~", "|", "%"; others are text.
 
     Raises:
         EditError: something looks like a mark, and has no meaning here.

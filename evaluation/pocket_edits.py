@@ -14,7 +14,8 @@ from ..console import plain_output, run
 from ..editing.assumptions.context_map import ContextMap
 from ..editing.assumptions.debias import debias_recipe
 from ..editing.assumptions.edit import make_edit
-from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.prompt_pair import PromptPair
+from ..editing.assumptions.recipe import Recipe
 from ..editing.shares import Wanted, next_weights, tune
 from ..editing.whole_file import check_place, save_somewhere, save_whole_text
 from ..pipelines.generate import generate

@@ -15,7 +15,8 @@ from ..editing.assumptions.context_map import ContextMap
 from ..editing.assumptions.edit import make_edit, solve_regularized
 from ..editing.assumptions.moments import KnownMoment, read_known, second_moment
 from ..editing.assumptions.null_space import complement
-from ..editing.assumptions.recipe import DEFAULT_AUGMENTATIONS, DEFAULT_REGULARIZATION, PromptPair, Recipe
+from ..editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair
+from ..editing.assumptions.recipe import DEFAULT_REGULARIZATION, Recipe
 from ..editing.assumptions.token_columns import Columns, columns_of
 from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
 from ..editing.known_texts import KnownTexts

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.recipe import Recipe, check_strength, parse_recipe, together
+from ..editing.assumptions.prompt_pair import check_strength
+from ..editing.assumptions.recipe import Recipe, parse_recipe, together
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.errors import EditError
 from . import edit_folder

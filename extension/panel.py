@@ -6,12 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from ..editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS, STRENGTH_LIMIT
 from ..editing.assumptions.recipe import (
-    DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
     REGULARIZERS,
-    STRENGTH_LIMIT,
     Recipe,
     augmentations_from_lines,
     parse_recipe,

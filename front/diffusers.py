@@ -13,7 +13,8 @@ from typing import Any
 from diffusers import StableDiffusionPipeline
 from edit_assumption.editing.assumptions.closed_form import EXACT
 from edit_assumption.editing.assumptions.edit import make_edit
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.pipelines.pipeline_edit import PipelineEdit, apply_edit, edit_pipeline
 from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.prompt_pair import PromptPair
+from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
 from ..editing.lines import tidy
 from .comfy.edited_model import edited, model_and_clip, model_and_edit

@@ -9,7 +9,7 @@ import comfy.samplers
 from comfy_api.latest import io, ui
 
 from ..editing.assumptions.debias import debias_recipe
-from ..editing.assumptions.recipe import augment
+from ..editing.assumptions.prompt_pair import augment
 from ..editing.errors import EditError
 from ..editing.shares import Round, Wanted, largest_gap, next_weights, rounds_from_json, rounds_to_json
 from ..editing.wording import percent

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.recipe import check_strength
+from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.carried_edits import carried_besides
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.edit_file import save_edit

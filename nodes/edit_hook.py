@@ -8,7 +8,7 @@ import comfy.hooks
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.recipe import check_strength
+from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.errors import EditError
 from .comfy.model_edits import adapters_for, text_inputs
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input

@@ -7,7 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
-from ..editing.assumptions.recipe import PASSES_LIMIT, PromptPair, Recipe
+from ..editing.assumptions.prompt_pair import PromptPair
+from ..editing.assumptions.recipe import PASSES_LIMIT, Recipe
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines, tidy
 from .comfy.edited_model import edited, model_and_clip, model_and_edit

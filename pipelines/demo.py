@@ -8,8 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..editing.assumptions.edit import make_edit
+from ..editing.assumptions.prompt_pair import PromptPair
 from ..editing.assumptions.reach import reach
-from ..editing.assumptions.recipe import PromptPair, Recipe
+from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
 from ..editing.whole_file import save_somewhere
 from ..editing.wording import percent

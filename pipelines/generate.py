@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..editing.assumptions.chance_map import ChanceMap
 from ..editing.assumptions.context_map import ContextMap
 from ..pocket.model import GUIDANCE, STEPS
 from .pipeline_encoder import PipelineEncoder, parts
@@ -26,6 +27,7 @@ def generate(
     prompts: Sequence[str],
     seeds: Sequence[int],
     context_map: ContextMap | None = None,
+    by_chance: tuple[ChanceMap, Sequence[Sequence[int]]] | None = None,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     advance: Callable[[int], object] = lambda count: None,
@@ -36,6 +38,7 @@ def generate(
         pipe: the model.
         prompts, seeds: one of each for a picture.
         context_map: an edit, put on the text embeddings, which is the same as on all key and value projections.
+        by_chance: the maps of an edit by chance, put on likewise, and what each picture has drawn.
         steps, guidance: of the sampler.
         advance: told after every batch how many pictures came with it.
     """
@@ -47,9 +50,14 @@ def generate(
     known = dict(zip(texts, contexts, strict=True))
     pictures = []
     for numbers in parts(range(len(prompts)), _AT_ONCE):
+        positive = torch.stack([known[prompts[n]] for n in numbers])
+        negative = known[""].expand(len(numbers), -1, -1)
+        if by_chance is not None:
+            maps, drawn = by_chance[0].to(contexts.device), [by_chance[1][n] for n in numbers]
+            positive, negative = maps.apply(positive, drawn), maps.apply(negative, drawn)
         answer = pipe(
-            prompt_embeds=torch.stack([known[prompts[n]] for n in numbers]),
-            negative_prompt_embeds=known[""].expand(len(numbers), -1, -1),
+            prompt_embeds=positive,
+            negative_prompt_embeds=negative,
             latents=noise(pipe, [seeds[n] for n in numbers]).to(pipe.device),
             num_inference_steps=steps,
             guidance_scale=guidance,

@@ -14,7 +14,8 @@ from ..editing.any_edit import AnyEdit
 from ..editing.any_lora import any_lora, write_any_lora
 from ..editing.any_recipe import parse_any_recipe
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.recipe import Recipe, check_strength
+from ..editing.assumptions.prompt_pair import check_strength
+from ..editing.assumptions.recipe import Recipe
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.concepts.concept_recipe import ConceptRecipe
 from ..editing.concepts.concept_report import describe_concepts

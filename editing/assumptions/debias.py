@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..shares import Wanted
-from .recipe import PromptPair, Recipe
+from .prompt_pair import PromptPair
+from .recipe import Recipe
 
 _LEAST = 1e-6
 """Of a pair's weight, which cannot be 0."""

@@ -12,6 +12,7 @@ from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError
 from ..projections import POOLED, Projection, select
+from .chance_map import ChanceMap, left_undone, solve_chances, token_counts
 from .closed_form import EXACT, Solution, solve, token_scale
 from .context_map import ContextMap
 from .end_only import end_only_sources
@@ -20,7 +21,7 @@ from .moments import KnownMoment, read_captions, shrunk
 from .pooled import pooled_map
 from .reach import ordinary_reach
 from .recipe import Recipe
-from .token_columns import Columns, parts_of, preserved_tokens
+from .token_columns import Columns, kept_parts, pair_parts, parts_of, preserved_tokens, unchanged_parts
 
 _CAPTIONS_WEIGHT = 30.0
 """How heavy S is at a regularization of 1, in tokens for each of the width's numbers. Half of it and three times as much are no
@@ -35,6 +36,11 @@ Of the bundled model's rose edit it leaves 37 directions of 71, and 96 % of weig
 At 3e-4 pictures change as little as by the rounding of such weights, but only 31 % of these are the same.
 """
 
+NO_WEIGHT = (
+    "This edit is drawn by chance for every picture anew, so no weight, LoRA, hook or conditioning can hold it; save it as an "
+    "edit, or write one destination in place of its variants."
+)
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -48,6 +54,7 @@ class Edit:
         ordinary_reach: how far ordinary captions move (:func:`~.reach.ordinary_reach`); None where they were not read.
         pooled_map: M of the pooled embedding, for recipes that edit it, too.
         end_only: sources of which no word moves (:mod:`.end_only`); empty for an edit from a file.
+        chance: for recipes that draw, the map of every combination; ``context_map`` is their mean then, which no host puts on.
     """
 
     recipe: Recipe
@@ -59,13 +66,16 @@ class Edit:
     ordinary_reach: float | None = None
     pooled_map: ContextMap | None = None
     end_only: tuple[str, ...] = ()
+    chance: ChanceMap | None = None
     changes_what: ClassVar[str] = "the text projections (TIME)"
 
     def scale(self, strength: float) -> Edit:
         """The edit with I + strength (M - I) for M."""
         pooled = self.pooled_map.scale(strength) if self.pooled_map else None
         ordinary = None if self.ordinary_reach is None else abs(strength) * self.ordinary_reach
-        return replace(self, context_map=self.context_map.scale(strength), ordinary_reach=ordinary, pooled_map=pooled)
+        chance = self.chance.scale(strength) if self.chance else None
+        context_map = self.context_map.scale(strength)
+        return replace(self, context_map=context_map, ordinary_reach=ordinary, pooled_map=pooled, chance=chance)
 
     def restated(self, strength: float) -> Edit:
         """The same as :meth:`scale`, and the recipe says so: for files, from which it may be solved again.
@@ -80,6 +90,11 @@ class Edit:
         recipe = self.recipe
         return select(projections, recipe.projections, recipe.blocks, recipe.pooled)
 
+    def check_fixed(self) -> None:
+        """Raise :class:`EditError` for an edit that every picture draws for itself, which no weight can hold."""
+        if self.chance is not None:
+            raise EditError(NO_WEIGHT)
+
     def map_of(self, projection: Projection) -> ContextMap | None:
         """The map that a projection's weight is multiplied by; None for a pooled input that the edit leaves."""
         return self.pooled_map if projection.kind == POOLED else self.context_map
@@ -92,8 +107,9 @@ class Edit:
             widths: key to how many numbers the weight reads.
 
         Raises:
-            EditError: a weight is stored packed.
+            EditError: a weight is stored packed, or the edit is drawn by chance.
         """
+        self.check_fixed()
         padded: dict[tuple[int, int], ContextMap] = {}
         maps = {}
         for projection in projections:
@@ -148,11 +164,16 @@ def solve_regularized(
         beside: more columns, which have no say in how large lambda is.
     """
     parts = [columns] if isinstance(columns, Columns) else list(columns)
+    strength = _lambda(parts, regularization, scaled, moment)
     if moment is not None:
-        strength = regularization * _CAPTIONS_WEIGHT * parts[0].width
         return solve([*parts, *beside], strength, False, shrunk(moment), protected, tolerance, OVERSHOOT)
-    strength = regularization * (token_scale(parts) if scaled else 1.0)
     return solve([*parts, *beside], strength, False, None, protected, tolerance)
+
+
+def _lambda(parts: Sequence[Columns], regularization: float, scaled: bool, moment: torch.Tensor | None) -> float:
+    if moment is not None:
+        return regularization * _CAPTIONS_WEIGHT * parts[0].width
+    return regularization * (token_scale(parts) if scaled else 1.0)
 
 
 def solve_edit(
@@ -176,16 +197,23 @@ def solve_edit(
     Raises:
         EditError: nothing would change, or the result is not finite.
     """
-    columns = parts_of(recipe, encoded)
     if recipe.regularizer == "identity":
         moment = None
     protected = preserved_tokens(encoded[prompt] for prompt in recipe.strict) if recipe.strict else None
+    if recipe.drawn:
+        return _solve_chances(recipe, encoded, moment, scaled, protected)
+    columns = parts_of(recipe, encoded)
     unit = shrunk(moment).diagonal().sqrt() if recipe.passes and moment is not None else None
     settings = recipe.regularization, scaled, moment, protected, tolerance
     solution, evoking = solve_regularized(columns, *settings), []
     for _ in range(recipe.passes):
         evoking.append(evoking_columns(solution.context_map, Columns.joined(columns), unit))
         solution = solve_regularized(columns, *settings, evoking)
+    edit = _edit_of(recipe, encoded, moment, solution)
+    return replace(edit, pooled_map=pooled_map(recipe, encoded, scaled)) if recipe.pooled else edit
+
+
+def _edit_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], moment: torch.Tensor | None, solution: Solution) -> Edit:
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,
@@ -195,9 +223,36 @@ def solve_edit(
         edited=solution.edited,
         residual=solution.residual,
         ordinary_reach=None if moment is None else ordinary_reach(solution.context_map, moment),
-        pooled_map=pooled_map(recipe, encoded, scaled) if recipe.pooled else None,
         end_only=end_only_sources(recipe.active, encoded),
     )
+
+
+def _solve_chances(
+    recipe: Recipe,
+    encoded: Mapping[str, EncodedPrompt],
+    moment: torch.Tensor | None,
+    scaled: bool,
+    protected: torch.Tensor | None,
+) -> Edit:
+    always = [part for pair in recipe.always for part in pair_parts(pair, encoded)] + kept_parts(recipe, encoded)
+    subjects = [
+        [
+            pair_parts(pair, encoded) if pair else unchanged_parts(chance, encoded, weight=chance.weight)
+            for pair in chance.each()
+        ]
+        for chance in recipe.drawn
+    ]
+    parts = [*always, *(part for variants in subjects for part in variants[0])]
+    strength = _lambda(parts, recipe.regularization, scaled, moment)
+    held = None if moment is None else shrunk(moment)
+    overshoot = 1.0 if moment is None else OVERSHOOT
+    chance = solve_chances(always, subjects, strength, held, protected, overshoot)
+    unit = None if held is None else held.diagonal().sqrt()
+    missed, asked = left_undone(chance, always, subjects, [own.shares for own in recipe.drawn], unit)
+    tokens, edited = token_counts(parts, always, subjects)
+    mean = chance.mean(own.shares for own in recipe.drawn)
+    solution = Solution(mean, tokens, edited, (missed / asked) ** 0.5, strength)
+    return replace(_edit_of(recipe, encoded, moment, solution), chance=chance)
 
 
 def make_edit(

@@ -11,7 +11,7 @@ import torch
 
 from ..alignment import align
 from ..encoding import EncodedPrompt
-from .recipe import PromptPair
+from .prompt_pair import PromptPair
 
 _STILL = 0.01
 """Relative change below which words count as unmoved. One prompt encoded in two batches differs by 0.001 in half precision."""

@@ -6,12 +6,14 @@ Text form, one line an edit::
     a doctor -> a female doctor @ 0.5        # at half strength
     a doctor -> a male doctor * 2            # counts twice in a joint solve
     Van Gogh ->                              # forget
+    a wizard -> 30% a wizard without a hat | as is   # by chance: every picture draws one
     = a pack of tulips                       # preserve
     == a pack of poppies                     # preserve strictly: not at all to change
 
 Lines that begin with ``!`` are settings. ``! augmentations: A photo of | An image of`` (or ``none``) holds for the pairs
 below it; ``! regularizer: identity``, ``! regularization: 0.2``, ``! passes: 2``, ``! projections: values``,
-``! blocks: mid, up`` and ``! pooled: yes`` hold for the whole recipe. Comments, marks and escapes are those of :mod:`..lines`.
+``! blocks: mid, up``, ``! pooled: yes``, ``! spread: yes`` and ``! negative: no`` hold for the whole recipe. Comments, marks
+and escapes are those of :mod:`..lines`.
 """
 
 from __future__ import annotations
@@ -19,86 +21,30 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import EditError
 from ..lines import ARROW, NUMBER, escape, kind_of, phrase_lines, read_lines, set_once, split, text_of, tidy
+from .chance_pair import AS_IS, ChancePair, Variant, variants_of
+from .prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair, checked_number
 
-DEFAULT_AUGMENTATIONS = ("A photo of", "An image of", "A picture of")
+_Pair = TypeVar("_Pair", PromptPair, ChancePair)
+_Line = TypeVar("_Line")
+
 DEFAULT_REGULARIZATION = 0.1
 """TIME's own lambda. A tenth and ten times as much are no better on the bundled model's validation edits."""
 REGULARIZERS = ("captions", "identity")
 PROJECTION_CHOICES = ("keys and values", "values", "keys")
-STRENGTH_LIMIT = 2.0
 PASSES_LIMIT = 10
 
 
-def augment(template: str, prompt: str) -> str:
-    """Put ``prompt`` into an augmentation: at its ``{}``, or after it. A leading "A" becomes "a" (TIME, section 4.1)."""
-    inner = "a" + prompt[1:] if prompt.startswith("A") else prompt
-    return tidy(template.replace("{}", inner) if "{}" in template else f"{template} {inner}")
-
-
-def _number(value: Any, name: str, low: float, high: float, low_allowed: bool = True) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise EditError(f"{name} is {value!r}; give a number.") from None
-    if not math.isfinite(number) or number > high or number < low or (number == low and not low_allowed):
-        rule = f"between {low:g} and {high:g}" if math.isfinite(high) else f"greater than {low:g} and finite"
-        raise EditError(f"{name} is {number:g}; give a number {rule}.")
-    return number
-
-
 def _passes(value: Any) -> int:
-    number = _number(value, "The number of passes", 0, PASSES_LIMIT)
+    number = checked_number(value, "The number of passes", 0, PASSES_LIMIT)
     if number != int(number):
         raise EditError(f"The number of passes is {number:g}; give a whole number.")
     return int(number)
-
-
-def check_strength(value: Any) -> float:
-    """``value`` as a strength, or an :class:`EditError` when it is no number from -2 to 2."""
-    return _number(value, "The strength", -STRENGTH_LIMIT, STRENGTH_LIMIT)
-
-
-@dataclass(frozen=True, order=True)
-class PromptPair:
-    """One edit: wherever the model would think of ``source`` it should think of ``destination``.
-
-    An empty ``destination`` forgets the source. ``strength`` moves the target, c + strength (c* - c), and lies between -2
-    and 2; 0 is off. ``weight`` (above 0) says how much the pair counts beside the others of a joint solve.
-    ``augmentations`` are sentences in which the pair is repeated: a phrase that goes before it, or one with ``{}``.
-    """
-
-    source: str
-    destination: str
-    strength: float = 1.0
-    weight: float = 1.0
-    augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
-
-    def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        set_(self, "source", tidy(self.source))
-        set_(self, "destination", tidy(self.destination))
-        set_(self, "strength", check_strength(self.strength))
-        set_(self, "weight", _number(self.weight, "The weight", 0.0, math.inf, low_allowed=False))
-        set_(self, "augmentations", tuple(line for line in map(tidy, self.augmentations) if line))
-        if not self.source:
-            raise EditError("The source is empty; write the prompt whose assumption you want to change.")
-        if self.source == self.destination:
-            raise EditError(
-                f"The source and the destination are both “{self.source}”, so nothing would change; "
-                "say in the destination what the source should mean."
-            )
-
-    def sentences(self) -> list[tuple[str, str]]:
-        """The pair itself and the pair in every augmentation, as (source, destination) texts."""
-        plain = (self.source, self.destination)
-        source, destination = plain
-        return [plain, *((augment(line, source), augment(line, destination)) for line in self.augmentations)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +58,9 @@ class Recipe:
     what still evokes a source is edited, too (:mod:`.erase`). ``blocks`` limits the edit to some blocks of the model (see
     :func:`~..projections.select`); empty means all. With ``pooled`` the model's pooled embedding is edited, too, where it has
     one (:mod:`.pooled`).
+
+    Each of ``chances`` is drawn by every picture for itself (:mod:`.chance_map`); with ``spread`` the pictures of a batch draw
+    shares as near to the wanted as their number allows. Without ``negative`` such a recipe leaves the negative prompt as it is.
     """
 
     pairs: tuple[PromptPair, ...]
@@ -123,38 +72,69 @@ class Recipe:
     strict: tuple[str, ...] = ()
     passes: int = 0
     pooled: bool = False
+    chances: tuple[ChancePair, ...] = ()
+    spread: bool = False
+    negative: bool = True
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "pairs", tuple(sorted(set(self.pairs))))
+        for name in ("pairs", "chances"):
+            set_(self, name, tuple(sorted(set(getattr(self, name)))))
         for name in ("strict", "preserve", "blocks"):
             set_(self, name, tuple(sorted({line for line in map(tidy, getattr(self, name)) if line})))
         set_(self, "preserve", tuple(line for line in self.preserve if line not in self.strict))
         set_(
             self,
             "regularization",
-            _number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
+            checked_number(self.regularization, "The regularization", 0.0, math.inf, low_allowed=False),
         )
         set_(self, "passes", _passes(self.passes))
-        if not isinstance(self.pooled, bool):
-            raise EditError(f"The recipe's entry “pooled” is {self.pooled!r}; give true or false.")
+        for name in ("pooled", "spread", "negative"):
+            if not isinstance(getattr(self, name), bool):
+                raise EditError(f"The recipe's entry “{name}” is {getattr(self, name)!r}; give true or false.")
         for name, known in (("projections", PROJECTION_CHOICES), ("regularizer", REGULARIZERS)):
             if getattr(self, name) not in known:
                 choices = ", ".join(f"“{choice}”" for choice in known)
                 verb = "are" if name.endswith("s") else "is"
                 raise EditError(f"The {name} “{getattr(self, name)}” {verb} not known; choose one of {choices}.")
-        if not self.pairs:
+        if not self.pairs and not self.chances:
             raise EditError("The recipe has no edit; add a line such as: a pack of roses -> a pack of blue roses")
+        if self.chances:
+            self._check_chances()
+
+    def _check_chances(self) -> None:
+        """Raise :class:`EditError` for what cannot be drawn by chance."""
+        if self.passes:
+            raise EditError("Passes erase what a recipe forgets, and a recipe with variants draws them; leave the passes out.")
+        if self.projections != PROJECTION_CHOICES[0] or self.blocks or self.pooled:
+            raise EditError(
+                "Variants are drawn in the text that the model reads, which all keys and values read alike; "
+                "leave out projections, blocks and pooled, or the variants."
+            )
+        sources = [pair.source.lower() for pair in (*self.chances, *self.pairs)]
+        drawn = {pair.source.lower() for pair in self.chances}
+        if twice := [source for source in sources if source in drawn and sources.count(source) > 1]:
+            raise EditError(f"“{twice[0]}” is drawn by chance and edited in another line, too; write all variants in one line.")
 
     @property
     def active(self) -> tuple[PromptPair, ...]:
-        """The pairs that are not switched off by a strength of 0."""
+        """The pairs that are not switched off by a strength of 0; of what is drawn by chance every variant, by its share."""
+        return self.always + tuple(pair for chance in self.drawn for pair in chance.pairs())
+
+    @property
+    def always(self) -> tuple[PromptPair, ...]:
+        """The active pairs that hold for every picture."""
         return tuple(pair for pair in self.pairs if pair.strength != 0)
+
+    @property
+    def drawn(self) -> tuple[ChancePair, ...]:
+        """What each picture draws, without what is switched off."""
+        return tuple(chance for chance in self.chances if chance.strength != 0)
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What the active pairs edit."""
-        return tuple(pair.source for pair in self.active)
+        return tuple(dict.fromkeys(pair.source for pair in self.active))
 
     def check_active(self) -> None:
         """Raise :class:`EditError` where every pair is switched off."""
@@ -183,7 +163,9 @@ class Recipe:
 
     def shares_settings(self, other: Recipe) -> bool:
         """Whether both can be solved together: all settings of the whole recipe are the same."""
-        names = ("regularization", "projections", "blocks", "regularizer", "passes", "pooled")
+        names = ["regularization", "projections", "blocks", "regularizer", "passes", "pooled"]
+        if self.chances and other.chances:
+            names += ["spread", "negative"]
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def merge(self, other: Recipe) -> Recipe:
@@ -193,13 +175,20 @@ class Recipe:
         return replace(
             self,
             pairs=self.pairs + other.pairs,
+            chances=self.chances + other.chances,
+            spread=self.spread or other.spread,
+            negative=self.negative and other.negative,
             preserve=self.preserve + other.preserve,
             strict=self.strict + other.strict,
         )
 
     def scale(self, strength: float) -> Recipe:
         """The recipe with every strength multiplied. Raises :class:`EditError` when one leaves its limits."""
-        return replace(self, pairs=tuple(replace(pair, strength=pair.strength * strength) for pair in self.pairs))
+
+        def scaled(pairs: tuple[_Pair, ...]) -> tuple[_Pair, ...]:
+            return tuple(replace(pair, strength=pair.strength * strength) for pair in pairs)
+
+        return replace(self, pairs=scaled(self.pairs), chances=scaled(self.chances))
 
     def to_text(self) -> str:
         """The recipe as lines; :func:`parse_recipe` gives back an equal recipe."""
@@ -216,13 +205,17 @@ class Recipe:
             lines.append("! blocks: " + ", ".join(escape(block) for block in self.blocks))
         if self.pooled:
             lines.append("! pooled: yes")
+        if self.spread:
+            lines.append("! spread: yes")
+        if not self.negative:
+            lines.append("! negative: no")
         augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
-        for pair in self.pairs:
+        for pair in (*self.pairs, *self.chances):
             if pair.augmentations != augmentations:
                 augmentations = pair.augmentations
                 written = " | ".join(map(escape, augmentations)) or "none"
                 lines.append("! augmentations: " + ("none |" if augmentations == ("none",) else written))
-            line = f"{escape(pair.source)} -> {escape(pair.destination)}".rstrip()
+            line = pair.to_text()
             line += "" if pair.strength == 1 else f" @ {pair.strength!r}"
             line += "" if pair.weight == 1 else f" * {pair.weight!r}"
             lines.append(line)
@@ -232,7 +225,10 @@ class Recipe:
 
     def to_json(self) -> str:
         """The recipe as JSON; :func:`recipe_from_json` gives back an equal recipe."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        data = asdict(self)
+        if not self.chances:  # as before there was chance, so that earlier releases read it
+            data = {name: value for name, value in data.items() if name not in ("chances", "spread", "negative")}
+        return json.dumps(data, ensure_ascii=False)
 
 
 def together(recipes: Iterable[Recipe]) -> list[Recipe]:
@@ -254,12 +250,19 @@ def recipe_from_json(text: str) -> Recipe:
     try:
         data = json.loads(text.removeprefix("\ufeff"))
         pairs = [_from_dict(PromptPair, entry) for entry in data.pop("pairs")]
-        recipe: Recipe = _from_dict(Recipe, {**data, "pairs": pairs})
+        chances = [_chance_from_dict(entry) for entry in data.pop("chances", ())]
+        recipe: Recipe = _from_dict(Recipe, {**data, "pairs": pairs, "chances": chances})
         return recipe
     except EditError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise EditError(f"This is not a recipe in JSON ({error}); export it again.") from error
+
+
+def _chance_from_dict(data: dict[str, Any]) -> ChancePair:
+    variants = [_from_dict(Variant, entry) for entry in data.pop("variants")]
+    chance: ChancePair = _from_dict(ChancePair, {**data, "variants": variants})
+    return chance
 
 
 def _from_dict(cls: Any, data: dict[str, Any]) -> Any:
@@ -268,24 +271,29 @@ def _from_dict(cls: Any, data: dict[str, Any]) -> Any:
         raise EditError(f"The recipe has the unknown entry “{min(unknown)}”; it was made by another version.")
     for name, value in data.items():
         if isinstance(value, list):
-            if name != "pairs" and not all(isinstance(item, str) for item in value):
+            if name not in ("pairs", "chances", "variants") and not all(isinstance(item, str) for item in value):
                 raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
         elif name in ("preserve", "strict", "blocks", "augmentations"):
             raise EditError(f"The recipe's entry “{name}” must be a list of texts.")
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
-def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair:
-    parts = split(line, (ARROW, "@", "*"))
+def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair | ChancePair:
+    parts = split(line, (ARROW, "@", "*", "|", "%"))
     marks = [mark for mark, _ in parts]
     if marks.count(ARROW) == 0:
         raise EditError("there is no “->” between a source and a destination")
     if marks.count(ARROW) > 1:
         raise EditError("there are two “->”; write \\-> for an arrow that belongs to a prompt")
-    if marks[1] != ARROW:
-        raise EditError(f"“{marks[1]}” stands before “->”; write \\{marks[1]} if it belongs to the source")
+    arrow = marks.index(ARROW)
+    if wrong := [mark for mark in marks[:arrow] if mark in ("@", "*")]:
+        raise EditError(f"“{wrong[0]}” stands before “->”; write \\{wrong[0]} if it belongs to the source")
+    source = "".join(mark + text for mark, text in parts[:arrow])
+    end = next((place for place, mark in enumerate(marks) if mark in ("@", "*")), len(parts))
     numbers = {}
-    for mark, text in parts[2:]:
+    for mark, text in parts[end:]:
+        if mark not in ("@", "*"):
+            raise EditError(f"“{mark}” stands behind a strength or a weight; write these once, at the end of the line")
         name = {"@": "strength", "*": "weight"}[mark]
         if name in numbers or not re.fullmatch(NUMBER, text.strip()):
             raise EditError(
@@ -293,7 +301,17 @@ def _parse_pair(line: str, augmentations: tuple[str, ...]) -> PromptPair:
                 f"or \\{mark} if it belongs to the destination"
             )
         numbers[name] = float(text)
-    return PromptPair(parts[0][1], parts[1][1], augmentations=augmentations, **numbers)
+    return _edit_of(source, parts[arrow:end], augmentations=augmentations, **numbers)
+
+
+def _edit_of(source: str, pieces: Sequence[tuple[str, str]], **fields_: Any) -> PromptPair | ChancePair:
+    """A source and what stands behind its arrow, cut at "|" and "%"."""
+    if variants := variants_of(pieces):
+        return ChancePair(source, variants, **fields_)
+    destination = tidy("".join(mark.replace(ARROW, "") + text for mark, text in pieces))
+    if destination == AS_IS:
+        raise EditError(f"“{AS_IS}” alone changes nothing; write another variant beside it, parted by “|”")
+    return PromptPair(source, destination, **fields_)
 
 
 def _parse_preserve(mark: str, rest: str) -> str:
@@ -305,7 +323,8 @@ def _parse_preserve(mark: str, rest: str) -> str:
     return prompt
 
 
-_SETTINGS = ("augmentations", "regularizer", "regularization", "passes", "projections", "blocks", "pooled")
+_SWITCHES = ("pooled", "spread", "negative")
+_SETTINGS = ("augmentations", "regularizer", "regularization", "passes", "projections", "blocks", *_SWITCHES)
 
 
 def _parse_setting(line: str) -> tuple[str, Any]:
@@ -318,12 +337,12 @@ def _parse_setting(line: str) -> tuple[str, Any]:
         return name, () if lines == ("none",) else lines
     value = tidy(split(value)[0][1])
     if name == "regularization":
-        return name, _number(value, "The regularization", 0.0, math.inf, low_allowed=False)
+        return name, checked_number(value, "The regularization", 0.0, math.inf, low_allowed=False)
     if name == "passes":
         return name, _passes(value)
-    if name == "pooled":
+    if name in _SWITCHES:
         if value not in ("yes", "no"):
-            raise EditError(f"pooled is “{value}”; write yes or no")
+            raise EditError(f"{name} is “{value}”; write yes or no")
         return name, value == "yes"
     return name, tuple(value.split(",")) if name == "blocks" else value
 
@@ -336,7 +355,7 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
     """
     settings: dict[str, Any] = {"augmentations": DEFAULT_AUGMENTATIONS, **defaults}
     whole: dict[str, Any] = {}
-    pairs: list[PromptPair] = []
+    edits: list[PromptPair | ChancePair] = []
     kept = {"=": list(settings.pop("preserve", ())), "==": list(settings.pop("strict", ()))}
 
     def read(line: str) -> None:
@@ -350,11 +369,17 @@ def parse_recipe(text: str, **defaults: Any) -> Recipe:
         elif mark:
             kept[mark].append(_parse_preserve(mark, rest))
         else:
-            pairs.append(_parse_pair(line, settings["augmentations"]))
+            edits.append(_parse_pair(line, settings["augmentations"]))
 
     read_lines(text, read)
     settings.pop("augmentations")
-    return Recipe(pairs=tuple(pairs), preserve=tuple(kept["="]), strict=tuple(kept["=="]), **{**settings, **whole})
+    return _recipe(edits, preserve=tuple(kept["="]), strict=tuple(kept["=="]), **{**settings, **whole})
+
+
+def _recipe(edits: Iterable[PromptPair | ChancePair], **settings: Any) -> Recipe:
+    edits = list(edits)
+    pairs = tuple(edit for edit in edits if isinstance(edit, PromptPair))
+    return Recipe(pairs, chances=tuple(edit for edit in edits if isinstance(edit, ChancePair)), **settings)
 
 
 def preserve_from_lines(text: str, box: str = "preserve") -> dict[str, tuple[str, ...]]:
@@ -392,30 +417,43 @@ def recipe_from_lines(
     """A recipe from two text boxes, one prompt per line: the first source answers to the first destination, and so on.
 
     An empty destination line, be it the first or the last, forgets its source; a destination box left empty forgets every
-    source. Raises :class:`EditError` when the lines do not pair up.
+    source. A destination line with ``|`` has variants to draw. Raises :class:`EditError` when the lines do not pair up.
     """
     left = read_lines(sources, text_of, "the source", empty=True)
-    right = read_lines(destinations, text_of, "the destination", empty=True)
-    if not any(right):
-        right = [""] * len(left)
-    _trim(right, len(left))
-    _trim(left, len(right))
+    right = read_lines(destinations, _destination, "the destination", empty=True)
+    if not any(map(_is_written, right)):
+        right = [_NOTHING] * len(left)
+    _trim(right, len(left), _is_written)
+    _trim(left, len(right), bool)
     if len(left) != len(right):
         raise EditError(
             f"The source has {len(left)} line(s) and the destination has {len(right)}; "
             "write one destination line for each source line, an empty one to forget it."
         )
     augmentations = tuple(augmentations)
-    pairs = [
-        PromptPair(source, destination, strength, augmentations=augmentations)
+    edits = [
+        _edit_of(source, destination, strength=strength, augmentations=augmentations)
         for source, destination in zip(left, right, strict=True)
-        if source or destination
+        if source or _is_written(destination)
     ]
-    return Recipe(pairs=tuple(pairs), **settings)
+    return _recipe(edits, **settings)
 
 
-def _trim(lines: list[str], count: int) -> None:
+_Destination = list[tuple[str, str]]
+_NOTHING: _Destination = [("", "")]
+
+
+def _destination(line: str) -> _Destination:
+    text_of(line)  # refuses what has no place here
+    return split(kind_of(line)[1], ("|", "%"))
+
+
+def _is_written(destination: _Destination) -> bool:
+    return any(mark or tidy(text) for mark, text in destination)
+
+
+def _trim(lines: list[_Line], count: int, is_written: Callable[[_Line], object]) -> None:
     """Take empty lines from the end, then from the beginning, until there are ``count``."""
     for place in (-1, 0):
-        while len(lines) > count and not lines[place]:
+        while len(lines) > count and not is_written(lines[place]):
             lines.pop(place)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..projections import Projection
 from ..wording import end_only_remark, first_named, percent
 from .edit import Edit
-from .recipe import PromptPair, Recipe
+from .recipe import Recipe
 
 COLLAPSE = 0.5
 """Relative change above which a warning is due: of ordinary captions, else of the keys or values.
@@ -36,11 +36,11 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     kinds = Counter(projection.kind for projection in projections)
     count, patched = kinds.total(), ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     placed = f"{count} projection{'s' if count != 1 else ''} patched ({patched}), " if count else ""
-    pairs = edit.recipe.active
-    names = [described_pair(pair) for pair in pairs[:_SHOWN]]
-    if len(pairs) > _SHOWN:
-        names.append(f"and {len(pairs) - _SHOWN} more, solved together")
-    elif len(pairs) > 1:
+    edits = described_edits(edit.recipe)
+    names = edits[:_SHOWN]
+    if len(edits) > _SHOWN:
+        names.append(f"and {len(edits) - _SHOWN} more, solved together")
+    elif len(edits) > 1:
         names.append("solved together")
     warnings = [end_only_remark(edit.end_only)] if edit.end_only else []
     if any(amount > COLLAPSE for amount in (change.values() if edit.ordinary_reach is None else [edit.ordinary_reach])):
@@ -52,11 +52,13 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     moved = [f"{kind} changed by {percent(amount)}" for kind, amount in sorted(change.items())] or [_UNREAD] * bool(count)
     if edit.ordinary_reach is not None:
         moved.append(f"ordinary captions by {percent(edit.ordinary_reach)}")
+    rank = edit.chance.right.shape[0] if edit.chance else edit.context_map.rank
     lines = [
         *names,
         *warnings,
         *_contested(edit.recipe),
-        f"{placed}rank {edit.context_map.rank}",
+        *([_drawn(edit.recipe)] if edit.chance else []),
+        f"{placed}rank {rank}",
         *([", ".join(moved)] if moved else []),
         f"left undone on {edit.edited} edited tokens: {percent(edit.residual)}",
         *remarks,
@@ -64,15 +66,24 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
     return "\n".join(lines)
 
 
-def described_pair(pair: PromptPair) -> str:
-    """As people are told of it, with its strength where that is not 1."""
-    return f"{pair.source} → {pair.destination or '(forgotten)'}" + ("" if pair.strength == 1 else f" @ {pair.strength:g}")
+def described_edits(recipe: Recipe) -> list[str]:
+    """Each edit that is switched on as people are told of it, with its strength where that is not 1."""
+    return [
+        pair.described() + ("" if pair.strength == 1 else f" @ {pair.strength:g}") for pair in (*recipe.always, *recipe.drawn)
+    ]
+
+
+def _drawn(recipe: Recipe) -> str:
+    """How pictures come to their variants."""
+    how = "a batch gets the shares as nearly as it can" if recipe.spread else "by its seed, so always the same"
+    negative = "" if recipe.negative else "; the negative prompt is left as it is"
+    return f"every picture draws its variant, {how}; its text is changed before the model reads it, no weight is{negative}"
 
 
 def _contested(recipe: Recipe) -> list[str]:
     """What was asked twice in different ways, and what became of it."""
     destinations: dict[str, set[str]] = {}
-    for pair in recipe.active:
+    for pair in recipe.always:
         destinations.setdefault(pair.source.lower(), set()).add(pair.destination.lower())
     several = [source for source, meant in destinations.items() if len(meant) > 1]
     edited = recipe.edited

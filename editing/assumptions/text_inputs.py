@@ -99,6 +99,8 @@ class TextInputs:
     def report(self, edit: Edit, remarks: Iterable[str] = ()) -> str:
         """What an edit does to this model, for people; how far packed weights move is not in it."""
         chosen = self.chosen(edit)
+        if edit.chance is not None:
+            return describe(edit, [], {}, remarks)
         try:
             change = edit_change(edit, chosen, self.weights(chosen, every=_SAMPLED))
         except PackedWeightsError:

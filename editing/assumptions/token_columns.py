@@ -13,6 +13,8 @@ import torch
 from ..alignment import align
 from ..encoding import EncodedPrompt, check_read
 from ..errors import EditError
+from .chance_pair import ChancePair
+from .prompt_pair import PromptPair
 from .recipe import Recipe
 
 
@@ -173,22 +175,49 @@ def parts_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: st
     Raises:
         EditError: an embedding is not finite, no pair is switched on, or one differs only in what its encoder does not read.
     """
-    parts = []
-    for pair in recipe.active:
-        source, destination = encoded[pair.source], encoded[pair.destination]
-        if source.tokens == destination.tokens:
-            check_read(pair.source, pair.destination, destination.cut or source.cut, len(source.tokens))
-        for source_text, destination_text in pair.sentences():
-            source, destination = encoded[source_text], encoded[destination_text]
-            chosen = positions_of(source, positions)
-            partner = align(source, destination)
-            answers = torch.tensor([partner[position] for position in chosen], device=destination.embeddings.device)
-            rows = _chosen(source, chosen)
-            parts.append(Columns.of(rows, destination.embeddings, pair.strength, pair.weight, answers))
+    parts = [part for pair in recipe.active for part in pair_parts(pair, encoded, positions)]
     recipe.check_active()
-    for prompt in recipe.kept:
-        kept = _chosen(encoded[prompt], positions_of(encoded[prompt], positions))
-        parts.append(Columns.of(kept, kept))
+    return (
+        parts
+        + [part for chance in recipe.drawn for part in unchanged_parts(chance, encoded, positions, chance.stays)]
+        + (kept_parts(recipe, encoded, positions))
+    )
+
+
+def pair_parts(pair: PromptPair, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> list[Columns]:
+    """One pair in all its sentences; for arguments and errors see :func:`parts_of`."""
+    source, destination = encoded[pair.source], encoded[pair.destination]
+    if source.tokens == destination.tokens:
+        check_read(pair.source, pair.destination, destination.cut or source.cut, len(source.tokens))
+    parts = []
+    for source_text, destination_text in pair.sentences():
+        source, destination = encoded[source_text], encoded[destination_text]
+        chosen = positions_of(source, positions)
+        partner = align(source, destination)
+        answers = torch.tensor([partner[position] for position in chosen], device=destination.embeddings.device)
+        rows = _chosen(source, chosen)
+        parts.append(Columns.of(rows, destination.embeddings, pair.strength, pair.weight, answers))
+    return _finite(parts)
+
+
+def unchanged_parts(
+    chance: ChancePair, encoded: Mapping[str, EncodedPrompt], positions: str = "all", weight: float = 1.0
+) -> list[Columns]:
+    """A source in all sentences of its pairs, to stay as it is; none where ``weight`` is 0."""
+    if not weight:
+        return []
+    texts = [source for source, _ in chance.pairs()[0].sentences()]
+    kept = [_chosen(encoded[text], positions_of(encoded[text], positions)) for text in texts]
+    return _finite([Columns.of(rows, rows, chance.strength, weight) for rows in kept])
+
+
+def kept_parts(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: str = "all") -> list[Columns]:
+    """The prompts that a recipe preserves, each to stay as it is."""
+    kept = [_chosen(encoded[prompt], positions_of(encoded[prompt], positions)) for prompt in recipe.kept]
+    return _finite([Columns.of(rows, rows) for rows in kept])
+
+
+def _finite(parts: list[Columns]) -> list[Columns]:
     for part in parts:
         check_finite(part.source)
         check_finite(part.destination)

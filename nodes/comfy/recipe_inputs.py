@@ -6,8 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ...editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS
 from ...editing.assumptions.recipe import (
-    DEFAULT_AUGMENTATIONS,
     DEFAULT_REGULARIZATION,
     PROJECTION_CHOICES,
     REGULARIZERS,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...editing.any_edit import AnyEdit
-from ...editing.assumptions.recipe import check_strength, together
+from ...editing.assumptions.prompt_pair import check_strength
+from ...editing.assumptions.recipe import together
 from ...editing.carried_edits import carried_besides
 from ...editing.concepts.concept_edit import ConceptEdit
 from ...editing.concepts.concept_report import describe_concepts

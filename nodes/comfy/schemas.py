@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ...editing.any_edit import AnyEdit
 from ...editing.assumptions.edit import Edit
-from ...editing.assumptions.recipe import STRENGTH_LIMIT
+from ...editing.assumptions.prompt_pair import STRENGTH_LIMIT
 from ...editing.errors import EditError
 
 CATEGORY = "edit assumption"

@@ -4,8 +4,9 @@ import pytest
 import torch
 from edit_assumption.editing.assumptions.closed_form import solve, token_scale
 from edit_assumption.editing.assumptions.context_map import weight_change
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import reach
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.assumptions.token_columns import Columns, columns_of, equal_tokens
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError

@@ -10,7 +10,8 @@ from edit_assumption.editing.alignment import align
 from edit_assumption.editing.assumptions import edit as editing
 from edit_assumption.editing.assumptions.closed_form import EXACT
 from edit_assumption.editing.assumptions.context_map import weight_change
-from edit_assumption.editing.assumptions.recipe import DEFAULT_AUGMENTATIONS, PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 
 diffusers = pytest.importorskip("diffusers")
 attention = pytest.importorskip("diffusers.models.attention_processor")

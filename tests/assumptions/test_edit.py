@@ -11,8 +11,9 @@ from edit_assumption.editing.assumptions.closed_form import EXACT, solve
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach, token_reach
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe, parse_recipe
+from edit_assumption.editing.assumptions.recipe import Recipe, parse_recipe
 from edit_assumption.editing.assumptions.token_columns import columns_of
 from edit_assumption.editing.assumptions.weight_change import relative_change
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt

@@ -9,7 +9,8 @@ from edit_assumption.editing.assumptions import report
 from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.edit_preview import preview
 from edit_assumption.editing.assumptions.end_only import end_only_sources
-from edit_assumption.editing.assumptions.recipe import PromptPair, parse_recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.wording import end_only_remark
 from transformers import T5Config, T5EncoderModel

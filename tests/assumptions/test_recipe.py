@@ -4,14 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from edit_assumption.editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair, augment, check_strength
 from edit_assumption.editing.assumptions.recipe import (
-    DEFAULT_AUGMENTATIONS,
     PROJECTION_CHOICES,
     REGULARIZERS,
-    PromptPair,
     Recipe,
-    augment,
-    check_strength,
     parse_recipe,
     preserve_from_lines,
     recipe_from_json,
@@ -24,6 +21,7 @@ from hypothesis import strategies as st
 from line_texts import texts
 
 HUGE = pytest.param(10**400, id="huge")
+SETTINGS = "sets augmentations, regularizer, regularization, passes, projections, blocks, pooled, spread or negative"
 
 prompts = texts.filter(tidy)
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
@@ -173,8 +171,14 @@ def test_defaults_hold_where_the_text_says_nothing():
         ("a ->  a", "both “a”"),
         ("=", "there is no prompt to preserve"),
         ("= # nothing", "there is no prompt to preserve"),
-        ("! colour: red", "sets augmentations, regularizer, regularization, passes, projections, blocks or pooled"),
-        ("! blocks mid", "sets augmentations, regularizer, regularization, passes, projections, blocks or pooled"),
+        (
+            "! colour: red",
+            "sets augmentations, regularizer, regularization, passes, projections, blocks, pooled, spread or negative",
+        ),
+        (
+            "! blocks mid",
+            "sets augmentations, regularizer, regularization, passes, projections, blocks, pooled, spread or negative",
+        ),
         ("! regularization: 0", "The regularization is 0; give a number greater than 0"),
         ("! regularization: much", "The regularization is 'much'; give a number"),
     ],

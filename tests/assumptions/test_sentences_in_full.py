@@ -1,8 +1,8 @@
 """What a user is told, to the letter: recipes, lines, concepts, and what stands in a text box or a file."""
 
 import pytest
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.recipe import (
-    PromptPair,
     Recipe,
     augmentations_from_lines,
     parse_recipe,
@@ -62,7 +62,7 @@ SENTENCES = [
      "Line 1: “=” preserves a prompt and “->” edits one; write \\= or \\-> for what belongs to the text."),
     (lambda: parse_recipe("=="), "Line 1: there is no prompt to preserve after “==”."),
     (lambda: parse_recipe("! x: 1"), "Line 1: a line with “!” sets augmentations, regularizer, regularization, passes, "
-     "projections, blocks or pooled, such as: ! blocks: mid."),
+     "projections, blocks, pooled, spread or negative, such as: ! blocks: mid."),
     (lambda: parse_recipe("! pooled: maybe"), "Line 1: pooled is “maybe”; write yes or no."),
     (lambda: parse_recipe("! regularization: 0"), "Line 1: The regularization is 0; give a number greater than 0 and finite."),
     (lambda: preserve_from_lines("a -> b"),

@@ -9,7 +9,8 @@ from edit_assumption.editing.assumptions import principal as module
 from edit_assumption.editing.assumptions import sums
 from edit_assumption.editing.assumptions.closed_form import solve, token_scale
 from edit_assumption.editing.assumptions.principal import principal
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.assumptions.sums import Sums
 from edit_assumption.editing.assumptions.token_columns import Columns, blocks, parts_of
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt

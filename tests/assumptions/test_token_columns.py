@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.assumptions.token_columns import (
     Columns,
     blocks,

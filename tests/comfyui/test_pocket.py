@@ -32,7 +32,8 @@ def pipe():
 @pytest.mark.parametrize("source", [None, "a pack of roses"], ids=["plain", "edited"])
 def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
     from edit_assumption.editing.assumptions.edit import make_edit
-    from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+    from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+    from edit_assumption.editing.assumptions.recipe import Recipe
     from edit_assumption.pipelines.generate import generate
     from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
     from edit_assumption.pipelines.pipeline_moments import moment_of

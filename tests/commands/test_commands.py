@@ -16,7 +16,8 @@ from clip_helpers import POSITIONS
 from edit_assumption.cli import main
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import Edit
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.pipelines.cache_folder import VARIABLE

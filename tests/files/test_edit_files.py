@@ -10,7 +10,8 @@ from edit_assumption.editing import whole_file
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.edit_lora import lora_tensors
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
@@ -125,7 +126,7 @@ def test_other_safetensors_are_refused(tmp_path, metadata):
     refused(path, "is not an edit; choose a file that Save Edit wrote")
 
 
-@pytest.mark.parametrize("version", ["3", "10", "1.5", "", None])
+@pytest.mark.parametrize("version", ["4", "10", "1.5", "", None])
 def test_newer_versions_are_refused(saved, version):
     rewrite(saved, format_version=version)
     refused(saved, "newer version of Edit Assumption; update it")

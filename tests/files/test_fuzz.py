@@ -9,7 +9,8 @@ import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.edit_lora import lora_tensors
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe, parse_recipe, recipe_from_json, recipe_from_lines
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe, parse_recipe, recipe_from_json, recipe_from_lines
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError

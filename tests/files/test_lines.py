@@ -3,8 +3,8 @@
 import codecs
 
 import pytest
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.recipe import (
-    PromptPair,
     Recipe,
     augmentations_from_lines,
     parse_recipe,

@@ -15,7 +15,8 @@ import diffusers
 import tiny_models
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import make_edit
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.concepts.concept_edit import ConceptEdit
 from edit_assumption.editing.concepts.concept_lines import parse_concepts
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe

@@ -13,7 +13,8 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 from edit_assumption.cli import main
 from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.moments import read_captions
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.evaluation.pocket_accuracy import judge_accuracy, model_accuracy, requests, through_autoencoder
 from edit_assumption.pipelines.generate import generate
 from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder

@@ -9,7 +9,8 @@ from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.moment_file import keep_sums, load_sums
 from edit_assumption.editing.assumptions.moments import MomentSums, Total
-from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
+from edit_assumption.editing.assumptions.prompt_pair import PromptPair
+from edit_assumption.editing.assumptions.recipe import Recipe
 from edit_assumption.editing.concepts.concept_edit import ConceptEdit
 from edit_assumption.editing.concepts.concept_lines import Concept
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe
