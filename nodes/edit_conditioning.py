@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.edit import Edit
-from ..editing.assumptions.recipe import check_strength
+from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.errors import EditError
 from ..editing.wording import percent
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
@@ -41,6 +41,7 @@ class EditConditioning(io.ComfyNode):
             reason = NO_EDIT if edit is None else "Strength 0."
             return io.NodeOutput(conditioning, ui=ui.PreviewText(f"{reason} The conditioning is unchanged."))
         edit = projections_edit(edit).scale(strength)
+        edit.check_fixed()
         context_map = edit.context_map
         changed: list[Any] = []
         for embeddings, details in conditioning:

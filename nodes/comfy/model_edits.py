@@ -14,6 +14,8 @@ from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.text_inputs import TextInputs
 from ...editing.carried_edits import CarriedEdit
 from ...editing.errors import EditError, PackedWeightsError, UnknownModelError
+from .chance_draws import ChanceDraws
+from .progress import tell_drawn
 from .stored_weights import shapes_of, stored_weight
 from .weight_adapter import ContextMapAdapter
 
@@ -33,12 +35,14 @@ class AppliedEdit:
         adapters: the patch of each weight that carries it.
         encoder: what it can be solved again with; None where it cannot.
         strength: what it was scaled by.
+        draws: what carries it in the place of patches, where pictures draw it by chance.
     """
 
     edit: Edit
     adapters: dict[str, ContextMapAdapter]
     encoder: Hashable
     strength: float = 1.0
+    draws: ChanceDraws | None = None
 
 
 def text_inputs(model: Any) -> TextInputs:
@@ -119,20 +123,32 @@ def put_on(
     Raises:
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    adapters = adapters_for(edit, inputs)
-    entry = AppliedEdit(edit, adapters, encoder, strength)
+    adapters = {} if edit.chance else adapters_for(edit, inputs)
+    inputs.chosen(edit)
+    draws = ChanceDraws(edit, tell_drawn()) if edit.chance else None
+    entry = AppliedEdit(edit, adapters, encoder, strength, draws)
     patched = model.clone()
+    entries = tuple(entry if old is instead_of else old for old in edits_on(model))
     if instead_of is None:
         if set(patched.add_patches(adapters)) != set(adapters):
             raise EditError("ComfyUI did not accept the patch on every projection; load the model unquantised.")
-        entries = (*edits_on(model), entry)
+        entries = (*entries, entry)
     else:
-        for key, adapter in adapters.items():
-            old = instead_of.adapters[key]
-            patched.patches[key] = [
-                (*patch[:1], adapter, *patch[2:]) if patch[1] is old else patch for patch in patched.patches[key]
-            ]
-        patched.patches_uuid = uuid.uuid4()
-        entries = tuple(entry if old is instead_of else old for old in edits_on(model))
+        _exchange(patched, instead_of.adapters, adapters)
+    if draws:
+        draws.put_on(patched, instead_of and instead_of.draws)
     patched.set_attachments(_ATTACHMENT, entries)
     return patched
+
+
+def _exchange(patched: Any, old: dict[str, ContextMapAdapter], new: dict[str, ContextMapAdapter]) -> None:
+    """Put each new patch in the place of the old one for its weight, and take off those without one."""
+    for key, adapter in old.items():
+        instead = [new[key]] if key in new else []
+        patched.patches[key] = [
+            (*patch[:1], value, *patch[2:])
+            for patch in patched.patches[key]
+            for value in (instead if patch[1] is adapter else [patch[1]])
+        ]
+    patched.patches = {key: patches for key, patches in patched.patches.items() if patches}
+    patched.patches_uuid = uuid.uuid4()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from itertools import count
@@ -54,6 +55,20 @@ def progress_to(steps: int, before: int = 0, what: str = "") -> Callable[[int], 
 
     tell(0)
     return advance
+
+
+def tell_drawn() -> Callable[[list[str]], None]:
+    """For the node that runs now: a function that shows, beneath its report and in the log, what pictures have drawn."""
+    server = prompt_server()
+    node = server.last_node_id if server is not None else None
+
+    def tell(lines: list[str]) -> None:
+        logging.info("Edit Assumption: drawn by chance: %s", "; ".join(lines))
+        if server is not None and server.client_id is not None:
+            run = getattr(server, "last_prompt_id", "")
+            server.send_sync("edit_assumption.drawn", {"node": node, "run": run, "lines": lines}, server.client_id)
+
+    return tell
 
 
 def _tell_page(doing: dict[str, Any]) -> None:

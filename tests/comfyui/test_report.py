@@ -1,6 +1,7 @@
 """The box under the nodes, and the page's messages, in ComfyUI's own page: as a user sees them, with both renderers."""
 
 import json
+import re
 import shutil
 from itertools import count
 
@@ -51,6 +52,17 @@ def write(page, before, after):
 
 def messages(page):
     return page.locator(".p-toast-message").all_inner_texts()
+
+
+def test_what_pictures_draw_stands_beneath_the_report(page):
+    set_widget(page, "destination", "a pack of blue roses | a pack of red roses")
+    queue(page)
+    before, heading, drawn = report_of(page).partition("\nDrawn in the latest run:\n")
+    assert "every picture draws its variant" in before and heading
+    lines = drawn.splitlines()
+    assert len(lines) == 4 and re.fullmatch(r"picture 1 \(seed 7, 0\): a pack of (blue|red) roses", lines[0])
+    queue(page)  # of which some is taken from the cache
+    assert report_of(page).count("Drawn in the latest run:") == 1
 
 
 def test_a_report_stays_with_the_values_it_was_made_with(page):

@@ -62,8 +62,8 @@ class Drawing(Graph):
             through(self.add("CLIPTextEncode", clip=self.clip, text=written)[0]) for written in (prompt, self.negative)
         )
         self.sampled = self.add(
-            "KSampler", model=self.model, positive=positive, negative=negative, latent_image=empty[0],
-            **{"seed": self.seed, **self.sampling, **changed},
+            "KSampler", model=self.model, positive=positive, negative=negative,
+            **{"latent_image": empty[0], "seed": self.seed, **self.sampling, **changed},
         )  # fmt: skip
         self.named["latent"] = self.add("SaveLatent", samples=self.sampled[0], filename_prefix="latents/test")
         return self

@@ -65,6 +65,16 @@ export function setReport(node, place, text) {
   reports.set(node, { text, place });
 }
 
+// Adds lines on what pictures have drawn, in the place of earlier ones or behind them; what is shown then.
+export function addDrawn(node, lines, goesOn) {
+  const shown = reports.get(node);
+  if (!shown) return undefined;
+  const [report, before = ""] = shown.text.split(`\n${word("drawn")}`);
+  const text = [`${report}\n${word("drawn")}${goesOn ? before : ""}`, ...lines].join("\n");
+  setReport(node, shown.place, text);
+  return reports.get(node);
+}
+
 // Shows what belongs to the values as they are; else what was shown, as of other values.
 export function refresh(nodes) {
   const [texts, known] = [kept(), new Map()];

@@ -4,7 +4,7 @@ import { app } from "../../../scripts/app.js";
 import { sayWhatIsNoLora } from "./loras.js";
 import { refusalsOf, sayRefusals } from "./refusals.js";
 import { keep } from "./kept.js";
-import { hasReport, place, refresh, setReport, showDoing } from "./report.js";
+import { addDrawn, hasReport, place, refresh, setReport, showDoing } from "./report.js";
 import { word } from "./words.js";
 
 const WAIT = 150; // milliseconds after a change
@@ -64,6 +64,19 @@ function doing({ detail }) {
   showDoing(node, left ? `${text}\n${word("left")(left)}` : text);
 }
 
+let drawing = {}; // the run whose draws are shown, and the node
+
+// What pictures draw by chance stands beneath the report of the node that put the edit on; the latest run's alone.
+function drawn({ detail: { node: id, run, lines } }) {
+  const node = reporting().find(([path]) => path === String(id))?.[1];
+  if (!node) return;
+  const goesOn = drawing.run === run && drawing.node === node;
+  drawing = { run, node };
+  const shown = addDrawn(node, lines, goesOn);
+  if (shown) keep(shown.place, shown.text);
+  refreshAll();
+}
+
 function failed({ detail }) {
   report(placesOf(detail.prompt_id), detail.node_id, detail.exception_message.trim(), { lasting: false });
 }
@@ -105,6 +118,7 @@ export function followRuns() {
   followQueue();
   api.addEventListener("executed", executed);
   api.addEventListener("edit_assumption.doing", doing);
+  api.addEventListener("edit_assumption.drawn", drawn);
   api.addEventListener("execution_error", failed);
   for (const end of ["execution_success", "execution_error", "execution_interrupted"]) api.addEventListener(end, ended);
   let timer;
