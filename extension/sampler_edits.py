@@ -10,6 +10,7 @@ from typing import Any
 from modules import shared
 
 from ..editing.errors import EditError
+from .chance_rows import DREW_KEY, ChanceRows
 from .generation_request import NAMED_KEY, RECIPE_KEY, GenerationRequest
 from .queue_turns import Stopped
 from .recipe_solver import maps_of, solve, text_inputs
@@ -33,6 +34,7 @@ class Session:
         self.p, self.asked = p, asked
         self.stack = ExitStack()
         self.model: tuple[int, Any] | None = None
+        self.rows = ChanceRows(p, ())
 
     def __enter__(self) -> Session:
         global _current
@@ -52,14 +54,15 @@ class Session:
         """
         model = shared.sd_model
         self.stack.close()
-        self.model = name_of(model)
+        self.model, self.rows = name_of(model), ChanceRows(self.p, ())
         recipes = self.asked.recipes()
         if not recipes:
             return
         inputs = text_inputs(model)
         with changed_text(model, fitting(model, self.asked)):  # as the prompts of the picture are encoded
             edits = [solve(model, inputs, recipe) for recipe in recipes]
-        self.stack.enter_context(host().edited(model, maps_of(inputs, edits)))
+        self.stack.enter_context(host().edited(model, maps_of(inputs, [edit for edit in edits if not edit.chance])))
+        self.rows = ChanceRows(self.p, edits)
         self.asked.was_on = True
         for edit in edits:
             say(self.p, partial(inputs.report, edit))
@@ -68,7 +71,7 @@ class Session:
         """After an interrupt before anything was on: the picture must not claim an edit."""
         if self.asked.was_on:
             return
-        for key in (RECIPE_KEY, NAMED_KEY):
+        for key in (RECIPE_KEY, NAMED_KEY, DREW_KEY):
             self.p.extra_generation_params.pop(key, None)
         say_not_done(self.p, "interrupted before the edit was ready; this picture is without it.")
 
@@ -82,10 +85,11 @@ class Session:
             say_not_done(self.p, f"not on the refiner. {error}")
 
 
-def follow_model(_: Any = None) -> None:
+def before_step(params: Any) -> None:
     """For the WebUI's callback before each step."""
     if _current is not None:
         _current.follow()
+        _current.rows.change(params)
 
 
 def edit_while_sampling(p: Any, asked: GenerationRequest) -> None:
@@ -110,7 +114,10 @@ def edit_while_sampling(p: Any, asked: GenerationRequest) -> None:
                     raise Refusal(error) from error
                 except Stopped:  # the sampler sees for itself that it is to stop
                     session.withdraw()
-                return sample(*args, **kwargs)
+                samples = sample(*args, **kwargs)
+                if session.rows.problem:
+                    say_not_done(p, session.rows.problem)
+                return samples
 
         return edited
 

@@ -10,6 +10,7 @@ from modules import scripts
 from modules.ui_components import InputAccordion
 
 from ..editing.errors import EditError
+from .chance_rows import DREW_KEY, parameters_of
 from .generation_request import CONCEPTS_KEY, NAMED_KEY, RECIPE_KEY, GenerationRequest, pasted_named, pasted_recipe
 from .panel import DEFAULTS, fill, fill_preset, presets, recipe_inputs, recipe_of, saved_edits, says_nothing, switched_on
 from .remarks import NOT_DONE_KEY, say_not_done
@@ -103,10 +104,10 @@ class EditAssumption(scripts.Script):
         asked = getattr(p, ASKED, None)
         if asked is None:
             return
-        for key in (RECIPE_KEY, NAMED_KEY, CONCEPTS_KEY):  # a plot's cells may share one dictionary
+        for key in (RECIPE_KEY, NAMED_KEY, CONCEPTS_KEY, DREW_KEY):  # a plot's cells may share one dictionary
             p.extra_generation_params.pop(key, None)
         try:
-            p.extra_generation_params.update(asked.parameters())
+            p.extra_generation_params.update({**asked.parameters(), **parameters_of(p, asked.recipes())})
         except EditError as error:
             asked.wrong = asked.wrong or error
         if any(_IN_PROMPT in prompt for prompt in [*p.negative_prompts, *(getattr(p, "hr_negative_prompts", None) or ())]):

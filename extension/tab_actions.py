@@ -85,7 +85,7 @@ def draw_both(dark: bool, *values: Any) -> tuple[Any, ...]:
     recipe, (related, unrelated, *sampling) = _read(values)
     recipe.check_active()
     groups = {
-        "source": [pair.source for pair in recipe.active],
+        "source": list(recipe.sources),
         "related": prompt_lines(related, "related prompts"),
         "unrelated": prompt_lines(unrelated, "unrelated prompts"),
     }
@@ -135,7 +135,7 @@ def parameters(*values: Any) -> tuple[Any, ...]:
     recipe, sampling = _read(values)
     recipe.check_active()
     settings = _sampling(sampling)
-    return "", recipe_actions.infotext(recipe, recipe.active[0].source, **settings)
+    return "", recipe_actions.infotext(recipe, recipe.sources[0], **settings)
 
 
 def load_saved(name: str | None) -> tuple[Any, ...]:

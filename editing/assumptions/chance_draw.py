@@ -40,6 +40,11 @@ def draw(chances: Sequence[ChancePair], pictures: Sequence[Picture], spread: boo
     return list(zip(*columns, strict=True)) if columns else [()] * len(pictures)
 
 
+def described_draw(chances: Sequence[ChancePair], drawn: Sequence[int]) -> str:
+    """What a picture has drawn, as people are told of it."""
+    return ", ".join(chance.described_variant(own) for chance, own in zip(chances, drawn, strict=True))
+
+
 def _number(picture: Picture, source: str) -> float:
     """Uniform from 0 to below 1."""
     said = f"{picture.seed}:{picture.index}:{source.lower()}"

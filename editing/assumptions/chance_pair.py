@@ -108,6 +108,11 @@ class ChancePair:
         """Which variant a number from 0 to below 1 stands for."""
         return next((place for place, end in enumerate(accumulate(self.shares)) if number < end), len(self.variants) - 1)
 
+    def described_variant(self, number: int) -> str:
+        """One variant as people are told that it was drawn."""
+        variant = self.variants[number]
+        return f"{self.source} as it is" if variant.as_is else variant.destination
+
     def to_text(self) -> str:
         """Source and variants as a line has them, which :func:`variants_of` reads back."""
         told = len({variant.share for variant in self.variants}) > 1

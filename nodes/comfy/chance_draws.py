@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ...editing.assumptions.chance_draw import Picture, draw
+from ...editing.assumptions.chance_draw import Picture, described_draw, draw
 from ...editing.assumptions.chance_map import ChanceMap
 from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
@@ -102,14 +102,10 @@ class ChanceDraws:
         return maps.apply(text, of_rows)
 
     def _lines(self, pictures: Sequence[Picture], drawn: Sequence[Sequence[int]]) -> list[str]:
-        lines = []
-        for place, (picture, own) in enumerate(zip(pictures, drawn, strict=True), start=1):
-            said = [
-                chance.variants[number].destination if not chance.variants[number].as_is else f"{chance.source} as it is"
-                for chance, number in zip(self.recipe.drawn, own, strict=True)
-            ]
-            lines.append(f"picture {place} (seed {picture.seed}, {picture.index}): {', '.join(said)}")
-        return lines
+        return [
+            f"picture {place} (seed {picture.seed}, {picture.index}): {described_draw(self.recipe.drawn, own)}"
+            for place, (picture, own) in enumerate(zip(pictures, drawn, strict=True), start=1)
+        ]
 
 
 def _negatives(conds: dict[str, Any]) -> frozenset[Hashable]:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from comfy_graphs import SOURCE, Pipeline, PocketGraph, latent, latent_of, node_id, text
+from comfy_graphs import SOURCE, Pipeline, PocketGraph, latent, node_id, text
 from comfy_server import RunError
 from edit_assumption.editing.assumptions.chance_draw import Picture, draw
 from edit_assumption.editing.assumptions.recipe import parse_recipe
