@@ -56,7 +56,8 @@ def run_generate(options: argparse.Namespace) -> str:
         put_on = edit_pipeline(pipe, recipe_of(options), strength=options.strength)
     usual = (25, 7.5) if options.model else (STEPS, GUIDANCE)
     sampling = options.steps or usual[0], usual[1] if options.guidance is None else options.guidance
-    rows = []
+    rows: list[Row] = []
+    drawn: list[str] = []
     with tqdm(desc="drawing", unit="picture", total=2 * len(options.prompt) * len(options.seed)) as bar:
         for prompt in options.prompt:
             pictures = []
@@ -65,7 +66,8 @@ def run_generate(options: argparse.Namespace) -> str:
                 pictures.append(draw_pictures(pipe, [prompt] * len(options.seed), options.seed, *sampling))
                 bar.update(len(options.seed))
             rows.append(Row(prompt, "", *pictures))
+            drawn += [f"{prompt}, seed {seed}: {own}" for seed, own in zip(options.seed, put_on.drawn, strict=False)]
     title = put_on.edit.recipe.to_text().splitlines()[0]
     figure = before_after_grid(rows, options.seed, title, f"strength {options.strength:g}, the same seeds in both")
     save_somewhere(lambda path: save_picture(figure, path, 110), options.out, "The picture", put_on.report)
-    return f"{put_on.report}\npicture: {options.out}"
+    return "\n".join([put_on.report, *drawn, f"picture: {options.out}"])

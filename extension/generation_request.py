@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.chance_pair import ChancePair
-from ..editing.assumptions.prompt_pair import PromptPair, check_strength
+from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.assumptions.recipe import Recipe, parse_recipe, together
 from ..editing.concepts.concept_edit import ConceptEdit
 from ..editing.errors import EditError
@@ -104,7 +103,7 @@ class GenerationRequest:
             then = next((recipe for key, recipe in self.pasted.items() if key.lower() == name.lower()), None)
             if then is None:
                 sentences.append(f"no edit is saved as “{name}”; look for its name among the cards of edits.")
-            elif not (self.panel and set(_edits(then)) <= set(_edits(self.panel))):
+            elif not (self.panel and set(then.lines) <= set(self.panel.lines)):
                 sentences.append(f"no edit is saved as “{name}”, and the panel does not have its recipe: “{_in_line(then)}”.")
         now = self._saved_recipes()
         for name in [name for name in self.pasted if name in now]:
@@ -125,14 +124,10 @@ def _differ_in_strength_alone(one: Recipe, other: Recipe) -> bool:
         return False
 
     def pairs(recipe: Recipe) -> list[Any]:
-        lead = _edits(recipe)[0].strength or 1.0
-        return [(replace(pair, strength=1.0), round(pair.strength / lead, 6)) for pair in _edits(recipe)]
+        lead = recipe.lines[0].strength or 1.0
+        return [(replace(pair, strength=1.0), round(pair.strength / lead, 6)) for pair in recipe.lines]
 
     return pairs(one) == pairs(other)
-
-
-def _edits(recipe: Recipe) -> tuple[PromptPair | ChancePair, ...]:
-    return (*recipe.pairs, *recipe.chances)
 
 
 def pasted_named(text: str) -> dict[str, Recipe]:

@@ -17,6 +17,7 @@ from ..editing.encoder_identity import ASKED_AGAIN, EncoderIdentity
 from ..editing.encoding import Encode, EncodedPrompt
 from ..editing.errors import EditError
 from ..editing.projections import POOLED
+from .drawn_text import DrawnText, started_pictures
 from .mapped_projections import mapped_projections
 from .mapped_text import TextMaps, mapped_text
 from .module_view import own_view
@@ -62,6 +63,7 @@ class EditStack:
     _acting: Sequence[Acting] = ()
     _hooks: ExitStack = field(default_factory=ExitStack)
     _encoded: dict[str, EncodedPrompt] = field(default_factory=dict)
+    _drawn: dict[int, DrawnText] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -107,6 +109,11 @@ class EditStack:
     def acting(self, entry: Carried) -> AnyEdit | None:
         """What an edit acts by now, alone or solved together with others; None where it is off."""
         return next((acting.edit for acting in self._acting if entry in acting.members), None)
+
+    def drawn(self, entry: Carried) -> list[str]:
+        """What each picture of the latest call has drawn by this edit, for people."""
+        by_chance = self._drawn.get(id(self.acting(entry)))
+        return by_chance.described() if by_chance else []
 
     def solve(self, recipe: Recipe) -> Edit:
         """A recipe in the space of the pipeline's text encoders, as they are now.
@@ -166,16 +173,27 @@ class EditStack:
         if not projections:
             return
         inputs, known = text_inputs(pipe), text_model(pipe)
-        maps = [inputs.maps(edit) for edit in projections]
+        fixed = [edit for edit in projections if not edit.chance]
+        maps = [inputs.maps(edit) for edit in fixed]
         view = self._hooks.enter_context(own_view(pipe, component(pipe)))
         every = {projection.key for projection in inputs.projections if projection.kind != POOLED}
         whole = all(every <= set(own) for own in maps)
         if not whole:
             in_turn = {key: [own[key] for own in maps if key in own] for key in every}
             self._hooks.enter_context(mapped_projections(view, {key: own for key, own in in_turn.items() if own}))
-        text = [TextMaps(edit.context_map if whole else None, edit.pooled_map) for edit in projections]
-        if whole or any(edit.pooled for edit in text):
+        text = [TextMaps(edit.context_map if whole else None, edit.pooled_map) for edit in fixed]
+        self._drawn = self._by_chance([edit for edit in projections if edit.chance])
+        text += map(TextMaps, self._drawn.values())  # behind the others: it is the text that is mapped, before any layer
+        if any(edit.text or edit.pooled for edit in text):
             self._hooks.enter_context(mapped_text(view, known, text))
+
+    def _by_chance(self, edits: Sequence[Edit]) -> dict[int, DrawnText]:
+        if not edits:
+            return {}
+        for edit in edits:
+            text_inputs(self.pipe).chosen(edit)
+        started = self._hooks.enter_context(started_pictures(self.pipe))
+        return {id(edit): DrawnText(edit, started) for edit in edits}
 
 
 def _together(first: Recipe | None, second: Recipe | None) -> bool:

@@ -13,6 +13,7 @@ from ..editing.assumptions.context_map import ContextMap
 from ..editing.concepts.hooks import without_autocast
 from ..editing.errors import EditError
 from .compiled import Arguments, called_with
+from .drawn_text import DrawnText
 from .text_models import ADDED, ADDED_POOLED, TEXT, TextModel
 
 
@@ -21,11 +22,12 @@ class TextMaps:
     """An edit, as a model's text is mapped by it.
 
     Args:
-        text: M, for every row of the text; None where the layers map it themselves (:mod:`.mapped_projections`).
+        text: M, for every row of the text, or what maps it row by row; None where the layers map it themselves
+            (:mod:`.mapped_projections`).
         pooled: M of the pooled embedding, where that is edited.
     """
 
-    text: ContextMap | None
+    text: ContextMap | DrawnText | None
     pooled: ContextMap | None = None
 
 
@@ -93,13 +95,13 @@ class _MappedText:
         raise EditError("The edit does not reach the pipeline's model; load the model anew, without what was put in its place.")
 
 
-def mapped(rows: torch.Tensor, maps: Sequence[ContextMap]) -> torch.Tensor:
+def mapped(rows: torch.Tensor, maps: Sequence[ContextMap | DrawnText]) -> torch.Tensor:
     """Rows, (n, tokens, width) or (n, width), by the last map first; a list of such, each."""
     if isinstance(rows, list | tuple):
         return type(rows)(mapped(entry, maps) for entry in rows)
     with without_autocast(rows.device):
         for context_map in reversed(maps):
-            rows = context_map.to(rows.device).apply(rows)
+            rows = (context_map if isinstance(context_map, DrawnText) else context_map.to(rows.device)).apply(rows)
     return rows
 
 

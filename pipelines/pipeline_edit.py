@@ -73,6 +73,11 @@ class PipelineEdit:
             return describe_concepts(edit, remarks)
         return text_inputs(self.pipe).report(edit, remarks)
 
+    @property
+    def drawn(self) -> list[str]:
+        """What each picture of the pipeline's latest call has drawn; empty for an edit without variants."""
+        return self._stack.drawn(self._carried)
+
     def on(self, strength: float | None = None) -> PipelineEdit:
         """Switch the edit on; it itself comes back.
 

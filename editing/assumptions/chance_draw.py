@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .chance_pair import ChancePair
 
-_BYTES = 8
+_BYTES = 6  # more would not fit the 53 bits of a float, and could be rounded to 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def described_draw(chances: Sequence[ChancePair], drawn: Sequence[int]) -> str:
 def _number(picture: Picture, source: str) -> float:
     """Uniform from 0 to below 1."""
     said = f"{picture.seed}:{picture.index}:{source.lower()}"
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:_BYTES], "big") / 2 ** (8 * _BYTES)
+    number = int.from_bytes(hashlib.sha256(said.encode()).digest()[:_BYTES], "big")
+    return number / (1 << 8 * _BYTES)
 
 
 def _spread(numbers: Sequence[float]) -> list[float]:

@@ -111,10 +111,15 @@ class Recipe:
                 "Variants are drawn in the text that the model reads, which all keys and values read alike; "
                 "leave out projections, blocks and pooled, or the variants."
             )
-        sources = [pair.source.lower() for pair in (*self.chances, *self.pairs)]
+        sources = [pair.source.lower() for pair in self.lines]
         drawn = {pair.source.lower() for pair in self.chances}
         if twice := [source for source in sources if source in drawn and sources.count(source) > 1]:
             raise EditError(f"“{twice[0]}” is drawn by chance and edited in another line, too; write all variants in one line.")
+
+    @property
+    def lines(self) -> tuple[PromptPair | ChancePair, ...]:
+        """All edits, those that are switched off included."""
+        return (*self.pairs, *self.chances)
 
     @property
     def active(self) -> tuple[PromptPair, ...]:
@@ -210,7 +215,7 @@ class Recipe:
         if not self.negative:
             lines.append("! negative: no")
         augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
-        for pair in (*self.pairs, *self.chances):
+        for pair in self.lines:
             if pair.augmentations != augmentations:
                 augmentations = pair.augmentations
                 written = " | ".join(map(escape, augmentations)) or "none"

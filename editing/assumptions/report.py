@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from ..projections import Projection
 from ..wording import end_only_remark, first_named, percent
+from .chance_pair import ChancePair
 from .edit import Edit
+from .prompt_pair import PromptPair
 from .recipe import Recipe
 
 COLLAPSE = 0.5
@@ -68,9 +70,8 @@ def describe(edit: Edit, projections: Iterable[Projection], change: Mapping[str,
 
 def described_edits(recipe: Recipe) -> list[str]:
     """Each edit that is switched on as people are told of it, with its strength where that is not 1."""
-    return [
-        pair.described() + ("" if pair.strength == 1 else f" @ {pair.strength:g}") for pair in (*recipe.always, *recipe.drawn)
-    ]
+    edits: tuple[PromptPair | ChancePair, ...] = (*recipe.always, *recipe.drawn)
+    return [pair.described() + ("" if pair.strength == 1 else f" @ {pair.strength:g}") for pair in edits]
 
 
 def _drawn(recipe: Recipe) -> str:
