@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..editing.assumptions.recipe import recipe_from_lines
 from ..editing.errors import EditError
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.recipe_inputs import chance_inputs, recipe_settings, setting_inputs
 from .comfy.schemas import schema, strength_input
 
 
@@ -51,10 +51,12 @@ class EditAssumption(io.ComfyNode):
                     dynamic_prompts=False,
                     default="a pack of blue roses",
                     tooltip="What the source should mean from now on, one line for each source line. An empty line forgets its "
-                    "source, an empty box all of them.",
+                    "source, an empty box all of them. With | between variants every picture draws one by chance: "
+                    "60% a female doctor | a male doctor",
                 ),
                 strength_input("0 is off, 1 is full. Negative pushes the source away from the destination."),
                 *setting_inputs(),
+                *chance_inputs(),
             ],
             outputs=model_and_edit(),
         )

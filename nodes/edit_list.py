@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..editing.assumptions.recipe import parse_recipe
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.recipe_inputs import chance_inputs, recipe_settings, setting_inputs
 from .comfy.schemas import schema
 
 _EXAMPLE = """a pack of roses -> a pack of blue roses
@@ -26,7 +26,8 @@ class EditAssumptionList(io.ComfyNode):
             node_id="EditAssumptionList",
             display_name="Edit Assumptions (List)",
             description="Many edits at once, one a line, solved together. An arrow stands between source and destination. "
-            "The at sign gives a strength, * a weight, = preserves a prompt, == preserves it strictly, # begins a comment.",
+            "Between variants stands |, and every picture draws one. The at sign gives a strength, * a weight, = preserves a "
+            "prompt, == preserves it strictly, # begins a comment.",
             search_aliases=["batch edit", "many edits", "recipe", "UCE", "erase concepts", "change defaults"],
             inputs=[
                 *model_and_clip(),
@@ -39,6 +40,7 @@ class EditAssumptionList(io.ComfyNode):
                     "line with ! go before those of the node, such as: ! regularization: 0.2",
                 ),
                 *setting_inputs(),
+                *chance_inputs(),
             ],
             outputs=model_and_edit(),
         )

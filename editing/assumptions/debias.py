@@ -1,4 +1,4 @@
-"""Debiasing by a recipe: a subject that is to mean the weighted mean of its variants (weights: :mod:`..shares`)."""
+"""Debiasing by a recipe: a subject that means one of its variants by chance, or the weighted mean of all (:mod:`..shares`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..shares import Wanted
+from .chance_pair import ChancePair, Variant
 from .prompt_pair import PromptPair
 from .recipe import Recipe
 
 _LEAST = 1e-6
 """Of a pair's weight, which cannot be 0."""
+
+
+def chance_recipe(wanted: Wanted, **settings: Any) -> Recipe:
+    """The subject as whichever variant a picture draws.
+
+    Args:
+        wanted: subject, variants and shares.
+        settings: more fields of :class:`~.recipe.Recipe`, and ``augmentations``.
+    """
+    sentences = {"augmentations": settings.pop("augmentations")} if "augmentations" in settings else {}
+    shares = zip(wanted.variants, wanted.shares, strict=True)
+    variants = tuple(Variant(variant, 100 * share) for variant, share in shares)
+    return Recipe((), chances=(ChancePair(wanted.subject, variants, **sentences),), **settings)
 
 
 def debias_recipe(wanted: Wanted, weights: Sequence[float], **settings: Any) -> Recipe:

@@ -79,6 +79,26 @@ def setting_inputs() -> list[io.Input]:
     return [advanced(entry) for entry in inputs]
 
 
+def chance_inputs() -> list[io.Input]:
+    """What only edits with variants need: spread, edit_negative."""
+    inputs = [
+        io.Boolean.Input(
+            "spread",
+            default=False,
+            optional=True,
+            tooltip="For variants: the pictures of a batch get the shares as nearly as their number allows. Off: every picture "
+            "draws for itself, so that it is the same alone.",
+        ),
+        io.Boolean.Input(
+            "edit_negative",
+            default=True,
+            optional=True,
+            tooltip="For variants: the negative prompt follows, too. Off leaves it as it is.",
+        ),
+    ]
+    return [advanced(entry) for entry in inputs]
+
+
 def recipe_settings(
     regularization: float,
     augmentations: str,
@@ -87,6 +107,8 @@ def recipe_settings(
     preserve: str = "",
     regularizer: str = REGULARIZERS[0],
     pooled: bool = False,
+    spread: bool = False,
+    edit_negative: bool = True,
 ) -> dict[str, Any]:
     """What the inputs say, as fields of a recipe, and ``augmentations``."""
     return {
@@ -96,5 +118,7 @@ def recipe_settings(
         "blocks": tuple(blocks.split(",")),
         "regularizer": regularizer,
         "pooled": pooled,
+        "spread": spread,
+        "negative": edit_negative,
         **preserve_from_lines(preserve),
     }

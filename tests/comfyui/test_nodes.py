@@ -277,6 +277,7 @@ def debias(graph, variants="a wizard with a hat: 50\na wizard without a hat: 50"
     latent = graph.add("EmptyLatentImage", width=side, height=side, batch_size=1)
     judge = graph.add("EditAssumptionPocketJudge")
     wanted = dict(subject="a wizard", variants=variants, pictures=24, rounds=4, tolerance=0.0, seed=1)
+    sampling["way"] = "in the weights"
     inputs = {**sampling, **wanted, "vae": graph.vae, "latent": latent[0], "judge": judge[0], **inputs}
     inputs = {name: value for name, value in inputs.items() if value is not None}
     node = graph.edit_by("EditAssumptionDebias", regularizer="captions", **inputs)
@@ -324,6 +325,22 @@ def test_debiasing_without_a_judge_is_the_midpoint_and_says_so(comfy):
         regularizer="captions",
     )
     assert torch.equal(found, latent(comfy, listed.sample("a wizard")))
+
+
+def test_debiasing_by_chance_draws_each_picture_and_judges_none(comfy):
+    graph, listed = PocketGraph(), PocketGraph()
+    variants = "a wizard with a hat: 30\na wizard without a hat: 70"
+    node = debias(graph, way=None, variants=variants, vae=None, latent=None)
+    found = latent(comfy, graph.sample("a wizard", batch=6))
+    told = text(graph.outputs, node)
+    assert "a wizard → by chance 30% a wizard with a hat | 70% a wizard without a hat" in told
+    assert "not used: judge; these are for the way “in the weights”" in told
+    listed.edit_by(
+        "EditAssumptionList",
+        recipe="a wizard -> 30% a wizard with a hat | a wizard without a hat",
+        regularizer="captions",
+    )
+    assert torch.equal(found, latent(comfy, listed.sample("a wizard", batch=6)))
 
 
 @pytest.mark.parametrize(
