@@ -12,6 +12,7 @@ MEASUREMENTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "accuracy": ("evaluation.pocket_accuracy", "the pocket model and its judge: how often pictures show what they should"),
         "names": ("evaluation.pocket_concepts", "many invented names edited at once: EMCID, TIME, UCE"),
         "kinds": ("evaluation.pocket_concept_kinds", "debiased, taught, forgotten and mixed concepts"),
+        "chance": ("evaluation.pocket_chance", "debiasing by chance, in the weights, and UCE's"),
         "edits": ("evaluation.pocket_edits", "debiasing, erasing and sliding"),
     },
     "pocket": {
