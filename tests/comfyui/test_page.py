@@ -218,6 +218,31 @@ def test_templates_list_the_workflows(comfy):
         assert answer.headers["Content-Type"] == "image/jpeg", name
 
 
+@pytest.mark.parametrize(("language", "names"), [("en", ["source", "destination"]), ("zh", ["源", "目标"])])
+def test_a_filled_text_box_says_which_input_it_is(browser, comfy, full_checkpoint, language, names):
+    with opened(browser, comfy, **{"Comfy.Locale": language}) as page:
+        load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
+        page.evaluate(
+            """() => {
+                const node = window.app.graph._nodes.find(node => node.type === "EditAssumption");
+                const { ds } = window.app.canvas;
+                ds.scale = 1.5;
+                ds.offset = [100 - node.pos[0], 150 - node.pos[1]];
+                window.app.canvas.setDirty(true, true);
+            }"""
+        )
+        for name, value in zip(names, ("a pack of roses", "a pack of blue roses"), strict=True):
+            box = page.locator(f"textarea[aria-label='{name}']")
+            box.wait_for(timeout=30_000)
+            assert box.input_value() == value and not box.get_attribute("placeholder")
+            with Image.open(BytesIO(box.screenshot())) as image:
+                gray = image.convert("L")
+            caption, text = (gray.crop((0, top, gray.width, top + 30)).getextrema() for top in (0, 32))
+            assert min(brightest - darkest for darkest, brightest in (caption, text)) > 50
+        if PICTURES:
+            page.screenshot(path=f"{PICTURES}/captions-{language}.png")
+
+
 def test_a_bypassed_node_is_no_edit(comfy, page, full_checkpoint):
     load(page, json.loads((REPOSITORY / "workflows/edit_assumption.json").read_text()))
     page.evaluate("() => { window.app.graph._nodes.find(n => n.type === 'EditAssumption').mode = 4 }")
