@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from html import escape
 from typing import Any
 
 import gradio as gr
@@ -16,14 +15,10 @@ from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines
 from . import edit_folder, recipe_actions
+from .page_sentences import paragraph, refusal
 from .panel import DEFAULTS, chosen_name, recipe_of, saved_list, values_of
 from .queue_turns import Stopped, job
 from .script import PANELS
-
-_ERROR = (
-    "margin: 0; padding: 0.5em 0.8em; border: 1px solid var(--error-border-color); border-radius: 6px; "
-    "color: var(--error-text-color); background: var(--error-background-fill);"
-)
 
 
 def told(handler: Callable[..., tuple[Any, ...]], others: int) -> Callable[..., tuple[Any, ...]]:
@@ -38,13 +33,13 @@ def told(handler: Callable[..., tuple[Any, ...]], others: int) -> Callable[..., 
     def answer(*values: Any) -> tuple[Any, ...]:
         try:
             sentence, *rest = handler(*values)
-            return f"<p>{escape(sentence)}</p>" if sentence else "", *rest
+            return paragraph(sentence) if sentence else "", *rest
         except (EditError, Stopped) as error:
             wrong = str(error)
         except Exception as error:  # Gradio would put "Error" over every output, and keep the sentence to itself
             errors.report("Edit Assumption's tab failed", exc_info=True)
             wrong = f"This did not work: {error}. The console has more."
-        return f"<div class='error' style='{_ERROR}'>{escape(wrong)}</div>", *[gr.update() for _ in range(others)]
+        return refusal(wrong), *[gr.update() for _ in range(others)]
 
     return answer
 
@@ -145,7 +140,7 @@ def load_saved(name: str | None) -> tuple[Any, ...]:
 
 def ask(name: str | None) -> tuple[Any, ...]:
     """Show the question before something is deleted."""
-    return "", gr.update(visible=True), f"<p>{escape(f'Delete the edit “{chosen_name(name)}” for good?')}</p>"
+    return "", gr.update(visible=True), paragraph(f"Delete the edit “{chosen_name(name)}” for good?")
 
 
 def delete_saved(name: str | None) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from edit_assumption.editing.edit_file import save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.tensor_file import open_tensors
 from PIL import Image
+from servers import REPOSITORY
 
 EDIT = "a pack of roses -> a pack of blue roses"
 IDENTITY = "! regularizer: identity"  # reads no captions
@@ -36,8 +37,9 @@ browser = pytest.fixture(launched, scope="module", name="browser")
 def open_page(browser, webui):
     pages = []
 
-    def go(theme="light"):
+    def go(theme="light", before=""):
         page = browser.new_page(viewport={"width": 1500, "height": 1250})
+        page.add_init_script(before)
         pages.append(page)
         page.goto(f"{webui.url}/?__theme={theme}")
         page.wait_for_selector("#txt2img_generate", timeout=120_000)
@@ -47,6 +49,17 @@ def open_page(browser, webui):
     yield go
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def open_in(open_page):
+    """The page in a language of the extension, in place of the one that the WebUI had when it started."""
+
+    def go(language):
+        words = (REPOSITORY / f"localizations/{language}.json").read_text(encoding="utf-8")
+        return open_page(before=f"Object.defineProperty(window, 'localization', {{ value: {words} }})")
+
+    return go
 
 
 def show_panel(page):
@@ -260,3 +273,30 @@ def test_pasted_parameters_draw_the_picture_again(webui, open_page):
     again = page.locator("#txt2img_gallery img").first.get_attribute("src")
     with Image.open(io.BytesIO(requests.get(again, timeout=60).content)) as image:
         assert np.abs(np.asarray(image.convert("RGB")).astype(int) - drawn.levels[0]).max() == 0
+
+
+def test_the_status_is_translated_apart_from_names(webui, open_in):
+    page = open_in("zh_CN")
+    page.locator("#tabs > .tab-nav button", has_text="编辑假设").first.click()
+    status = page.locator(f"{TAB}_status")
+    page.locator(f"{TAB}_load").click()
+    status.get_by_text("请先选择一个已保存的编辑。").wait_for(timeout=60_000)
+    page.locator(f"{TAB}_preview").click()
+    status.get_by_text("配方中没有编辑").wait_for(timeout=60_000)
+    page.locator(f"{TAB}_recipe textarea").fill(RECIPE)
+    page.locator(f"{TAB}_preview").click()
+    status.get_by_text("仅凭文本预测编辑的效果。").wait_for(timeout=FIRST_EDIT)
+    page.locator(f"{TAB}_name textarea, {TAB}_name input").first.fill("translated")
+    page.locator(f"{TAB}_save").click()
+    status.get_by_text("已保存。在提示词中写入<edit:translated:1>即可使用。").wait_for(timeout=120_000)
+    take(page, f"{webui.kind}_tab_chinese", "light")
+    page.locator(f"{TAB}_delete").click()
+    page.get_by_text("要永久删除编辑“translated”吗？").wait_for(timeout=60_000)
+    page.locator(f"{TAB}_really").click()
+    status.get_by_text("已删除“translated”").wait_for(timeout=60_000)
+    page.locator("#tabs > .tab-nav button").first.click()
+    show_panel(page)
+    quick(page)
+    page.locator("#txt2img_prompt textarea").fill("a field of roses")
+    page.locator("#txt2img_generate").click()
+    page.get_by_text("编辑假设：面板已开启，但配方为空").first.wait_for(timeout=120_000)

@@ -1,5 +1,6 @@
 // What the pack adds to its nodes in the page.
 import { app } from "../../../scripts/app.js";
+import { addCaptions } from "./captions.js";
 import { addChosenEdits } from "./chosen_edits.js";
 import { addFolding } from "./folding.js";
 import { addReport } from "./report.js";
@@ -28,6 +29,7 @@ app.registerExtension({
   setup: followRuns,
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("EditAssumption")) return;
+    addCaptions(node);
     addFolding(node);
     if (node.comfyClass === "EditAssumptionStack") addStackRows(node);
     if (node.comfyClass in CHOICES) addChosenEdits(node, ...CHOICES[node.comfyClass]);
