@@ -168,7 +168,8 @@ class DebiasConcept(io.ComfyNode):
 
 def _answer(cls: type[io.ComfyNode], wanted: Wanted, done: Sequence[Round], solved: Solved, text: str) -> io.NodeOutput:
     chart = image_of(lambda: _figure(wanted, done))
-    shown = {**ui.PreviewImage(chart, cls=cls).as_dict(), **ui.PreviewText(text).as_dict()}
+    drawn = ui.PreviewImage(chart, cls=cls).as_dict() if done else {}
+    shown = {**drawn, **ui.PreviewText(text).as_dict()}
     return io.NodeOutput(model_output(solved.model), solved.edit, chart, rounds_to_json(wanted, done), ui=shown)
 
 
