@@ -115,6 +115,21 @@ def test_what_is_edited_leaves_the_moment_as_it_came_in(reading):
     torch.testing.assert_close(found, known.whole(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("away", [0.0, 0.02, 0.2])
+def test_sums_of_another_encoder_stay_positive(away):
+    """What is left out was read with this encoder, and the sums with a relative of it."""
+
+    def relative(prompts):
+        generator = torch.Generator().manual_seed(1)
+        for prompt in whole(prompts):
+            noise = torch.randn(prompt.embeddings.shape, generator=generator)
+            yield replace(prompt, embeddings=prompt.embeddings + away * noise * prompt.embeddings.norm() / noise.norm())
+
+    known = read_known(lambda prompts: list(relative(prompts)), TEXTS)
+    moment = known.beside(["cat", "dog in snow", "birds", "rose", "harpsichord"], whole)
+    assert float(torch.linalg.eigvalsh(shrunk(moment)).min()) > 0
+
+
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():
     pytest.importorskip("diffusers", reason="diffusers is not installed")
     from edit_assumption.pipelines.pipeline_encoder import PipelineEncoder
