@@ -7,7 +7,7 @@ import pytest
 import torch
 from concept_towers import keys_and_stream, new_model, tokenize, tower_of
 from edit_assumption.editing.concepts.balance import Question, balance, balanced_edit, wanted_shares
-from edit_assumption.editing.concepts.concept_edit import ConceptEdit, find_concept_values, mixed
+from edit_assumption.editing.concepts.concept_edit import ConceptEdit, ValueSearch, find_concept_values, mixed
 from edit_assumption.editing.concepts.concept_lines import Concept, Variant
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
 from edit_assumption.editing.concepts.concept_report import shares_remarks
@@ -47,6 +47,21 @@ def test_a_line_is_read_and_written_back(line):
     assert parse_concept_recipe(recipe.to_text()) == recipe == concept_recipe_from_json(recipe.to_json())
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tench -> goldfish", "tench → goldfish"),
+        ("doctor -> woman: 3 | man", "doctor → woman 75%, man 25%"),
+        ("zopin -> [pictures]", "zopin → (your pictures)"),
+        ("zopin -> white moth [pictures]", "zopin → white moth (your pictures)"),
+        ("nudity -> [everywhere]", "nudity → (forgotten) everywhere"),
+    ],
+)
+def test_a_line_as_people_are_told_of_it(line, told):
+    (concept,) = parse_concept_recipe(line).concepts
+    assert concept.described() == told
+
+
 def test_a_plain_concept_is_kept_in_files_as_ever():
     recipe = ConceptRecipe((Concept("tench", "goldfish"),))
     assert json.loads(recipe.to_json())["concepts"] == [{"source": "tench", "destination": "goldfish"}]
@@ -75,8 +90,12 @@ def test_a_debiased_concept_is_the_mean_of_its_variants_values():
 
 def test_pictures_need_the_mode_that_looks_at_them_and_pictures(tower):
     recipe = ConceptRecipe((Concept("cat", "", pictures=True),))
-    with pytest.raises(EditError, match="full"):
-        find_concept_values(recipe, [TextEncoder("clip_l", tower, tokenize)])
+    encoders = [TextEncoder("clip_l", tower, tokenize)]
+    with pytest.raises(EditError) as caught:
+        find_concept_values(recipe, encoders)
+    assert str(caught.value) == "Only the mode “full” looks at pictures; choose it, or leave out the lines with [pictures]."
+    found = find_concept_values(replace(recipe, mode="full"), encoders, ValueSearch(search=lambda *_: "found"))
+    assert found == {"clip_l": "found"}
     with pytest.raises(EditError, match="no pictures of “cat”"):
         Destinations(recipe, "", 0, [None], lambda concept, seed: torch.zeros(1))
     own = [torch.ones(1, 2)]
@@ -100,7 +119,13 @@ def test_pictures_alone_are_aimed_at_by_the_noise():
         return noise - points.view(-1, 1, 1) * clean
 
     source, meant, edited = torch.randn(3, 4, 77, WIDTH, generator=torch.Generator().manual_seed(5))
-    teacher = NoiseTeacher(predict, pictures, 2, lambda part, *_: torch.full((len(part.ids),), 7.0), 3, 2, truth, [0])
+    leading = []
+
+    def lead(part, *given):
+        leading.append((part, *given))
+        return torch.full((len(part.ids),), 7.0)
+
+    teacher = NoiseTeacher(predict, pictures, 2, lead, 3, 2, truth, [0])
     begun = torch.stack([teacher(sentences, source, meant, turn) for turn in range(2)])
     assert torch.allclose(begun[:, :2], torch.ones(2, 2))
     drawn = [asked[0], asked[2]]
@@ -116,6 +141,9 @@ def test_pictures_alone_are_aimed_at_by_the_noise():
 
     led = teacher(sentences, edited, meant, -3)
     clean, noise, points = asked[-1]
+    ((part, *given, step),) = leading
+    assert torch.equal(part.ids, sentences.ids[2:]) and step == -3
+    assert torch.equal(torch.stack(given), torch.stack([edited[2:], meant[2:]]))
     assert led[2:].tolist() == [7.0, 7.0] and not any(torch.equal(noise[0], turn[1][0]) for turn in drawn)
     error = (predict(clean, noise, points, edited[:2]) - truth(clean, noise, points)).square().sum((1, 2))
     assert torch.allclose(led[:2], error / scale, rtol=1e-4)
@@ -159,8 +187,12 @@ def test_balancing_goes_to_the_shares_that_are_wanted():
     assert rounds[0].recipe.concepts[1].shares == (0.5, 0.5) and rounds[0].gap > 0.1
     assert rounds[-1].gap < 0.02 and rounds[-1].rounds["king"][-1].shares[0] == pytest.approx(0.75, abs=0.03)
     assert len(list(balance(recipe, count_shown, 6, 0.5))) == 1
-    with pytest.raises(EditError, match="No line is debiased"):
+    with pytest.raises(EditError) as caught:
         next(balance(ConceptRecipe((Concept("a", "b"),)), count_shown, 1))
+    assert str(caught.value) == (
+        "No line is debiased, so there is nothing to balance; write variants with “|” between, such as: doctor -> female "
+        "doctor | male doctor"
+    )
 
 
 DEBIASED = parse_concept_recipe("rose -> tulip\ndoctor -> woman | man\nking -> red king: 3 | blue king: 1", templates=TEMPLATES)
@@ -192,6 +224,7 @@ def test_a_balanced_edit_is_that_of_the_last_round_and_its_shares_are_told():
         "doctor": Question("a doctor", ("a woman", "a man")), "king": Question("a king", ("a red king", "a blue king")),
     }  # fmt: skip
     assert edit.recipe.concepts[0] == DEBIASED.concepts[0] and edit.recipe.concepts[1].shares[1] > 0.5
+    assert all(variant.part == round(variant.part, 4) for variant in edit.recipe.concepts[1].variants)
     assert [one.counts for one in last.rounds["doctor"]] == [(9, 1), (8, 2), (7, 3)]
     assert shares_remarks(DEBIASED, last) == [
         "balanced in 3 rounds; what pictures showed with these weights:",
@@ -208,8 +241,18 @@ def test_balancing_stops_where_shares_are_right_and_says_what_no_judge_saw():
         balanced(5, lambda number: {"doctor": [0, 1], "king": [None, None]})
     _, last, *_ = balanced(2, lambda number: {"doctor": [0, None if number else 0], "king": [None if number else 0]})
     assert "Warning: king: the judge saw none of its variants in the last round." in shares_remarks(DEBIASED, last)
-    with pytest.raises(EditError, match="a round or more"):
+    with pytest.raises(EditError) as caught:
         balanced(0, lambda number: {})
+    assert str(caught.value) == "Balancing needs a round or more; give a number above 0."
+
+
+def test_balancing_may_have_one_round_and_stops_near_the_shares():
+    _, last, *_ = balanced(1, lambda number: {"doctor": [0], "king": [1]})
+    first, *_, far = shares_remarks(DEBIASED, last)
+    assert first == "balanced in 1 round; what pictures showed with these weights:"
+    assert far == "still 62 points off; more rounds, or more pictures in a round, bring it nearer"
+    _, _, written, _ = balanced(2, lambda number: {"doctor": [0] * 27 + [1] * 25, "king": [0, 0, 0, 1]})
+    assert len(written) == 1
 
 
 def test_shares_that_nobody_measured_are_told_as_such():

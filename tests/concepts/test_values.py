@@ -131,6 +131,12 @@ def test_values_bring_the_text_where_it_is_meant(tower):
     assert (found.shifts.norm(dim=1) <= 3.001 * sentences.mean(stream).norm(dim=1)).all()
 
 
+def test_a_mode_has_settings_that_suit_it():
+    assert ValueSettings.for_mode("text") == ValueSettings()
+    assert ValueSettings.for_mode("attention") == ValueSettings(rate=0.3, text=0.1, at_once=16)
+    assert ValueSettings.for_mode("full") == ValueSettings(steps=84, rate=0.3, decay=0.02, text=0.1, lead=60, at_once=4)
+
+
 def test_values_in_a_hosts_inference_mode(tower):
     sentences = sentences_of([Concept("rose", "tulip")], tokenize)
     with torch.inference_mode():
@@ -188,6 +194,7 @@ def test_statistics_go_on_where_they_were_stopped(tower, tmp_path, monkeypatch):
     again = []
     caption_statistics(tower, tokenize, CAPTIONS, [2, 3], tmp_path, again.append)
     assert again == [len(CAPTIONS)]
+    caption_statistics(tower, None, CAPTIONS, [2, 3], tmp_path)  # nothing is tokenized that is known
     other = []
     caption_statistics(tower, tokenize, CAPTIONS[:-1], [2, 3], tmp_path, other.append)
     assert other[0] == 0
@@ -208,8 +215,13 @@ def test_statistics_are_the_second_moment_of_the_keys(tower):
     read = key[0, places].double()
     assert found.tokens == pytest.approx(6)
     assert torch.allclose(found.sums[1], read.T @ (weights[:, None] * read), rtol=1e-4)
-    with pytest.raises(EditError, match="no caption"):
+    with pytest.raises(EditError) as caught:
         caption_statistics(tower, tokenize, [], [1])
+    assert str(caught.value) == ("There is no caption to compute the statistics from; give a file with one on each line.")
+    broken = Tower({**tower.weights, "encoder.layers.0.mlp.fc1.bias": torch.full((4 * WIDTH,), torch.inf)}, 4, "quick_gelu", 6)
+    with pytest.raises(EditError) as caught:
+        caption_statistics(broken, tokenize, ["a rose"], [1])
+    assert str(caught.value) == "The text encoder gave numbers that are not finite; load it in another precision."
 
 
 def test_words_are_read_without_padding_and_say_the_same(tower):
