@@ -11,7 +11,7 @@ from edit_assumption.editing.concepts.concept_edit import ConceptEdit, ValueSear
 from edit_assumption.editing.concepts.concept_lines import Concept, Variant
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe, concept_recipe_from_json, parse_concept_recipe
 from edit_assumption.editing.concepts.concept_report import shares_remarks
-from edit_assumption.editing.concepts.destinations import Destinations
+from edit_assumption.editing.concepts.destinations import Destinations, sample_digest
 from edit_assumption.editing.concepts.following import following
 from edit_assumption.editing.concepts.noise_teacher import NoiseTeacher
 from edit_assumption.editing.concepts.sentences import sentences_of
@@ -33,6 +33,8 @@ LINES = {
     r"a|b -> c\|d": Concept("a|b", "c|d"),
     "a -> [b]": Concept("a", "[b]"),
 }
+
+TWO = (Variant("woman"), Variant("man"))
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,29 @@ def test_what_cannot_be_is_refused(line, said):
         parse_concept_recipe(line)
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: Variant(" "),
+            "A variant is empty; write one on both sides of “|”, such as: doctor -> female doctor | male doctor",
+        ),
+        (lambda: Variant("man", float("nan")), "The part of “man” is nan; give a number."),
+        (lambda: Variant("man", "1"), "The part of “man” is '1'; give a number."),
+        (lambda: Concept("doctor", "nurse", TWO), "A line with “|” has variants alone; leave out what else it asks."),
+        (lambda: Concept("doctor", "", TWO, pictures=True), "A line with “|” has variants alone; leave out what else it asks."),
+        (
+            lambda: Concept("doctor", "", TWO[:1]),
+            "Debiasing needs two variants or more, each once, such as: doctor -> female doctor | male doctor",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_in_full(make, said):
+    with pytest.raises(EditError) as caught:
+        make()
+    assert str(caught.value) == said
+
+
 def test_a_debiased_concept_is_the_mean_of_its_variants_values():
     recipe = parse_concept_recipe("rose -> tulip\ndoctor -> woman: 3 | man: 1")
     assert [one.destination for one in recipe.searched] == ["tulip", "woman", "man"]
@@ -96,12 +121,42 @@ def test_pictures_need_the_mode_that_looks_at_them_and_pictures(tower):
     assert str(caught.value) == "Only the mode “full” looks at pictures; choose it, or leave out the lines with [pictures]."
     found = find_concept_values(replace(recipe, mode="full"), encoders, ValueSearch(search=lambda *_: "found"))
     assert found == {"clip_l": "found"}
-    with pytest.raises(EditError, match="no pictures of “cat”"):
+    with pytest.raises(EditError) as caught:
         Destinations(recipe, "", 0, [None], lambda concept, seed: torch.zeros(1))
-    own = [torch.ones(1, 2)]
-    plain = replace(recipe, concepts=(Concept("cat", ""),))
-    names = [Destinations(each, "", 0, own, lambda concept, seed: None).names for each in (recipe, plain)]
-    assert names[0] != names[1]
+    assert str(caught.value) == "There are no pictures of “cat”; give some, or leave [pictures] out of its line."
+
+
+def test_pictures_of_destinations_are_the_users_or_drawn_once_for_each():
+    recipe = ConceptRecipe((Concept("cat", "", pictures=True), Concept("rose", "tulip")))
+    own, drawn = torch.arange(6.0).view(2, 3), []
+
+    def draw(concept, seed):
+        drawn.append((concept, seed))
+        return torch.zeros(1, 3)
+
+    found = Destinations(recipe, "model", 7, [own.T, None], draw, lambda pictures: pictures + 1)
+    assert len(found) == 2 and found.marked == [0] and torch.equal(found[0], own.T + 1)
+    assert found[1] is found[1] and drawn == [(Concept("rose", "tulip"), found.seeds[1])]
+    assert found.seeds == [int(name[:12], 16) for name in found.names] and len(set(found.seeds)) == 2
+    plain = Destinations(recipe, "model", 7, [own.T, None], draw)
+    assert plain.names == found.names and torch.equal(plain[0], own.T)
+
+
+def test_names_of_destinations_change_with_all_that_they_come_from():
+    plain = Concept("cat", "dog")
+
+    def named(concept=plain, templates=TEMPLATES, model="model", seed=7, own=None):
+        return Destinations(ConceptRecipe((concept,), templates=templates), model, seed, [own], lambda *_: None).names[0]
+
+    pictures = torch.ones(1, 2)
+    names = [
+        named(), named(Concept("dog", "cat")), named(Concept("cat", "")), named(templates=TEMPLATES[:1]), named(model="other"),
+        named(seed=8), named(own=pictures), named(own=2 * pictures), named(Concept("cat", "dog", pictures=True), own=pictures),
+    ]  # fmt: skip
+    assert len(set(names)) == len(names) and named() == names[0]
+    weights = [torch.ones(2, 80), torch.zeros(3).half()]
+    digests = [sample_digest(each) for each in (weights, [2 * weights[0], weights[1]], [weights[0], weights[1] + 1])]
+    assert len(set(digests)) == 3 and sample_digest(entry.clone() for entry in weights) == digests[0]
 
 
 def test_pictures_alone_are_aimed_at_by_the_noise():
