@@ -209,6 +209,12 @@ def test_the_text_does_not_pull_at_what_pictures_say(tower):
     found = find_values(tower, sentences, LAST, ValueSettings(steps=2), None)
     assert float(found.shifts.norm()) == 0
 
+    def teacher(part, edited, meant, step):
+        return (edited - meant).square().sum((1, 2)) / 1e3
+
+    found, alone = (find_values(tower, sentences, LAST, ValueSettings(steps=2, text=text), teacher) for text in (1.0, 0.0))
+    assert float(found.shifts.norm()) > 0 and torch.equal(found.shifts, alone.shifts)
+
 
 def test_everywhere_gives_what_follows_the_destinations_stream(tower):
     """Nearly without regularization, every token behind the subject has it, the end and padding too; without it they do not."""
