@@ -304,5 +304,7 @@ def test_the_noise_teachers_seeds_and_its_lead(sentences):
 
     assert teacher(seed=3).seeds == [3_000_009, 3_000_010] and teacher(seed=[5, 9]).seeds == [5, 9]
     assert teacher().seeds == [0, 1] and teacher().turns == 8
+    with pytest.raises(ValueError, match=r"^pictures of the user's own need to be told what is right$"):
+        teacher(own=[0])(sentences, *torch.randn(2, 4, 77, WIDTH), 0)
     edited, meant = torch.zeros(2, 1)
     assert teacher()(sentences, edited, meant, -1) == (sentences, edited, meant, -1)

@@ -52,8 +52,9 @@ def test_the_tower_is_transformers_encoder(model, tower):
     assert torch.allclose(tower.finish(tower.embed(ids), 0), out.last_hidden_state, atol=1e-4)
     assert torch.allclose(tower.run(tower.embed(ids), 0, 4), out.hidden_states[4], atol=1e-4)
     rows = torch.tensor([[2, 5], [1, 76]])
-    some = tower.finish(tower.run(tower.embed(ids), 0, 3), 3, rows)
-    assert torch.allclose(some, out.last_hidden_state.gather(1, rows[..., None].expand(-1, -1, WIDTH)), atol=1e-4)
+    for layer in (3, 6):
+        some = tower.finish(tower.run(tower.embed(ids), 0, layer), layer, rows)
+        assert torch.allclose(some, out.last_hidden_state.gather(1, rows[..., None].expand(-1, -1, WIDTH)), atol=1e-4)
 
 
 def test_a_change_stands_beside_the_matrix(model, tower):
@@ -239,6 +240,17 @@ def test_words_are_read_without_padding_and_say_the_same(tower):
     assert alone.captions == 2 and alone.tokens < both.tokens
 
 
+def test_statistics_of_words_in_several_batches(tower, monkeypatch):
+    words = ["tulip", "dog", "cat", "house", "painting"]
+    whole = caption_statistics(tower, tokenize, CAPTIONS, [1], words=words)
+    monkeypatch.setattr(statistics_module, "_WORDS_AT_ONCE", 2)
+    monkeypatch.setattr(statistics_module, "_AT_ONCE", 4)
+    seen = []
+    parts = caption_statistics(tower, tokenize, CAPTIONS, [1], words=words, advance=seen.append)
+    assert seen == [*range(0, len(CAPTIONS), 4), *range(len(CAPTIONS), len(CAPTIONS) + 5, 2), len(CAPTIONS) + 5]
+    assert (parts.sums[1] - whole.sums[1]).norm() < 1e-6 * whole.sums[1].norm() and parts.tokens == pytest.approx(whole.tokens)
+
+
 def test_statistics_know_whether_there_are_fewer_keys_than_numbers_in_one(tower):
     few = caption_statistics(tower, tokenize, ["a rose", "a rose", "a cat"], [1])
     names = (len(tokenize([name])[0].words) + 1 for name in ("rose", "cat"))  # each with its end
@@ -268,6 +280,7 @@ def test_words_count_by_the_root_of_how_many_there_are():
     assert pieces["a</w>"] == 4 and by_piece == {piece: count**-0.5 for piece, count in pieces.items()}
     ends = sum(1 + len(range(entry.words.stop + 1 + sum(entry.ids) % 10, 77, 10)) for entry in entries)
     assert weights.end * ends == pytest.approx(sum(count**0.5 for count in pieces.values()))
+    assert caption_weights([tokenize(["a rose"])[0].short()]).end == pytest.approx(3)  # of one end
 
 
 def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
@@ -280,6 +293,7 @@ def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
     assert left.captions == len(others) < whole.captions
     assert (left.sums[2] - direct.sums[2]).norm() < 1e-5 * direct.sums[2].norm()
     assert left.tokens == pytest.approx(direct.tokens, rel=1e-6)
+    assert caption_statistics(tower, tokenize, ["a rose", "a cat, (a dog)"], [2]).captions == 2  # where nothing is edited
     everything = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path, edited=["a"])
     assert torch.equal(everything.sums[2], whole.sums[2])  # there is nothing else to hold on to
 
