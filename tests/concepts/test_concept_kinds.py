@@ -31,6 +31,7 @@ LINES = {
     "nudity -> [everywhere]": Concept("nudity", "", everywhere=True),
     "shark ~ man-eater [everywhere] [pictures]": Concept("man-eater", "shark", pictures=True, everywhere=True),
     r"a|b -> c\|d": Concept("a|b", "c|d"),
+    "shark ~ man|eater": Concept("man|eater", "shark"),
     "a -> [b]": Concept("a", "[b]"),
 }
 
@@ -47,6 +48,12 @@ def test_a_line_is_read_and_written_back(line):
     recipe = parse_concept_recipe(line)
     assert recipe.concepts == (LINES[line],)
     assert parse_concept_recipe(recipe.to_text()) == recipe == concept_recipe_from_json(recipe.to_json())
+
+
+def test_parts_are_written_where_there_are_others_than_1():
+    assert Concept("doctor", "", TWO).to_text() == "doctor -> woman | man"
+    assert Concept("doctor", "", (TWO[0], Variant("man", 2.5))).to_text() == "doctor -> woman: 1.0 | man: 2.5"
+    assert Concept("doctor", "", (TWO[0], Variant("man: 2"))).to_text() == "doctor -> woman: 1.0 | man: 2: 1.0"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,7 @@ def test_a_plain_concept_is_kept_in_files_as_ever():
     [
         ("a -> b |", "is empty"), ("a -> b | B", "each once"), ("a -> b | a", "become itself"),
         ("a -> b: -1 | c: 1", "above 0"), ("a -> b | c [everywhere]", "variants alone"),
-        ("a -> b [pictures] | c", "once at the end"),
+        ("a -> b [pictures] | c", "once at the end"), ("= mode: text\na -> b", "preserves a prompt"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(line, said):
@@ -163,6 +170,7 @@ def test_pictures_alone_are_aimed_at_by_the_noise():
     """By hand: 1 + (what the edited lacks - what the source lacks) / how far apart source and meant are; fresh noises lead."""
     sentences = sentences_of([Concept("cat", "", pictures=True), Concept("rose", "tulip")], tokenize, TEMPLATES)
     assert sentences.told.tolist() == [False, True]
+    assert sentences_of([Concept("cat", "dog", pictures=True)], tokenize, TEMPLATES).told.tolist() == [True]
     pictures = [torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2)]
     asked = []
 

@@ -59,7 +59,7 @@ def test_the_tower_is_transformers_encoder(model, tower):
 
 def test_a_change_stands_beside_the_matrix(model, tower):
     up, down = torch.randn(WIDTH, 2), torch.randn(2, 4 * WIDTH) * 0.1
-    changed = tower.changed(2, up[:, :1], down[:1]).changed(2, up[:, 1:], down[1:])
+    changed = tower.changed(2, up[:, :1].double(), down[:1].double()).changed(2, up[:, 1:].double(), down[1:].double())
     name = "encoder.layers.2.mlp.fc2.weight"
     direct = Tower({**tower.weights, name: tower.weights[name] + up @ down}, 4, "quick_gelu", 6)
     assert torch.allclose(read(changed, ["a rose"]), read(direct, ["a rose"]), atol=1e-4)
@@ -367,8 +367,18 @@ def test_subjects_that_are_not_there_are_refused():
         last_token("a photo of roses", pieces, "rose")
     with pytest.raises(EditError, match="is cut before"):
         last_token("a photo of a cat", pieces[:0], "cat")
+
+
+def test_pieces_that_are_empty_or_lead_across_a_space():
+    assert token_spans("a cat", ["a</w>", "cat</w>", "", ""]) == [(0, 1), (2, 5), (2, 5), (2, 5)]
+    assert token_spans("a cat", ["a</w>", "", "cat</w>"]) == [(0, 1), (0, 1), (2, 5)]
+    assert token_spans("new york", ["newyork</w>"]) == [(0, 8)]
+
+
+@pytest.mark.parametrize("pieces", [["a</w>", "cat</w>"], ["a</w>", "dog</w>", "s</w>"], [""], ["a</w>", "o", "og</w>"], ["€"]])
+def test_pieces_that_do_not_spell_the_text_are_refused(pieces):
     with pytest.raises(EditError, match="spells"):
-        token_spans("a dog", ["a</w>", "cat</w>"])
+        token_spans("a dog", pieces)
 
 
 def test_lines():
