@@ -99,6 +99,10 @@ def test_what_cannot_be_is_refused(line, said):
         ),
         (lambda: Variant("man", float("nan")), "The part of “man” is nan; give a number."),
         (lambda: Variant("man", "1"), "The part of “man” is '1'; give a number."),
+        (
+            lambda: Concept("cat", "dog [Pictures]"),
+            "“[Pictures]” stands once at the end of a line, and not behind “|”; leave it out.",
+        ),
         (lambda: Concept("doctor", "nurse", TWO), "A line with “|” has variants alone; leave out what else it asks."),
         (lambda: Concept("doctor", "", TWO, pictures=True), "A line with “|” has variants alone; leave out what else it asks."),
         (
