@@ -139,7 +139,7 @@ def parse_concept_recipe(text: str, **defaults: Any) -> ConceptRecipe:
 
 def _concept(entry: Mapping[str, Any]) -> Concept:
     variants = tuple(Variant(own["text"], own["part"]) for own in entry.get("variants", ()))
-    marks = {name: bool(entry.get(name, False)) for name in ("pictures", "everywhere")}
+    marks = {name: bool(entry.get(name)) for name in ("pictures", "everywhere")}
     return Concept(entry["source"], entry["destination"], variants, **marks)
 
 

@@ -48,9 +48,9 @@ class Destinations(Sequence[torch.Tensor]):
         ]
         """One for each concept, that changes with its pictures and the model."""
         self.seeds = [int(name[:12], 16) for name in self.names]
+        """One for each concept."""
         self.marked = [number for number, concept in enumerate(self.concepts) if concept.pictures]
         """Numbers of those that mean the user's own pictures."""
-        """One for each concept."""
         self._known: dict[int, torch.Tensor] = {}
 
     def __len__(self) -> int:

@@ -130,7 +130,7 @@ class NoiseTeacher:
         if sentences.told.all():
             return self.lead(sentences, edited, meant, step)
         rows = sentences.told[sentences.concept].to(edited.device)
-        losses = torch.zeros(len(edited), device=edited.device)
+        losses = edited.new_zeros(len(edited))
         if sentences.told.any():
             part = sentences.of(sentences.told.nonzero()[:, 0])
             losses = losses.masked_scatter(rows, self.lead(part, edited[rows], meant[rows], step))

@@ -115,7 +115,7 @@ class Sentences:
         """(n, …) a value of each sentence to (concepts, …) the mean over each concept's."""
         total = torch.zeros(self.count, *values.shape[1:], dtype=values.dtype, device=values.device)
         numbers = self.concept.to(values.device)
-        sizes = torch.bincount(numbers, minlength=self.count).to(values)
+        sizes = torch.bincount(numbers)
         return total.index_add(0, numbers, values) / sizes.view(-1, *[1] * (values.ndim - 1))
 
 
@@ -140,7 +140,7 @@ def sentences_of(concepts: Sequence[Concept], tokenize: Tokenize, templates: Seq
     longest = max(len(compared) for *_, compared in aligned)
 
     def padded(values: list[float]) -> list[float]:
-        return values + [values[0] if values else 0.0] * (longest - len(values))
+        return values + values[:1] * (longest - len(values))
 
     return Sentences(
         concept=torch.tensor(numbers),

@@ -73,7 +73,7 @@ def value_names(
     concepts: Sequence[Concept],
     templates: Sequence[str],
     settings: object,
-    teacher: str | Sequence[str] = "",
+    teacher: str | Sequence[str],
 ) -> list[str]:
     """For each concept a name that changes with everything that its value comes from.
 

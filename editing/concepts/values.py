@@ -117,7 +117,7 @@ def find_values(
     """
     sentences = sentences.cut()
     store = store or ValueStore(None, [""] * sentences.count)
-    missing = torch.tensor([number for number in range(sentences.count) if number not in store.known], dtype=torch.long)
+    missing = torch.tensor([number for number in range(sentences.count) if number not in store.known])
     for concepts in missing.split(settings.at_once) if len(missing) else ():
         kept = partial(_kept, store, concepts.tolist())
         _search(tower, sentences.of(concepts), last, settings, distill, lambda: advance(len(store.known)), kept)

@@ -15,11 +15,12 @@ from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach, token_reach
 from edit_assumption.editing.assumptions.recipe import Recipe, parse_recipe
 from edit_assumption.editing.assumptions.token_columns import columns_of
-from edit_assumption.editing.assumptions.weight_change import relative_change
+from edit_assumption.editing.assumptions.weight_change import edit_change, relative_change
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.ordinary_captions import ordinary_captions
-from edit_assumption.editing.projections import Projection
+from edit_assumption.editing.projections import POOLED, Projection
+from edit_assumption.editing.wording import shortened
 
 WIDTH = 128  # more than one prompt has tokens, so that one pair can be met exactly
 
@@ -232,6 +233,27 @@ def test_reach_is_the_relative_change_of_the_words():
     torch.testing.assert_close(token_reach(context_map, prompt), moved.norm(dim=1) / prompt.embeddings.norm(dim=1))
 
 
+def test_reach_in_units_of_its_own_for_each_coordinate():
+    prompt, context_map = example_prompt(range(1, 3)), example_map(0.1)
+    unit = torch.linspace(0.5, 40, 16, dtype=torch.float64)
+    moved, rows = (
+        (each / unit.float()) for each in (context_map.apply(prompt.embeddings) - prompt.embeddings, prompt.embeddings)
+    )
+    assert reach(context_map, prompt, unit) == pytest.approx(float(moved[1:3].norm() / rows[1:3].norm()), rel=1e-5)
+    found = token_reach(context_map, prompt, unit)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, moved.norm(dim=1) / rows.norm(dim=1))
+
+
+def test_ordinary_reach_leaves_out_what_no_token_uses():
+    moment, context_map = torch.eye(16), example_map(0.1)
+    moved = context_map.change().square().sum(1)
+    assert ordinary_reach(context_map, moment) == pytest.approx(float(moved.mean().sqrt()), rel=1e-5)
+    moment[3, 3] = 0
+    moved = context_map.change()[:, torch.arange(16) != 3].square().sum(1)[torch.arange(16) != 3]
+    assert ordinary_reach(context_map, moment) == pytest.approx(float(moved.mean().sqrt()), rel=1e-5)
+
+
 def test_reach_of_a_prompt_without_words_is_that_of_all_its_tokens():
     prompt, context_map = example_prompt(range(1, 1)), example_map(0.1)
     moved = context_map.apply(prompt.embeddings) - prompt.embeddings
@@ -273,6 +295,20 @@ def test_relative_change_is_that_of_all_edited_weights(dtype):
     }
     assert relative_change(context_map, PROJECTIONS[1:], weights).keys() == {"values"}
     assert relative_change(ContextMap.identity(16), PROJECTIONS, weights) == {"keys": 0.0, "values": 0.0}
+    small = {name: 1e-3 * weight.float() for name, weight in weights.items()}
+    assert relative_change(context_map, PROJECTIONS, small) == pytest.approx(change, rel=1e-5)
+
+
+def test_change_of_pooled_inputs_is_by_their_own_map(edit):
+    """And left out where the edit has none."""
+    pooled = replace(projection(2, "values"), kind=POOLED)
+    width = edit.context_map.width
+    weights = {p.key: torch.randn(8, width, generator=torch.Generator().manual_seed(6)) for p in [*PROJECTIONS, pooled]}
+    tokens = relative_change(edit.context_map, PROJECTIONS, weights)
+    assert edit_change(edit, [pooled, *PROJECTIONS], weights) == tokens
+    other = replace(edit, pooled_map=edit.context_map.scale(0.5))
+    found = edit_change(other, [*PROJECTIONS, pooled], weights)
+    assert found == {**tokens, **relative_change(other.pooled_map, [pooled], weights)} and set(found) == {*tokens, POOLED}
 
 
 @pytest.fixture(scope="module")
@@ -289,6 +325,13 @@ def test_report_in_full(edit):
         "keys changed by 5.6 %, values changed by 12 %",
         "left undone on 74 edited tokens: 1.2 %",
         "solved in 0.1 s",
+    ]
+    undone = replace(edit, residual=0.61, recipe=recipe_of("a rose -> a red rose @ 0.5"))
+    assert report.describe(undone, [], {}).splitlines() == [
+        "a rose → a red rose @ 0.5",
+        "Warning: 61 % of the edit is left undone; lower the regularization or preserve fewer prompts.",
+        f"rank {edit.context_map.rank}",
+        "left undone on 74 edited tokens: 61 %",
     ]
 
 
@@ -403,3 +446,8 @@ def test_warning_follows_from_the_weights(encode, strength):
 )
 def test_percent(amount, text):
     assert report.percent(amount) == text
+
+
+def test_long_texts_are_told_by_both_ends():
+    text = "".join(chr(33 + place) for place in range(81))
+    assert shortened(text[:80]) == text[:80] and shortened(text) == f"{text[:40]}…{text[-40:]}"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.moments import MomentSums, read_known, second_moment, short_windows
+from edit_assumption.editing.assumptions.moments import MomentSums, read_known, second_moment, short_windows, shrunk
 from edit_assumption.editing.encoding import SHORT_PADDING, Chunk, EncodedPrompt, short_prompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.known_texts import KnownTexts
@@ -67,7 +67,11 @@ def test_short_windows_are_used_only_where_they_say_the_same():
     def forgetful(prompts):
         return [replace(prompt, padding=0) for prompt in short(prompts)]
 
+    def rounded(prompts):
+        return [replace(prompt, embeddings=prompt.embeddings * 1.005) for prompt in short(prompts)]
+
     assert short_windows(entry, bidirectional, "a cat") is None and short_windows(entry, forgetful, "a cat") is None
+    assert short_windows(entry, rounded, "a cat") is rounded
 
 
 def test_what_was_stopped_goes_on():
@@ -128,6 +132,23 @@ def test_sums_of_another_encoder_stay_positive(away):
     known = read_known(lambda prompts: list(relative(prompts)), TEXTS)
     moment = known.beside(["cat", "dog in snow", "birds", "rose", "harpsichord"], whole)
     assert float(torch.linalg.eigvalsh(shrunk(moment)).min()) > 0
+
+
+@pytest.mark.parametrize("in_short", [True, False], ids=["short", "whole"])
+def test_what_is_edited_is_read_in_the_windows_of_the_rest(in_short):
+    """By an encoder whose padding goes on changing, as real ones do."""
+
+    def drifting(prompts):
+        return [replace(prompt, embeddings=prompt.embeddings + torch.arange(LENGTH)[:, None]) for prompt in whole(prompts)]
+
+    def cut(prompts):
+        return [short_prompt(prompt.tokens, prompt.chunks[0].words, prompt.embeddings) for prompt in drifting(prompts)]
+
+    reading = cut if in_short else None
+    known, own = (read_known(drifting, texts, reading) for texts in (TEXTS, TEXTS.about(["cat"])))
+    left = known.sums.without(own.sums, 0.9)
+    torch.testing.assert_close(known.beside(["cat"], drifting), left.moment(), rtol=1e-12, atol=1e-12)
+    assert (left.read, left.short) == (4, in_short)
 
 
 def test_a_pipelines_short_windows_say_what_its_whole_ones_say():

@@ -10,8 +10,10 @@ from edit_assumption.editing.assumptions.edit_preview import preview
 from edit_assumption.editing.assumptions.preserve_lists import NO_LIST, listed, preserve_lists
 from edit_assumption.editing.assumptions.reach import reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lines import tidy
+from edit_assumption.editing.preview import Aligned, Preview, aligned, plain
 from edit_assumption.editing.shares import Round, Wanted
 
 WIDTH = 128
@@ -52,6 +54,39 @@ def test_unrelated_prompts_that_change_are_named(edit, encode):
     assert shown.leaking[0] == "a pack of roses in a vase"
     assert "“a pack of roses in a vase”" in shown.text().splitlines()[-1]
     assert "Warning" not in preview(edit, encode).text()
+
+
+def test_the_numbers_line_by_line():
+    shown = Preview(
+        (Aligned("a rose", "a tulip", ()), Aligned("van gogh", "", ())), {"a rose": 0.5}, {"roses": 0.25}, {"a cat": 0.3, "a dog": 0.2},
+        torch.tensor([2.0, 1.0]), end_only=("a rose",),
+    )  # fmt: skip
+    assert shown.text().splitlines() == [
+        "a rose → a tulip",
+        "van gogh → (forgotten)",
+        "No word of “a rose” moves, only the end of the prompt. Write what is new before the noun, as in “a snowy rose” or “a "
+        "female doctor”.",
+        "source: a rose: words move by 50 %",
+        "related: roses: words move by 25 %",
+        "unrelated: a cat: words move by 30 %",
+        "unrelated: a dog: words move by 20 %",
+        "rank 2, largest singular value of M - I 2",
+        "Warning: “a cat”, “a dog” will change; raise the regularization or preserve what must stay.",
+    ]
+
+
+def test_tokens_as_people_write_them():
+    pieces = {"<|startoftext|>": "(start)", "<|endoftext|>": "(end)", "</s>": "(end)", "<pad>": "(pad)", "rose</w>": "rose",
+              "ro": "ro", "▁rose": "rose", "Ġrose": "rose", "a▁": "a▁", "X": "X"}  # fmt: skip
+    assert {piece: plain(piece) for piece in pieces} == pieces
+
+
+def test_a_window_that_is_full_to_its_end_has_no_end_beside_its_words():
+    full, half = (
+        EncodedPrompt(("<s>", "a</w>", "b</w>"), (Chunk(0, range(1, stop), 3),), torch.zeros(3, 0)) for stop in (3, 2)
+    )
+    assert aligned("a b", "a b", full, full).words == (("a", "a"), ("b", "b"))
+    assert aligned("a", "a", half, half).words == (("a", "a"), ("b", "b"))
 
 
 def test_an_edit_of_another_encoder_is_refused(edit):

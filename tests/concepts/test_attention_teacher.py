@@ -88,14 +88,15 @@ def test_queries_are_those_of_the_first_pass_in_inference_mode_too():
 
 def test_a_model_without_known_layers_is_refused():
     model = torch.nn.Linear(2, 2)
-    with pytest.raises(EditError, match="choose the mode “text”"):
+    with pytest.raises(EditError) as caught:
         queries_of(model, lambda: model(torch.ones(1, 2)), seed=0)
+    assert str(caught.value) == ("This diffusion model has no cross-attention layers that are known; choose the mode “text”.")
 
 
 def test_the_loss_is_the_formula():
     teacher, queries = teacher_for(8)
     part = sentences()
-    before, meant, edited = (torch.randn(len(part.ids), 77, 8) for _ in range(3))
+    before, meant, edited = (0.01 * torch.randn(len(part.ids), 77, 8) for _ in range(3))
     assert torch.allclose(part.mean(teacher(part, before, meant, 0)), torch.ones(3))
     assert torch.allclose(teacher(part, meant, meant, 1), torch.zeros(6), atol=1e-6)
     found = teacher(part, edited, meant, 2)
@@ -108,6 +109,16 @@ def test_the_loss_is_the_formula():
         begun = apart(before).view(3, 2).mean(1).repeat_interleave(2)
         expected += apart(edited) / begun / len(queries)
     assert torch.allclose(found, expected, rtol=1e-4)
+
+
+def test_a_model_of_another_precision_is_asked_in_its_own():
+    model, part = DiffusionModel(8).double(), sentences()
+    queries = queries_of(model, lambda: model(torch.randn(1, 50, 16).double(), torch.randn(1, 77, 8).double()), seed=0)
+    teacher = AttentionTeacher(lambda contexts: read_by(queries, contexts), len(TEMPLATES))
+    before, meant = torch.randn(2, len(part.ids), 77, 8)
+    assert {answer.dtype for answer in read_by(queries, meant)} == {torch.float64}
+    found = teacher(part, before, meant, 0)
+    assert found.dtype == torch.float32 and torch.allclose(part.mean(found), torch.ones(3))
 
 
 def test_it_leads_to_what_the_layers_are_meant_to_hand_on(tower):
@@ -139,7 +150,7 @@ def test_several_encoders_stand_side_by_side(tower):
     seen = []
 
     def distill(part, edited, meant, step):
-        seen.append((edited, meant))
+        seen.append((edited, meant, part, step))
         return (edited - meant).square().mean((1, 2))
 
     both = each_beside(lambda: distill, encoders, ConceptRecipe(tuple(CONCEPTS), templates=TEMPLATES))
@@ -153,8 +164,11 @@ def test_several_encoders_stand_side_by_side(tower):
     )
     both["clip_l"](part.of(torch.tensor([1])), edited[2:, :, :WIDTH], edited[2:, :, :WIDTH], 1)
     assert torch.equal(seen[1][0][..., :WIDTH], edited[2:, :, :WIDTH]) and seen[1][0].shape == (2, 77, 3 * WIDTH)
+    assert seen[0][2] is part and [step for *_, step in seen] == [0, 1]
     assert each_beside(lambda: distill, encoders[:1], ConceptRecipe(tuple(CONCEPTS))) == {"clip_l": distill}
     apart = each_beside(lambda: partial(distill), encoders, ConceptRecipe(tuple(CONCEPTS)))
+    distill.turns = 5
+    assert each_beside(lambda: distill, encoders, ConceptRecipe(tuple(CONCEPTS)))["clip_g"].turns == 5
     assert apart["clip_l"].distill is not apart["clip_g"].distill
 
 

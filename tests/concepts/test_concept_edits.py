@@ -21,6 +21,7 @@ from edit_assumption.editing.concepts.concept_lora import concept_family, concep
 from edit_assumption.editing.concepts.concept_preview import preview_concepts
 from edit_assumption.editing.concepts.concept_recipe import ConceptRecipe, parse_concept_recipe
 from edit_assumption.editing.concepts.concept_report import describe_concepts, statistics_remarks
+from edit_assumption.editing.concepts.following import following
 from edit_assumption.editing.concepts.hooks import AddedProduct
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import Statistics, caption_statistics
@@ -113,6 +114,24 @@ def test_how_far_a_search_has_come_is_told(encoders, statistics, tmp_path):
     assert again[0] == (2, 4)  # the first encoder's two are known
     find_concept_values(RECIPE, encoders, replace(kept, teacher="another"))
     assert len(list(tmp_path.iterdir())) == 8
+    find_concept_values(replace(RECIPE, layers=(1, 2)), encoders, kept)
+    assert len(list(tmp_path.iterdir())) == 12
+    find_concept_values(replace(RECIPE, layers=(3,)), encoders, kept)  # whose last layer is known
+    assert len(list(tmp_path.iterdir())) == 12
+
+
+def test_an_edit_of_one_layer_with_a_concept_everywhere(encoders, statistics):
+    """What follows the subject is written with it, of the concepts that ask for it alone."""
+    recipe = replace(RECIPE, concepts=(Concept("rose", "tulip", everywhere=True), Concept("cat", "")), layers=(3,))
+    edit = make_concept_edit(recipe, encoders, statistics, ValueSearch(FEW))
+    for encoder in encoders:
+        tower, sentences = encoder.tower, sentences_of(recipe.concepts, tokenize, recipe.templates)
+        shifts, moments = find_values(tower, sentences, 3, FEW).shifts, statistics[encoder.name].moments()
+        behind = following(tower, sentences.of(torch.tensor([0])), 3)
+        direct = write_shifts(tower, sentences, shifts, moments, 0.25 * tower.key_width, [3], behind=behind)
+        (up, down), expected = edit.changes[encoder.name][3], direct.changes[3][0] @ direct.changes[3][1]
+        assert float((up @ down - expected).norm()) < 1e-5 * float(expected.norm())
+        assert edit.encoders[encoder.name].distance(lambda prompts: encoder.encode(prompts, 4)) == 0  # noqa: B023
 
 
 def test_each_encoder_has_a_teacher_and_a_search_of_its_own(encoders, statistics):
@@ -183,6 +202,8 @@ def test_strength_and_rank(edit):
         for layer, (up, down) in layers.items():
             assert torch.equal(half.changes[name][layer][0], 0.5 * up) and torch.equal(half.changes[name][layer][1], down)
     assert (half.recipe, half.encoders, half.left) == (edit.recipe, edit.encoders, edit.left)
+    again = edit.restated(0.5)
+    assert edit.restated(1) is edit and torch.equal(again.changes["clip_g"][3][0], half.changes["clip_g"][3][0])
     wide = replace(edit, changes={"clip_l": {2: (torch.ones(4, 2), torch.ones(2, 4)), 3: (torch.ones(4, 7), torch.ones(7, 4))}})
     assert wide.rank == 7
 
@@ -267,7 +288,7 @@ def test_the_files_contents(edit):
     assert list(back.changes) == ["clip_l", "clip_g"] and list(back.changes["clip_g"]) == [2, 3] and back.left == edit.left
     older = read_contents(shuffled, header | {"left": "0.25"})
     assert older.left == (0.25, 0.25) and read_contents(shuffled, header | {"left": "[0.5, null]"}).left == (0.5, None)
-    with pytest.raises(ValueError, match="as much is left"):
+    with pytest.raises(ValueError, match=r"^as much is left as there are concepts$"):
         read_contents(shuffled, header | {"left": "[0.5]"})
     half = OpenFile({key: tensor.bfloat16() for key, tensor in tensors.items()})
     assert {tensor.dtype for layers in read_contents(half, header).changes.values() for pair in layers.values()
@@ -292,8 +313,8 @@ def test_a_file_gives_the_edit_back(edit, encoders, tmp_path):
         ("clip_l.2.up", torch.ones(WIDTH)),
         ("clip_l.2.up", torch.ones(WIDTH, 5)),
         ("clip_l.2.down", torch.ones(4)),
-        ("clip_l.2.up", torch.full((WIDTH, 4), float("nan"))),
-        ("clip_l.2.down", torch.full((4, 4 * WIDTH), float("inf"))),
+        ("clip_l.2.up", torch.full((WIDTH, 2), float("nan"))),
+        ("clip_l.2.down", torch.full((2, 4 * WIDTH), float("inf"))),
         ("clip_l.2.up", None),
         ("clip_l.encoder", None),
         ("clip_h.encoder", torch.ones(2, 2)),
@@ -363,6 +384,10 @@ def test_a_preview_reads_before_and_after(edit, encoders):
     up, down = edit.changes["clip_l"][3]
     assert torch.allclose(found.spectrum, torch.linalg.svdvals((up @ down).double())[:4], rtol=1e-4)
     assert found.spectrum.dtype == torch.float64 and found.spectrum_of == "the change of clip_l's layer 3"
+    half = preview_concepts(edit.scale(0.5), encoders)
+    assert torch.allclose(half.spectrum, 0.5 * found.spectrum, rtol=1e-4)
+    to_its_end = " ".join(["rose"] * 75)
+    assert preview_concepts(edit, encoders, [to_its_end]).related == {to_its_end: moved(to_its_end)}
     assert preview_concepts(edit, encoders).related == preview_concepts(edit, encoders).unrelated == {}
     with pytest.raises(EditError, match="another text encoder"):
         preview_concepts(edit, encoders[:1])
@@ -401,9 +426,10 @@ def test_what_pictures_gained_does_not_hide_what_others_lack(edit):
         "nearer to your pictures, relative to what the text tells: cat 300 %, star 0 %",
         "Warning: “star” came no nearer to your pictures; give more, or write before [pictures] what they show.",
     ]
-    assert left_undone(recipe, [found([0.0, 0.0, 0.0, 0.6, 0.5], (0, 1, 0, 1, 1))]) == pytest.approx((None, 0.0, 0.6, 0.5))
+    assert left_undone(recipe, [found([0.1, 0.0, 0.0, 0.3, 0.25], (0, 1, 0, 0.5, 0.5))]) == pytest.approx((None, 0.0, 0.6, 0.5))
     alone = replace(edit, recipe=replace(recipe, concepts=recipe.concepts[1:2]), left=(-2.0,))
     assert "left undone" not in describe_concepts(alone)
+    assert "Warning" not in describe_concepts(replace(alone, left=(0.5,)))
 
 
 def test_thin_statistics_are_warned_of():
@@ -420,7 +446,7 @@ def test_the_hook_adds_the_product_in_float32(dtype):
     up, down, x = (torch.randn(shape, generator=generator) for shape in ((6, 2), (2, 8), (3, 5, 8)))
     layer = torch.nn.Linear(8, 6).to(dtype)
     plain = layer(x.to(dtype))
-    layer.register_forward_hook(AddedProduct(up, down))
+    layer.register_forward_hook(AddedProduct(up.double(), down.double()))
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         found = layer(x.to(dtype))
     exact = plain.double() + x.to(dtype).double() @ down.double().T @ up.double().T

@@ -63,9 +63,20 @@ def test_the_first_step_goes_down_the_texts_slope(tower, sentences):
     assert torch.allclose(found.after, text_loss(tower, sentences, expected), atol=1e-4)
 
 
+class Silent:
+    """A teacher of losses that are 0; of several, they take turns."""
+
+    def __init__(self, turns):
+        self.turns = turns
+
+    def __call__(self, part, edited, meant, step):
+        return edited.sum((1, 2)) * 0
+
+
 @pytest.mark.parametrize("decay", [0.1, 1.0])
-def test_a_value_is_the_least_of_text_and_decay(tower, sentences, decay):
-    found = find_values(tower, sentences, LAST, ValueSettings(steps=120, decay=decay))
+@pytest.mark.parametrize("distill", [None, Silent(1), Silent(3)], ids=["no teacher", "a silent one", "silent ones in turn"])
+def test_a_value_is_the_least_of_text_and_decay(tower, sentences, decay, distill):
+    found = find_values(tower, sentences, LAST, ValueSettings(steps=120, decay=decay), distill)
 
     def loss(shifts):
         size = shifts.square().sum(1) / norms(tower, sentences).square()
@@ -80,6 +91,17 @@ def test_a_value_is_the_least_of_text_and_decay(tower, sentences, decay):
 def test_a_value_is_no_longer_than_the_clamp(tower, sentences):
     found = find_values(tower, sentences, LAST, ValueSettings(steps=30, clamp=0.25))
     assert torch.allclose(found.shifts.float().norm(dim=1), 0.25 * norms(tower, sentences), rtol=1e-4)
+    found = find_values(tower, sentences, LAST, ValueSettings(steps=3, rate=2e-4, clamp=1e-4))
+    assert torch.allclose(found.shifts.float().norm(dim=1), 1e-4 * norms(tower, sentences), rtol=1e-4)
+
+
+def test_what_is_left_is_relative_to_what_there_was(tower, sentences):
+    """So that an encoder of small numbers has the same values."""
+    weights = {name: entry * 1e-4 if name.startswith("final") else entry for name, entry in tower.weights.items()}
+    small = find_values(Tower(weights, tower.heads, tower.activation, tower.depth), sentences, LAST, ValueSettings(steps=3))
+    plain = find_values(tower, sentences, LAST, ValueSettings(steps=3))
+    assert torch.allclose(small.before, torch.ones(2)) and torch.allclose(small.after, plain.after, rtol=1e-3)
+    assert torch.allclose(small.shifts, plain.shifts, rtol=1e-2, atol=1e-3)
 
 
 def bare(tower):
@@ -116,6 +138,17 @@ def test_a_loss_below_0_is_no_better_for_standing_still(tower, sentences):
 
     found = find_values(tower, sentences, LAST, ValueSettings(steps=60, text=0.0), standing)
     assert (found.steps == 24).all() and (found.after == -5).all()
+
+
+def test_a_loss_that_falls_by_less_than_a_five_hundredth_gets_no_better(tower, sentences):
+    calls = []
+
+    def creeping(part, edited, meant, step):
+        calls.append(step)
+        return edited.sum((1, 2)) * 0 + 10 - 0.01 * len(calls)
+
+    found = find_values(tower, sentences, LAST, ValueSettings(steps=60, text=0.0, decay=0.0), creeping)
+    assert (found.steps == 24).all()
 
 
 class Turns:
@@ -271,5 +304,7 @@ def test_the_noise_teachers_seeds_and_its_lead(sentences):
 
     assert teacher(seed=3).seeds == [3_000_009, 3_000_010] and teacher(seed=[5, 9]).seeds == [5, 9]
     assert teacher().seeds == [0, 1] and teacher().turns == 8
+    with pytest.raises(ValueError, match=r"^pictures of the user's own need to be told what is right$"):
+        teacher(own=[0])(sentences, *torch.randn(2, 4, 77, WIDTH), 0)
     edited, meant = torch.zeros(2, 1)
     assert teacher()(sentences, edited, meant, -1) == (sentences, edited, meant, -1)

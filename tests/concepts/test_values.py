@@ -51,14 +51,17 @@ def test_the_tower_is_transformers_encoder(model, tower):
         out = model(ids, output_hidden_states=True)
     assert torch.allclose(tower.finish(tower.embed(ids), 0), out.last_hidden_state, atol=1e-4)
     assert torch.allclose(tower.run(tower.embed(ids), 0, 4), out.hidden_states[4], atol=1e-4)
+    with torch.device("meta"):  # what is made without a word of where goes elsewhere here, and fits nothing
+        assert torch.equal(tower.run(tower.embed(ids), 0, 4), tower.run(tower.embed(ids), 0, 4))
     rows = torch.tensor([[2, 5], [1, 76]])
-    some = tower.finish(tower.run(tower.embed(ids), 0, 3), 3, rows)
-    assert torch.allclose(some, out.last_hidden_state.gather(1, rows[..., None].expand(-1, -1, WIDTH)), atol=1e-4)
+    for layer in (3, 6):
+        some = tower.finish(tower.run(tower.embed(ids), 0, layer), layer, rows)
+        assert torch.allclose(some, out.last_hidden_state.gather(1, rows[..., None].expand(-1, -1, WIDTH)), atol=1e-4)
 
 
 def test_a_change_stands_beside_the_matrix(model, tower):
     up, down = torch.randn(WIDTH, 2), torch.randn(2, 4 * WIDTH) * 0.1
-    changed = tower.changed(2, up[:, :1], down[:1]).changed(2, up[:, 1:], down[1:])
+    changed = tower.changed(2, up[:, :1].double(), down[:1].double()).changed(2, up[:, 1:].double(), down[1:].double())
     name = "encoder.layers.2.mlp.fc2.weight"
     direct = Tower({**tower.weights, name: tower.weights[name] + up @ down}, 4, "quick_gelu", 6)
     assert torch.allclose(read(changed, ["a rose"]), read(direct, ["a rose"]), atol=1e-4)
@@ -131,6 +134,12 @@ def test_values_bring_the_text_where_it_is_meant(tower):
     assert (found.shifts.norm(dim=1) <= 3.001 * sentences.mean(stream).norm(dim=1)).all()
 
 
+def test_a_mode_has_settings_that_suit_it():
+    assert ValueSettings.for_mode("text") == ValueSettings()
+    assert ValueSettings.for_mode("attention") == ValueSettings(rate=0.3, text=0.1, at_once=16)
+    assert ValueSettings.for_mode("full") == ValueSettings(steps=84, rate=0.3, decay=0.02, text=0.1, lead=60, at_once=4)
+
+
 def test_values_in_a_hosts_inference_mode(tower):
     sentences = sentences_of([Concept("rose", "tulip")], tokenize)
     with torch.inference_mode():
@@ -188,6 +197,7 @@ def test_statistics_go_on_where_they_were_stopped(tower, tmp_path, monkeypatch):
     again = []
     caption_statistics(tower, tokenize, CAPTIONS, [2, 3], tmp_path, again.append)
     assert again == [len(CAPTIONS)]
+    caption_statistics(tower, None, CAPTIONS, [2, 3], tmp_path)  # nothing is tokenized that is known
     other = []
     caption_statistics(tower, tokenize, CAPTIONS[:-1], [2, 3], tmp_path, other.append)
     assert other[0] == 0
@@ -208,8 +218,13 @@ def test_statistics_are_the_second_moment_of_the_keys(tower):
     read = key[0, places].double()
     assert found.tokens == pytest.approx(6)
     assert torch.allclose(found.sums[1], read.T @ (weights[:, None] * read), rtol=1e-4)
-    with pytest.raises(EditError, match="no caption"):
+    with pytest.raises(EditError) as caught:
         caption_statistics(tower, tokenize, [], [1])
+    assert str(caught.value) == ("There is no caption to compute the statistics from; give a file with one on each line.")
+    broken = Tower({**tower.weights, "encoder.layers.0.mlp.fc1.bias": torch.full((4 * WIDTH,), torch.inf)}, 4, "quick_gelu", 6)
+    with pytest.raises(EditError) as caught:
+        caption_statistics(broken, tokenize, ["a rose"], [1])
+    assert str(caught.value) == "The text encoder gave numbers that are not finite; load it in another precision."
 
 
 def test_words_are_read_without_padding_and_say_the_same(tower):
@@ -225,6 +240,17 @@ def test_words_are_read_without_padding_and_say_the_same(tower):
     assert both.captions == 3 and both.tokens == pytest.approx(direct.tokens)
     alone = caption_statistics(tower, tokenize, ["a rose"], [1], words=["tulip", "dog"], edited=["dog"])
     assert alone.captions == 2 and alone.tokens < both.tokens
+
+
+def test_statistics_of_words_in_several_batches(tower, monkeypatch):
+    words = ["tulip", "dog", "cat", "house", "painting"]
+    whole = caption_statistics(tower, tokenize, CAPTIONS, [1], words=words)
+    monkeypatch.setattr(statistics_module, "_WORDS_AT_ONCE", 2)
+    monkeypatch.setattr(statistics_module, "_AT_ONCE", 4)
+    seen = []
+    parts = caption_statistics(tower, tokenize, CAPTIONS, [1], words=words, advance=seen.append)
+    assert seen == [*range(0, len(CAPTIONS), 4), *range(len(CAPTIONS), len(CAPTIONS) + 5, 2), len(CAPTIONS) + 5]
+    assert (parts.sums[1] - whole.sums[1]).norm() < 1e-6 * whole.sums[1].norm() and parts.tokens == pytest.approx(whole.tokens)
 
 
 def test_statistics_know_whether_there_are_fewer_keys_than_numbers_in_one(tower):
@@ -256,6 +282,7 @@ def test_words_count_by_the_root_of_how_many_there_are():
     assert pieces["a</w>"] == 4 and by_piece == {piece: count**-0.5 for piece, count in pieces.items()}
     ends = sum(1 + len(range(entry.words.stop + 1 + sum(entry.ids) % 10, 77, 10)) for entry in entries)
     assert weights.end * ends == pytest.approx(sum(count**0.5 for count in pieces.values()))
+    assert caption_weights([tokenize(["a rose"])[0].short()]).end == pytest.approx(3)  # of one end
 
 
 def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
@@ -268,6 +295,7 @@ def test_captions_that_name_what_is_edited_hold_nothing(tower, tmp_path):
     assert left.captions == len(others) < whole.captions
     assert (left.sums[2] - direct.sums[2]).norm() < 1e-5 * direct.sums[2].norm()
     assert left.tokens == pytest.approx(direct.tokens, rel=1e-6)
+    assert caption_statistics(tower, tokenize, ["a rose", "a cat, (a dog)"], [2]).captions == 2  # where nothing is edited
     everything = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path, edited=["a"])
     assert torch.equal(everything.sums[2], whole.sums[2])  # there is nothing else to hold on to
 
@@ -341,8 +369,20 @@ def test_subjects_that_are_not_there_are_refused():
         last_token("a photo of roses", pieces, "rose")
     with pytest.raises(EditError, match="is cut before"):
         last_token("a photo of a cat", pieces[:0], "cat")
+    with pytest.raises(EditError, match="is cut before"):
+        last_token("a-rose", ["a", "-"], "rose")
+
+
+def test_pieces_that_are_empty_or_lead_across_a_space():
+    assert token_spans("a cat", ["a</w>", "cat</w>", "", ""]) == [(0, 1), (2, 5), (2, 5), (2, 5)]
+    assert token_spans("a cat", ["a</w>", "", "cat</w>"]) == [(0, 1), (0, 1), (2, 5)]
+    assert token_spans("new york", ["newyork</w>"]) == [(0, 8)]
+
+
+@pytest.mark.parametrize("pieces", [["a</w>", "cat</w>"], ["a</w>", "dog</w>", "s</w>"], [""], ["a</w>", "o", "og</w>"], ["€"]])
+def test_pieces_that_do_not_spell_the_text_are_refused(pieces):
     with pytest.raises(EditError, match="spells"):
-        token_spans("a dog", ["a</w>", "cat</w>"])
+        token_spans("a dog", pieces)
 
 
 def test_lines():

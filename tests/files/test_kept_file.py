@@ -14,12 +14,13 @@ from edit_assumption.editing.assumptions.moments import MomentSums, Total
 from edit_assumption.editing.concepts.concept_lines import TEMPLATES, Concept
 from edit_assumption.editing.concepts.sentences import sentences_of
 from edit_assumption.editing.concepts.statistics import caption_statistics
-from edit_assumption.editing.concepts.value_file import ValueStore
+from edit_assumption.editing.concepts.value_file import Value, ValueStore
 from edit_assumption.editing.concepts.values import ValueSettings, find_values
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.kept_file import keep, read_kept
 from edit_assumption.editing.known_texts import KnownTexts
+from edit_assumption.editing.tensor_file import open_tensors
 
 WIDTH = 32
 CAPTIONS = [f"a {look} {thing}" for look in ("red", "blue", "green") for thing in ("rose", "cat", "dog", "house")]
@@ -52,6 +53,19 @@ def test_statistics(tower, tmp_path, caplog):
     kept = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path / "folder")
     found = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path / "file")
     assert torch.equal(found.sums[2], kept.sums[2]) and warned(caplog, "cannot be")
+
+
+def test_what_is_damaged_is_made_again(tower, tmp_path):
+    """Statistics of another shape, and values that are not finite, under the names and formats of sound ones."""
+    found = caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path)
+    (path,) = tmp_path.iterdir()
+    with open_tensors(path) as file:
+        header = file.metadata()
+    keep({"2": torch.eye(3).double()}, path, header)
+    assert torch.equal(caption_statistics(tower, tokenize, CAPTIONS, [2], tmp_path).sums[2], found.sums[2])
+    store = ValueStore(tmp_path, ["sound", "damaged"])
+    store.put(0, Value(torch.ones(2), 1.0, 0.5, 3)), store.put(1, Value(torch.full((2,), torch.inf), 1.0, 0.5, 3))
+    assert set(ValueStore(tmp_path, ["sound", "damaged"]).known) == {0}
 
 
 def test_values_of_a_folder_that_goes_away(tower, tmp_path, caplog):
