@@ -116,13 +116,18 @@ class ChancePair:
     def to_text(self) -> str:
         """Source and variants as a line has them, which :func:`variants_of` reads back."""
         told = len({variant.share for variant in self.variants}) > 1
-        shown = [(f"{variant.share!r}% " if told else "") + escape(variant.destination) for variant in self.variants]
+        shown = [(f"{_number(variant.share)}% " if told else "") + escape(variant.destination) for variant in self.variants]
         return f"{escape(self.source)} {ARROW} {' | '.join(shown)}"
 
     def described(self) -> str:
         """As people are told of it."""
         shares = zip(self.variants, self.shares, strict=True)
         return f"{self.source} → by chance " + " | ".join(f"{share:.0%} {one.destination}" for one, share in shares)
+
+
+def _number(share: float) -> str:
+    """Exactly, and as short as may be."""
+    return f"{share:g}" if float(f"{share:g}") == share else repr(share)
 
 
 def variants_of(pieces: Sequence[tuple[str, str]]) -> tuple[Variant, ...] | None:

@@ -11,9 +11,9 @@ from edit_assumption.editing.lines import tidy
 def test_a_preset_is_a_recipe_in_which_nothing_contradicts(name):
     lines = preset_recipe(name)
     recipe = parse_recipe(lines)
-    assert name == tidy(name) and len(recipe.pairs) + len(recipe.preserve) == len(lines.splitlines())
-    assert recipe.active == recipe.pairs and recipe.kept == recipe.preserve
-    assert len({pair.source for pair in recipe.pairs}) == len(recipe.pairs)
+    assert name == tidy(name) and len(recipe.lines) + len(recipe.preserve) == len(lines.splitlines())
+    assert recipe.always == recipe.pairs and recipe.drawn == recipe.chances and recipe.kept == recipe.preserve
+    assert len({line.source for line in recipe.lines}) == len(recipe.lines)
 
 
 def test_an_unknown_preset_is_one_sentence():
