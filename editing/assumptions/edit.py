@@ -23,12 +23,12 @@ from .reach import ordinary_reach
 from .recipe import Recipe
 from .token_columns import Columns, kept_parts, pair_parts, parts_of, preserved_tokens, unchanged_parts
 
-_CAPTIONS_WEIGHT = 30.0
-"""How heavy S is at a regularization of 1, in tokens for each of the width's numbers. Half of it and three times as much are no
-better on the bundled model's validation edits, one at a time and 50 at once; see docs/moments.md."""
-OVERSHOOT = 1.2
-"""What the solution is multiplied by. In related prompts of the bundled model's validation edits, which are not solved, tokens
-go 0.87 of the way to what the destination says there. See docs/moments.md."""
+_CAPTIONS_WEIGHT = 100.0
+"""How heavy S is at a regularization of 1, in tokens for each of the width's numbers. A third of it, with less to make up for,
+has a point less on the bundled model's validation edits, 50 at once; see docs/moments.md."""
+OVERSHOOT = 1.5
+"""What the solution is multiplied by: in related prompts, which are not solved, tokens go only part of the way to what the
+destination says there. See docs/moments.md."""
 VISIBLE = 3e-6
 """How much of a map is left out by default.
 
@@ -155,7 +155,7 @@ def solve_regularized(
     """:func:`~.closed_form.solve` with the regularization as users give it.
 
     On the identity it is the lambda. On a moment, which is shrunk here (:func:`~.moments.shrunk`), it is so scaled that at the
-    default of 0.1 the captions together weigh as much as 3 d tokens, d being the width. What S holds back in prompts that
+    default of 0.1 the captions together weigh as much as 10 d tokens, d being the width. What S holds back in prompts that
     were not solved is made up for: the solution is carried further (:data:`OVERSHOOT`).
 
     Args:
