@@ -10,6 +10,7 @@ with L_0 for all that holds for every picture, and L_s,k the columns of E that s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from .token_columns import Columns, equal_tokens
 _TOLERANCE = 1e-7
 """How much of all maps together may be left out, relative (Frobenius)."""
 _LEAST_DONE = 0.999
-"""Share of what a variant asks, squared, that may be missing before it counts as refused."""
+"""Share of what a variant asks that may be missing before it counts as refused."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,6 @@ def solve_chances(
     strength: float,
     moment: torch.Tensor | None = None,
     protected: torch.Tensor | None = None,
-    overshoot: float = 1.0,
 ) -> ChanceMap:
     """Solve all combinations at once, in float64.
 
@@ -110,7 +110,6 @@ def solve_chances(
         subjects: of each subject, for each variant, what is asked then: the same source tokens and weights in every variant.
         strength: lambda, as it stands in the equation.
         moment, protected: see :func:`~.closed_form.solve`.
-        overshoot: what every M - I is multiplied by in the end.
 
     Raises:
         EditError: a result is not finite.
@@ -120,23 +119,43 @@ def solve_chances(
     space = Space.of(width, moment, protected, device)
     solved = _by_tokens if sum(map(len, parts)) <= width else _by_sums
     lefts, right = solved(parts, _requests(parts, always, subjects), space, strength)
-    return _reduced(lefts, right, [len(variants) for variants in subjects], overshoot)
+    return _reduced(lefts, right, [len(variants) for variants in subjects])
 
 
-def left_undone(
+@dataclass(frozen=True)
+class Progress:
+    """How far tokens go that are to change, over all that is asked, as pictures have it on average; squared, each coordinate in
+    units of its size.
+
+    Args:
+        asked: what was asked of them.
+        moved: how far they go.
+        along: how far along what was asked.
+    """
+
+    asked: float
+    moved: float
+    along: float
+
+    def residual(self, factor: float = 1.0) -> float:
+        """What is left of the request, relative, where the solution is multiplied by ``factor``."""
+        return math.sqrt(max(0.0, factor**2 * self.moved - 2 * factor * self.along + self.asked) / self.asked)
+
+
+def progress_of(
     chance: ChanceMap,
     always: Sequence[Columns],
     subjects: Sequence[Sequence[Sequence[Columns]]],
     shares: Sequence[Sequence[float]],
     unit: torch.Tensor | None = None,
-) -> tuple[float, float]:
-    """What is missing of all that was asked, and what that was, squared, as pictures have it on average.
+) -> Progress:
+    """How far the maps go.
 
     Args:
         chance: the solution.
         always, subjects: what was asked, as for :func:`solve_chances`.
         shares: of each subject's variants.
-        unit: (width,), the size of each coordinate, by which differences are measured; None are ones.
+        unit: (width,), the size of each coordinate; None are ones.
 
     Raises:
         EditError: some variant asks for nothing, or hardly anything of it is done.
@@ -144,34 +163,32 @@ def left_undone(
     # What other subjects draw meanwhile is their mean, which is near enough for a measure.
     middle = [torch.tensordot(torch.tensor(own), part, dims=1) for own, part in zip(shares, chance.variants, strict=True)]
     total = torch.stack([chance.always, *middle]).sum(dim=0)
-    asked_at = [(1.0, always, total)]
+    parts = [(1.0, _progress(always, total, chance.right, unit))]
     for own, variants, part, mean in zip(shares, subjects, chance.variants, middle, strict=True):
-        asked_at += [(share, parts, total - mean + left) for share, parts, left in zip(own, variants, part, strict=True)]
-    missed = asked = 0.0
-    for share, parts, left in asked_at:
-        gap, size = _missed(parts, left.double(), chance.right.double(), unit)
-        if parts is not always and size and gap > _LEAST_DONE * size:
-            raise EditError("An edit by chance would change nothing: do not preserve its source, or lower the regularization.")
-        missed, asked = missed + share * gap, asked + share * size
+        for share, asked, left in zip(own, variants, part, strict=True):
+            progress = _progress(asked, total - mean + left, chance.right, unit)
+            if progress.asked and progress.residual() > _LEAST_DONE:
+                raise EditError(
+                    "An edit by chance would change nothing: do not preserve its source, or lower the regularization."
+                )
+            parts.append((share, progress))
+    asked, moved, along = (sum(share * getattr(own, name) for share, own in parts) for name in ("asked", "moved", "along"))
     if not asked:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
-    return missed, asked
+    return Progress(asked, moved, along)
 
 
-def _missed(
-    parts: Sequence[Columns], left: torch.Tensor, right: torch.Tensor, unit: torch.Tensor | None
-) -> tuple[float, float]:
-    """Squared, over the columns that are to change."""
-    missed = asked = 0.0
+def _progress(parts: Sequence[Columns], left: torch.Tensor, right: torch.Tensor, unit: torch.Tensor | None) -> Progress:
+    sizes = torch.zeros(3, dtype=torch.float64)
     for part in parts:
         shift = part.shift()
         rows = shift.abs().amax(dim=1) != 0
-        gap = (part.source[rows].double() @ right.T) @ left.T - shift[rows]
         units = 1.0 if unit is None else unit
-        weight = part.weight[rows, None]
-        missed += float(((gap / units).square() * weight).sum())
-        asked += float(((shift[rows] / units).square() * weight).sum())
-    return missed, asked
+        moved = (part.source[rows].double() @ right.double().T) @ left.double().T / units
+        asked, weight = shift[rows] / units, part.weight[rows, None]
+        for place, (one, other) in enumerate(((asked, asked), (moved, moved), (moved, asked))):
+            sizes[place] += (one * other * weight).sum().cpu()
+    return Progress(*sizes.tolist())
 
 
 def token_counts(
@@ -235,7 +252,7 @@ def _by_sums(
     return lefts, right
 
 
-def _reduced(lefts: Sequence[torch.Tensor], right: torch.Tensor, counts: Sequence[int], overshoot: float) -> ChanceMap:
+def _reduced(lefts: Sequence[torch.Tensor], right: torch.Tensor, counts: Sequence[int]) -> ChanceMap:
     """The same products in as low a rank as all of them together have, R with orthonormal rows."""
     rows, triangle = torch.linalg.qr(right.T)
     lefts = [left @ triangle.T for left in lefts]
@@ -243,6 +260,6 @@ def _reduced(lefts: Sequence[torch.Tensor], right: torch.Tensor, counts: Sequenc
     energy, vectors = torch.linalg.eigh(gram)
     lost = energy.clamp(min=0).cumsum(0)
     vectors = vectors[:, lost > _TOLERANCE**2 * lost[-1]]
-    always, *variants = [(overshoot * left @ vectors).float() for left in lefts]
+    always, *variants = [(left @ vectors).float() for left in lefts]
     grouped = torch.stack(variants).split(list(counts)) if variants else ()
     return ChanceMap(always, tuple(grouped), (rows @ vectors).T.float())

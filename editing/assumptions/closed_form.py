@@ -77,7 +77,7 @@ def solve(
     moment: torch.Tensor | None = None,
     protected: torch.Tensor | None = None,
     tolerance: float = EXACT,
-    overshoot: float = 1.0,
+    carried: Carried | None = None,
 ) -> Solution:
     """Minimise the objective above over all columns, in float64, by whichever side is smaller, where the embeddings are.
 
@@ -91,7 +91,7 @@ def solve(
         protected: tokens that do not change at all, (tokens, width).
         tolerance: how much of M - I may be left out, so that its rank is lower: the objective grows by its square, relative to
             tr((M - I) H (M - I)^T), H being C D C^T + lambda S. :data:`EXACT` leaves out nothing.
-        overshoot: what M - I is multiplied by in the end.
+        carried: how far the solution is carried in the end; None leaves it as it is.
 
     Raises:
         EditError: the edit would change nothing, its result is not finite, or what is protected leaves no room for it.
@@ -103,16 +103,18 @@ def solve(
     strength = regularization * (token_scale(parts) if scaled and moment is None else 1.0)
     space = Space.of(width, moment, protected, parts[0].source.device)
     tokens, group = equal_tokens([part.source for part in parts])
-    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance, overshoot)
+    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance)
     if solved.asked == 0:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
     if solved.room < _ROOM:
         raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
-    context_map = solved.context_map
-    if not context_map.rank:
+    if not solved.context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
     mean = _conflict(parts, group, solved.changes, space.unit)
-    residual = max(0.0, solved.missed - mean) / (solved.asked - mean) if solved.asked > mean else 1.0
+    factor = carried.factor(solved.along, solved.asked - mean) if carried else 1.0
+    context_map = solved.context_map.scale(factor)
+    missed = factor**2 * solved.moved - 2 * factor * solved.along + solved.asked
+    residual = max(0.0, missed - mean) / (solved.asked - mean) if solved.asked > mean else 1.0
     edited = len(group[solved.changes].unique())
     return Solution(context_map.to("cpu"), tokens, edited, residual**0.5, strength)
 
@@ -122,18 +124,36 @@ def _parts(columns: Columns | Sequence[Columns]) -> list[Columns]:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """How far a solution is carried, to make up for sentences that were not solved, in which tokens go less far.
+
+    Args:
+        reach: how far the tokens that were solved go, as a share of what was asked of them.
+        most: what M - I is multiplied by at most, so that a strong regularization goes on being gentle.
+    """
+
+    reach: float
+    most: float
+
+    def factor(self, along: float, asked: float) -> float:
+        """What M - I is multiplied by, given how far the tokens go along what was asked, and what was asked, both squared."""
+        return min(self.most, self.reach * asked / along) if along > 0 else self.most
+
+
+@dataclass(frozen=True)
 class _Solved:
-    """A map; which tokens were to change; by how much, and how much of it is missing (squared, in units of the coordinates);
-    the share of their length that was free to be changed."""
+    """A map; which tokens were to change; what was asked of them, how far they move, and how far along what was asked, all of it
+    squared, in units of the coordinates; the share of their length that was free to be changed."""
 
     context_map: ContextMap
     changes: torch.Tensor
     asked: float
-    missed: float
+    moved: float
+    along: float
     room: float
 
 
-def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float, overshoot: float) -> _Solved:
+def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
     columns = Columns.joined(parts)
     root = columns.weight.sqrt()[:, None]
     shift = columns.shift() * root / space.unit
@@ -151,15 +171,15 @@ def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: fl
         context_map = ContextMap.from_product(left, space.back(torch.cholesky_solve(tokens, factor)[changes]))
     else:
         context_map = _map(basis, space, (solved @ basis).T @ tokens)
-    context_map = context_map.scale(overshoot)
     shift, weighed = shift[changes], weighed[changes]
     left = context_map.left.double() / space.unit[:, None]
     moved = (weighed @ context_map.right.double().T) @ left.T
     room = 1.0 if space.free is None else _share(tokens[changes].norm(), space.unconfined.seen(weighed).norm())
-    return _Solved(context_map, changes, float(shift.square().sum()), float((moved - shift).square().sum()), room)
+    asked, length, along = (float((one * other).sum()) for one, other in ((shift, shift), (moved, moved), (moved, shift)))
+    return _Solved(context_map, changes, asked, length, along, room)
 
 
-def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float, overshoot: float) -> _Solved:
+def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
     sums = Sums.of(parts)
     cross = sums.cross / space.unit
     system = space.seen_moment(sums.whole)
@@ -173,15 +193,14 @@ def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: 
         whole = space.back(solved.T) * space.unit[:, None]
         eye = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
         context_map = ContextMap(whole.float(), eye.float()) if tolerance else ContextMap.from_product(whole, eye)
-    context_map = context_map.scale(overshoot)
     left, right = context_map.left.double() / space.unit[:, None], context_map.right.double()
-    moved = ((left.T @ left) * (right @ sums.edited @ right.T)).sum() - 2 * (left.T * (right @ cross)).sum()
+    moved, along = ((left.T @ left) * (right @ sums.edited @ right.T)).sum(), (left.T * (right @ cross)).sum()
     asked = (sums.asked / space.unit.square()).sum()
     room = 1.0
     if space.free is not None:
         inside, whole = (each.seen_moment(sums.edited).trace().clamp(min=0).sqrt() for each in (space, space.unconfined))
         room = _share(inside, whole)
-    return _Solved(context_map, sums.changes, float(asked), float(moved + asked), room)
+    return _Solved(context_map, sums.changes, float(asked), float(moved), float(along), room)
 
 
 def _map(basis: torch.Tensor, space: Space, rows: torch.Tensor) -> ContextMap:

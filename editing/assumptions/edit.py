@@ -12,8 +12,8 @@ from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError
 from ..projections import POOLED, Projection, select
-from .chance_map import ChanceMap, left_undone, solve_chances, token_counts
-from .closed_form import EXACT, Solution, solve, token_scale
+from .chance_map import ChanceMap, progress_of, solve_chances, token_counts
+from .closed_form import EXACT, Carried, Solution, solve, token_scale
 from .context_map import ContextMap
 from .end_only import end_only_sources
 from .erase import evoking_columns
@@ -26,8 +26,8 @@ from .token_columns import Columns, kept_parts, pair_parts, parts_of, preserved_
 _CAPTIONS_WEIGHT = 100.0
 """How heavy S is at a regularization of 1, in tokens for each of the width's numbers. A third of it, with less to make up for,
 has a point less on the bundled model's validation edits, 50 at once; see docs/moments.md."""
-OVERSHOOT = 1.5
-"""What the solution is multiplied by: in related prompts, which are not solved, tokens go only part of the way to what the
+CARRIED = Carried(reach=1.2, most=1.5)
+"""How far the solution is carried: in related prompts, which are not solved, tokens go only part of the way to what the
 destination says there. See docs/moments.md."""
 VISIBLE = 3e-6
 """How much of a map is left out by default.
@@ -156,7 +156,7 @@ def solve_regularized(
 
     On the identity it is the lambda. On a moment, which is shrunk here (:func:`~.moments.shrunk`), it is so scaled that at the
     default of 0.1 the captions together weigh as much as 10 d tokens, d being the width. What S holds back in prompts that
-    were not solved is made up for: the solution is carried further (:data:`OVERSHOOT`).
+    were not solved is made up for: the solution is carried further (:data:`CARRIED`).
 
     Args:
         columns: what was asked.
@@ -166,7 +166,7 @@ def solve_regularized(
     parts = [columns] if isinstance(columns, Columns) else list(columns)
     strength = _lambda(parts, regularization, scaled, moment)
     if moment is not None:
-        return solve([*parts, *beside], strength, False, shrunk(moment), protected, tolerance, OVERSHOOT)
+        return solve([*parts, *beside], strength, False, shrunk(moment), protected, tolerance, CARRIED)
     return solve([*parts, *beside], strength, False, None, protected, tolerance)
 
 
@@ -245,13 +245,14 @@ def _solve_chances(
     parts = [*always, *(part for variants in subjects for part in variants[0])]
     strength = _lambda(parts, recipe.regularization, scaled, moment)
     held = None if moment is None else shrunk(moment)
-    overshoot = 1.0 if moment is None else OVERSHOOT
-    chance = solve_chances(always, subjects, strength, held, protected, overshoot)
-    unit = None if held is None else held.diagonal().sqrt()
-    missed, asked = left_undone(chance, always, subjects, [own.shares for own in recipe.drawn], unit)
+    unit, shares = None if held is None else held.diagonal().sqrt(), [own.shares for own in recipe.drawn]
+    chance = solve_chances(always, subjects, strength, held, protected)
+    progress = progress_of(chance, always, subjects, shares, unit)
+    factor = 1.0 if held is None else CARRIED.factor(progress.along, progress.asked)
+    chance = chance.scale(factor)
     tokens, edited = token_counts(parts, always, subjects)
     mean = chance.mean(own.shares for own in recipe.drawn)
-    solution = Solution(mean, tokens, edited, (missed / asked) ** 0.5, strength)
+    solution = Solution(mean, tokens, edited, progress.residual(factor), strength)
     return replace(_edit_of(recipe, encoded, moment, solution), chance=chance)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.debias import debias_recipe
-from edit_assumption.editing.assumptions.edit import OVERSHOOT, make_edit
+from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.moments import read_captions
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
