@@ -142,7 +142,7 @@ class Carried:
 
 @dataclass(frozen=True)
 class _Solved:
-    """A map; which tokens were to change; what was asked of them, how far they move, and how far along what was asked, all of it
+    """A map; which tokens were to change; what was asked of them, how far they move, and how far along what was asked, all
     squared, in units of the coordinates; the share of their length that was free to be changed."""
 
     context_map: ContextMap

@@ -78,9 +78,7 @@ def _drawn(recipe: Recipe) -> str:
     """How pictures come to their variants."""
     how = "a batch gets the shares as nearly as it can" if recipe.spread else "by its seed, so always the same"
     negative = "" if recipe.negative else "; the negative prompt is left as it is"
-    return (
-        f"every picture draws its variant, {how}; text is changed before the model reads it, weights are not{negative}"
-    )
+    return f"every picture draws its variant, {how}; text is changed before the model reads it, weights are not{negative}"
 
 
 def _contested(recipe: Recipe) -> list[str]:

@@ -198,7 +198,10 @@ def test_every_combination_is_that_of_its_own_solve(encode, regularizer, more):
     edit = make_edit(recipe, encode, moment=moment, scaled=False)
     for drawn in product(*(range(len(chance.variants)) for chance in recipe.drawn)):
         alone = make_edit(one_by_one(recipe, drawn), encode, moment=moment, scaled=False, tolerance=0.0)
-        assert relative(edit.chance.map_of(drawn).change(), alone.context_map.change()) < 1e-6
+        found, expected = edit.chance.map_of(drawn).change().double(), alone.context_map.change().double()
+        # How far the solution is carried is taken from all variants in the one, and from one of each in the other.
+        factor = float((found * expected).sum() / expected.square().sum())
+        assert relative(found, factor * expected) < 1e-6 and factor == pytest.approx(1, rel=0.1 if moment is not None else 1e-6)
 
 
 def test_both_ways_to_solve_agree(encode, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.closed_form import solve, token_scale
+from edit_assumption.editing.assumptions.closed_form import Carried, solve, token_scale
 from edit_assumption.editing.assumptions.context_map import weight_change
 from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import reach
@@ -298,12 +298,31 @@ def test_second_moment_in_place_of_the_identity(width, tokens):
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-3], ids=["exact", "short"])
 @pytest.mark.parametrize(("width", "tokens"), [(32, 8), (32, 90)], ids=["dual", "primal"])
-def test_an_overshoot_carries_the_solution_further_and_is_counted(width, tokens, tolerance):
+def test_a_solution_is_carried_as_far_as_asked_and_that_is_counted(width, tokens, tolerance):
     columns = random_columns(tokens, width)
-    plain, carried = (solve(columns, 3.0, tolerance=tolerance, overshoot=overshoot) for overshoot in (1.0, 1.5))
-    assert relative(dense_change(carried), 1.5 * dense_change(plain)) < 1e-6
+    plain, carried, little = (
+        solve(columns, 3.0, tolerance=tolerance, carried=how)
+        for how in (None, Carried(reach=1.2, most=99.0), Carried(reach=1.2, most=1.1))
+    )
+    asked = columns.shift()
     moved = columns.source.double() @ dense_change(carried).T
-    assert carried.residual == pytest.approx(relative(moved, columns.shift()), rel=1e-4)
+    assert float((moved * asked).sum() / asked.square().sum()) == pytest.approx(1.2, rel=1e-4)
+    factor = float(dense_change(carried).norm() / dense_change(plain).norm())
+    assert relative(dense_change(carried), factor * dense_change(plain)) < 1e-6
+    assert relative(dense_change(little), 1.1 * dense_change(plain)) < 1e-6
+    assert carried.residual == pytest.approx(relative(moved, asked), rel=1e-4)
+
+
+def test_two_targets_of_one_token_are_carried_as_their_mean_is():
+    """Not as far as either of both, of which the mean goes no way at all where they lie opposite."""
+    both = Columns.joined([Columns.of(rows(E1), rows(E1 + 2 * E2 + E3)), Columns.of(rows(E1), rows(E1 - 2 * E2 + E3))])
+    found = solve(both, 0.5, scaled=False, carried=Carried(reach=1.2, most=99.0))
+    moved = found.context_map.apply(rows(E1).double()) - rows(E1).double()
+    torch.testing.assert_close(moved, 1.2 * rows(E3).double(), rtol=1e-5, atol=1e-6)
+
+
+def test_what_goes_against_what_was_asked_is_carried_no_further_than_allowed():
+    assert Carried(reach=1.2, most=1.5).factor(along=-1.0, asked=1.0) == 1.5
 
 
 def test_second_moment_protects_what_prompts_use():
