@@ -235,20 +235,6 @@ class Recipe:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def together(recipes: Iterable[Recipe]) -> list[Recipe]:
-    """The recipes that are switched on, those with equal settings as one, each in the place of its first."""
-    merged: list[Recipe] = []
-    for recipe in recipes:
-        if not recipe.active:
-            continue
-        partner = next((place for place, other in enumerate(merged) if other.shares_settings(recipe)), None)
-        if partner is None:
-            merged.append(recipe)
-        else:
-            merged[partner] = merged[partner].merge(recipe)
-    return merged
-
-
 def recipe_from_json(text: str) -> Recipe:
     """Read what :meth:`Recipe.to_json` wrote. Raises :class:`EditError` on anything else."""
     try:
