@@ -235,9 +235,8 @@ def test_reach_is_the_relative_change_of_the_words():
 def test_reach_in_units_of_its_own_for_each_coordinate():
     prompt, context_map = example_prompt(range(1, 3)), example_map(0.1)
     unit = torch.linspace(0.5, 40, 16, dtype=torch.float64)
-    moved, rows = (
-        (each / unit.float()) for each in (context_map.apply(prompt.embeddings) - prompt.embeddings, prompt.embeddings)
-    )
+    rows = prompt.embeddings
+    moved, rows = (context_map.apply(rows) - rows) / unit.float(), rows / unit.float()
     assert reach(context_map, prompt, unit) == pytest.approx(float(moved[1:3].norm() / rows[1:3].norm()), rel=1e-5)
     found = token_reach(context_map, prompt, unit)
     assert found.dtype == torch.float32

@@ -58,7 +58,8 @@ def test_unrelated_prompts_that_change_are_named(edit, encode):
 
 def test_the_numbers_line_by_line():
     shown = Preview(
-        (Aligned("a rose", "a tulip", ()), Aligned("van gogh", "", ())), {"a rose": 0.5}, {"roses": 0.25}, {"a cat": 0.3, "a dog": 0.2},
+        (Aligned("a rose", "a tulip", ()), Aligned("van gogh", "", ())),
+        {"a rose": 0.5}, {"roses": 0.25}, {"a cat": 0.3, "a dog": 0.2},
         torch.tensor([2.0, 1.0]), end_only=("a rose",),
     )  # fmt: skip
     assert shown.text().splitlines() == [

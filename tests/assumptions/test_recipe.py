@@ -286,10 +286,11 @@ def test_boxes_that_do_not_pair_up_are_refused(sources, destinations, reason):
 
 
 def test_merge_joins_pairs_and_preserved_prompts():
-    one = parse_recipe("a cat -> a dog\n= a house", regularization=0.3)
-    other = parse_recipe("a rose -> a tulip\na cat -> a dog\n= a tree", regularization=0.3)
+    one = parse_recipe("a cat -> a dog\n= a house\n== a car", regularization=0.3)
+    other = parse_recipe("a rose -> a tulip\na cat -> a dog\n= a tree\n== a bus", regularization=0.3)
     merged = one.merge(other)
-    assert merged == parse_recipe("a cat -> a dog\na rose -> a tulip\n= a house\n= a tree", regularization=0.3)
+    joint = "a cat -> a dog\na rose -> a tulip\n= a house\n= a tree\n== a bus\n== a car"
+    assert merged == parse_recipe(joint, regularization=0.3)
     assert merged == other.merge(one)
 
 

@@ -67,6 +67,8 @@ SENTENCES = [
     (lambda: parse_recipe("! regularization: 0"), "Line 1: The regularization is 0; give a number greater than 0 and finite."),
     (lambda: preserve_from_lines("a -> b"),
      "Line 1 of preserve: “->” belongs to an edit, which has no place here; write \\-> if it belongs to the text."),
+    (lambda: preserve_from_lines("== a -> b"),
+     "Line 1 of preserve: “==” preserves a prompt and “->” edits one; write \\= or \\-> for what belongs to the text."),
     (lambda: augmentations_from_lines("! a"),
      "Line 1 of augmentations: “!” begins a setting, which has no place here; write \\! if it belongs to the text."),
     (lambda: augmentations_from_lines("a | b"),
