@@ -124,7 +124,7 @@ SENTENCES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ask", "sentence"), SENTENCES, ids=[sentence[:40] for _, sentence in SENTENCES])
+@pytest.mark.parametrize(("ask", "sentence"), [pytest.param(ask, sentence, id=sentence[:40]) for ask, sentence in SENTENCES])
 def test_sentence(ask, sentence):
     with pytest.raises(EditError) as caught:
         ask()
