@@ -297,6 +297,29 @@ def test_relative_change_is_that_of_all_edited_weights(dtype):
     assert relative_change(context_map, PROJECTIONS, small) == pytest.approx(change, rel=1e-5)
 
 
+def test_an_edit_restated_at_another_strength(edit):
+    assert edit.restated(1) is edit
+    half = edit.restated(0.5)
+    assert half.recipe == edit.recipe.scale(0.5) != edit.recipe
+    assert torch.equal(half.context_map.dense(), edit.context_map.scale(0.5).dense())
+    with pytest.raises(EditError, match="strength"):
+        edit.restated(3)
+
+
+def test_an_edit_chooses_the_projections_of_its_recipe(edit):
+    pooled, upper = (
+        replace(projection(2, "values"), kind=POOLED),
+        replace(projection(3, "keys"), part="up", block="up_blocks.0"),
+    )
+    every = [*PROJECTIONS, pooled, upper]
+    for settings, chosen in (
+        ("", [*PROJECTIONS, upper]), ("! projections: values", PROJECTIONS[1:]), ("! blocks: up", [upper]),
+        ("! pooled: yes", every),
+    ):  # fmt: skip
+        own = replace(edit, recipe=recipe_of(f"{settings}\na rose -> a red rose"))
+        assert sorted(own.chosen(every), key=every.index) == chosen
+
+
 def test_change_of_pooled_inputs_is_by_their_own_map(edit):
     """And left out where the edit has none."""
     pooled = replace(projection(2, "values"), kind=POOLED)

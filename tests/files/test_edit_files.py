@@ -11,7 +11,7 @@ from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.edit_lora import lora_tensors
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe
-from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
+from edit_assumption.editing.edit_file import is_edit, load_edit, read_header, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
@@ -427,6 +427,17 @@ def test_lora_file_holds_tensors_and_metadata(tmp_path):
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
     assert header_of(path) == metadata
     refused(path, "is not an edit; choose a file that Save Edit wrote")
+
+
+def test_an_edits_texts_are_read_without_its_tensors(tmp_path):
+    path = tmp_path / "edit.safetensors"
+    save_edit(example_edit(), path)
+    assert read_header(path) == header_of(path) and read_header(path)["recipe_text"] == example_edit().recipe.to_text()
+    texts = {name: text for name, text in header_of(path).items() if name != "recipe_text"}
+    save_file({"a": torch.zeros(1)}, path, texts)
+    with pytest.raises(EditError) as caught:
+        read_header(path)
+    assert str(caught.value) == "“edit.safetensors” is damaged or is not an edit (it has no recipe); save the edit again."
 
 
 def test_an_edit_is_told_from_other_files_by_its_header(tmp_path):
