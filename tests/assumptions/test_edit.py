@@ -318,6 +318,9 @@ def test_an_edit_chooses_the_projections_of_its_recipe(edit):
     ):  # fmt: skip
         own = replace(edit, recipe=recipe_of(f"{settings}\na rose -> a red rose"))
         assert sorted(own.chosen(every), key=every.index) == chosen
+    with pytest.raises(EditError) as caught:
+        own.chosen(PROJECTIONS)
+    assert str(caught.value) == "This model reads no pooled embedding that could be edited; switch “pooled” off."
 
 
 def test_change_of_pooled_inputs_is_by_their_own_map(edit):

@@ -63,6 +63,7 @@ SENTENCES = [
     (lambda: parse_recipe("=="), "Line 1: there is no prompt to preserve after “==”."),
     (lambda: parse_recipe("! x: 1"), "Line 1: a line with “!” sets augmentations, regularizer, regularization, passes, "
      "projections, blocks or pooled, such as: ! blocks: mid."),
+    (lambda: parse_recipe("! passes: 0.5"), "Line 1: The number of passes is 0.5; give a whole number."),
     (lambda: parse_recipe("! pooled: maybe"), "Line 1: pooled is “maybe”; write yes or no."),
     (lambda: parse_recipe("! regularization: 0"), "Line 1: The regularization is 0; give a number greater than 0 and finite."),
     (lambda: preserve_from_lines("a -> b"),

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lora_file import lora_metadata, save_lora
-from edit_assumption.editing.projections import families_of, find
+from edit_assumption.editing.projections import POOLED, families_of, find
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -268,8 +269,12 @@ def test_related_encoder_is_accepted_with_a_remark():
 
 @pytest.mark.parametrize("embeddings", [moved(0.3), random(77, WIDTH), -moved(0.0), moved(0.0)[:8], moved(0.0) * float("nan")])
 def test_unrelated_encoder_is_refused(embeddings):
-    with pytest.raises(EditError, match="made for another text encoder; connect the CLIP it was made with"):
+    with pytest.raises(EditError) as caught:
         example_edit().check_encoder(encoder_of(embeddings))
+    assert str(caught.value) == (
+        "This edit was made for another text encoder; connect the CLIP it was made with (same model family and same CLIP "
+        "skip), or make the edit again from its recipe."
+    )
 
 
 def test_encoder_of_another_width_is_refused_with_both_widths():
@@ -377,8 +382,34 @@ def test_values_beyond_float16_are_refused():
 
 def test_lora_for_a_model_of_another_width_is_refused():
     family, found, weights = model(width=1024)
-    with pytest.raises(EditError, match=r"read text of width 768, but this one is SD 2\.x"):
+    with pytest.raises(EditError) as caught:
         lora_tensors(example_edit(), family, found, weights)
+    assert str(caught.value) == (
+        "The edit was made for models that read text of width 768, but this one is SD 2.x; connect the model that it was "
+        "made for."
+    )
+
+
+def test_lora_of_a_damaged_model_is_refused():
+    family, found, weights = model()
+    weights[found[0].key][0, 0] = float("nan")
+    with pytest.raises(EditError) as caught:
+        lora_tensors(example_edit(), family, found, weights)
+    assert str(caught.value) == f"The model's weight {found[0].key} is not finite; load an undamaged checkpoint."
+
+
+def test_maps_are_padded_for_weights_that_read_more():
+    edit = example_edit()
+    _, found, _ = model()
+    pooled, *others = (replace(one, kind=kind) for one, kind in zip(found, (POOLED, *["keys"] * 5), strict=True))
+    widths = dict(zip((one.key for one in found), (5, WIDTH, WIDTH + 2, WIDTH + 2, WIDTH + 3, WIDTH), strict=True))
+    maps = edit.maps([pooled, *others], widths)
+    same, first, second, third, last = (maps[one.key] for one in others)
+    assert len(maps) == 5 and same is last is edit.context_map and first is second and first is not third
+    assert [one.width for one in (first, third)] == [WIDTH + 2, WIDTH + 3]
+    with pytest.raises(EditError) as caught:
+        edit.maps(found[:1], {found[0].key: WIDTH - 1})
+    assert str(caught.value) == f"The weight {found[0].key} is stored packed; load the model unquantised or in fp8."
 
 
 def test_progress_is_told_once_a_layer():
@@ -407,6 +438,11 @@ def test_metadata_names_the_base_model(width, base, v2, architecture):
     assert metadata["ss_network_module"] == "networks.lora"
     assert metadata["ss_network_dim"] == metadata["ss_network_alpha"] == "5"
     assert metadata["edit_assumption.recipe"] == edit.recipe.to_text()
+    assert metadata["modelspec.sai_model_spec"] == "1.0.0"
+    assert metadata["modelspec.implementation"] == "https://github.com/Stability-AI/generative-models"
+    assert metadata["modelspec.description"] == f"Closed-form edit of {edit.changes_what} by Edit Assumption"
+    made = datetime.strptime(metadata["modelspec.date"], "%Y-%m-%dT%H:%M:%S")
+    assert abs(datetime.now() - made) < timedelta(minutes=1)
     assert all(isinstance(value, str) for value in metadata.values())
 
 

@@ -204,6 +204,40 @@ def test_what_cannot_be_written_in_the_end_goes_elsewhere(tmp_path, monkeypatch)
     with pytest.raises(EditError, match="temporary folder either"):
         save_somewhere(lambda path: save_whole_text(path, "found"), place, "The report")
 
+    (temporary,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert temporary.name.startswith("edit-assumption-")
+    monkeypatch.setattr(whole_file.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(EditError, match=r"^“"):  # without a report
+        save_somewhere(lambda path: save_whole_text(path, "found"), place, "The report")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space"), "the disk is full"), (OSError(9999, "Something odd."), "Something odd"),
+        (OSError("Odd."), "Odd"),
+        (OSError(9999, ""), "[Errno 9999] "),
+    ],
+)  # fmt: skip
+def test_reasons_are_in_plain_words(error, reason):
+    assert whole_file.why(error) == reason
+
+
+@POSIX
+def test_an_owner_and_permissions_that_cannot_be_given_stop_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    path = tmp_path / "a.md"
+    path.write_text("before")
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    save_whole_text(path, "after")
+    assert path.read_text() == "after"
+    monkeypatch.delattr(os, "chown")  # as on Windows
+    save_whole_text(path, "again")
+    assert path.read_text() == "again" and names_in(tmp_path) == ["a.md"]
+
 
 def test_a_header_takes_names_that_the_system_could_not_decode(tmp_path):
     save_whole(TENSORS, tmp_path / "a.safetensors", {"title": "caf\udce9"})
