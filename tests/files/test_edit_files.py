@@ -94,7 +94,7 @@ def test_header_is_readable_and_keeps_more_texts_without_letting_them_win(tmp_pa
     header = header_of(path)
     assert header["workflow"] == "{}"
     assert header["format"] == "edit_assumption"
-    assert header["family"] == "SD 1.x"
+    assert header["family"] == "SD 1.x" and header["format_version"] == "1"  # which the first release reads
     assert header["recipe_text"] == edit.recipe.to_text()
     assert load_edit(path).recipe == edit.recipe
 
@@ -159,6 +159,17 @@ def test_truncated_file_is_refused(saved, kept):
 def test_damaged_tensors_are_refused(saved, tensors):
     rewrite(saved, tensors)
     refused(saved, "damaged")
+
+
+def test_tensors_of_other_shapes_are_named_as_the_reason(saved):
+    rewrite(saved, {"encoder": random(WIDTH)})
+    refused(saved, r"edit \(tensors do not fit each other\); save the edit again")
+
+
+@pytest.mark.parametrize(("width", "family"), [(4096, "PixArt or SD3 or Flux"), (5, "other")])
+def test_models_of_an_edits_width_are_named(tmp_path, width, family):
+    save_edit(example_edit(width=width), tmp_path / "edit.safetensors")
+    assert header_of(tmp_path / "edit.safetensors")["family"] == family
 
 
 @pytest.mark.parametrize("name", ["left", "right"])

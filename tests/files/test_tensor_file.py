@@ -22,7 +22,7 @@ def test_it_reads_what_the_library_reads(tmp_path):
     path = tmp_path / "a.safetensors"
     types = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
     tensors = {str(dtype): (torch.randn(3, 2) * 9).to(dtype) for dtype in types}
-    tensors |= {"one": torch.tensor(1.5), "none": torch.zeros(0, 4), "ü": torch.arange(5)}
+    tensors |= {"one": torch.tensor(1.5), "none": torch.zeros(0, 4).half(), "ü": torch.arange(5)}
     save_file(tensors, path, {"ü": "→"})
     for each, metadata in ((path, {"ü": "→"}), (WEIGHTS / "judge.safetensors", None)):
         ours, theirs = load_tensors(each), load_file(each)
@@ -87,6 +87,29 @@ def test_what_is_damaged_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError):
         load_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"1234567", "it has no header"), ((1).to_bytes(8, "little") + b"{}", "it has no header"),
+        ((3).to_bytes(8, "little") + b"{}", "it has no header"), ((2).to_bytes(8, "little") + b"{", "it has no header"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged"), (header()[:-1], "its header is damaged"),
+        (header(shape=[3]), "its header is damaged"), (header(data_offsets=[8, 16]), "its header is damaged"),
+        (header(shape=[0, 2**62, 2**62], data_offsets=[0, 0]), "the shape of a is impossible"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_said(tmp_path, content, said):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{said}$"), open_tensors(path) as file:
+        assert "shape" in said and file.get_tensor("a")
+
+
+def test_a_file_may_be_empty(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert load_tensors(path) == {}
 
 
 @POSIX

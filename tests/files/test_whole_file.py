@@ -137,7 +137,9 @@ def test_windows_is_asked_again_while_somebody_has_the_file_open(tmp_path, monke
     monkeypatch.setattr(os, "replace", busy)
     monkeypatch.setattr(whole_file, "_WAITS", (0.0, 0.0))
     save_whole_text(tmp_path / "a.md", "after")
-    assert names_in(tmp_path) == ["a.md"]
+    assert names_in(tmp_path) == ["a.md"] and (tmp_path / "a.md").read_text() == "after"
+    save_whole_text(tmp_path / "a.md", "at once")
+    assert (tmp_path / "a.md").read_text() == "at once"
     refusals += [PermissionError(13, "in use")] * 3
     with pytest.raises(PermissionError):
         save_whole_text(tmp_path / "b.md", "after")
@@ -221,6 +223,20 @@ def test_what_cannot_be_written_in_the_end_goes_elsewhere(tmp_path, monkeypatch)
 )  # fmt: skip
 def test_reasons_are_in_plain_words(error, reason):
     assert whole_file.why(error) == reason
+
+
+@pytest.mark.parametrize(("number", "refused"), [(22, False), (38, False), (28, True)])
+def test_a_disk_that_cannot_be_asked_whether_it_is_full(tmp_path, monkeypatch, number, refused):
+    def ask(_):
+        raise OSError(number, "asked")
+
+    monkeypatch.setattr(os, "fsync", ask)
+    if refused:
+        with pytest.raises(OSError, match="asked"):
+            save_whole_text(tmp_path / "a.md", "text")
+    else:
+        save_whole_text(tmp_path / "a.md", "text")
+    assert names_in(tmp_path) == ([] if refused else ["a.md"])
 
 
 @POSIX
