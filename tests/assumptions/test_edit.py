@@ -7,9 +7,9 @@ import pytest
 import torch
 from edit_assumption.editing.alignment import align
 from edit_assumption.editing.assumptions import report
-from edit_assumption.editing.assumptions.closed_form import EXACT, solve
+from edit_assumption.editing.assumptions.closed_form import EXACT, solve, token_scale
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit
+from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit, solve_edit, solve_regularized
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach, token_reach
 from edit_assumption.editing.assumptions.recipe import PromptPair, Recipe, parse_recipe
@@ -78,6 +78,21 @@ def test_captions_hold_in_place_what_they_say(encode):
     alike = make_edit(replace(recipe, regularizer="identity"), encode)
     for kept in encode(captions):
         assert reach(edit.context_map, kept) < 0.4 * reach(alike.context_map, kept)
+
+
+def test_the_regularization_is_scaled_unless_it_is_told_not_to_be(encode):
+    recipe = recipe_of("a red rose -> tulips", regularization=0.1)
+    known = dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True))
+    columns = columns_of(recipe, known)
+    for scaled, strength in ((True, 0.1 * token_scale([columns])), (False, 0.1)):
+        direct = solve(columns, strength, False).context_map
+        for given in (columns, [columns]):
+            assert same_map(solve_regularized(given, 0.1, scaled).context_map, direct)
+        assert same_map(solve_edit(recipe, known, None, scaled, EXACT).context_map, direct)
+    assert same_map(solve_regularized(columns, 0.1).context_map, solve_regularized(columns, 0.1, True).context_map)
+    assert same_map(solve_edit(recipe, known, torch.eye(WIDTH)).context_map, solve_edit(recipe, known, None, True).context_map)
+    short = solve_regularized(columns, 0.1, tolerance=0.3).context_map
+    assert short.rank < solve_regularized(columns, 0.1).context_map.rank
 
 
 def test_the_default_leaves_out_what_no_token_shows(encode):
