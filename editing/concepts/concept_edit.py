@@ -196,7 +196,7 @@ def write_concept_values(
         _check_layers(encoder, layers, statistics)
         moments = statistics[encoder.name].moments()
         sentences = sentences_of(recipe.written, encoder.tokenize, recipe.templates)
-        everywhere = torch.tensor([number for number, own in enumerate(recipe.concepts) if own.everywhere])
+        everywhere = torch.tensor([number for number, own in enumerate(recipe.concepts) if own.everywhere], dtype=torch.long)
         regularization = recipe.regularization * tower.key_width
         after = write_shifts(
             tower, sentences, mixed(recipe, values[encoder.name].shifts), moments, regularization, layers, advance,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from edit_assumption.editing.alignment import align
 from edit_assumption.editing.assumptions import report
-from edit_assumption.editing.assumptions.closed_form import EXACT, Carried, solve
+from edit_assumption.editing.assumptions.closed_form import EXACT, Carried, solve, token_scale
 from edit_assumption.editing.assumptions.context_map import ContextMap
-from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit
+from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit, solve_edit, solve_regularized
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
 from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import ordinary_reach, reach, token_reach
@@ -80,6 +80,21 @@ def test_captions_hold_in_place_what_they_say(encode):
     alike = make_edit(replace(recipe, regularizer="identity"), encode)
     for kept in encode(captions):
         assert reach(edit.context_map, kept) < 0.4 * reach(alike.context_map, kept)
+
+
+def test_the_regularization_is_scaled_unless_it_is_told_not_to_be(encode):
+    recipe = recipe_of("a red rose -> tulips", regularization=0.1)
+    known = dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True))
+    columns = columns_of(recipe, known)
+    for scaled, strength in ((True, 0.1 * token_scale([columns])), (False, 0.1)):
+        direct = solve(columns, strength, False).context_map
+        for given in (columns, [columns]):
+            assert same_map(solve_regularized(given, 0.1, scaled).context_map, direct)
+        assert same_map(solve_edit(recipe, known, None, scaled, EXACT).context_map, direct)
+    assert same_map(solve_regularized(columns, 0.1).context_map, solve_regularized(columns, 0.1, True).context_map)
+    assert same_map(solve_edit(recipe, known, torch.eye(WIDTH)).context_map, solve_edit(recipe, known, None, True).context_map)
+    short = solve_regularized(columns, 0.1, tolerance=0.3).context_map
+    assert short.rank < solve_regularized(columns, 0.1).context_map.rank
 
 
 def test_the_default_leaves_out_what_no_token_shows(encode):
@@ -237,9 +252,8 @@ def test_reach_is_the_relative_change_of_the_words():
 def test_reach_in_units_of_its_own_for_each_coordinate():
     prompt, context_map = example_prompt(range(1, 3)), example_map(0.1)
     unit = torch.linspace(0.5, 40, 16, dtype=torch.float64)
-    moved, rows = (
-        (each / unit.float()) for each in (context_map.apply(prompt.embeddings) - prompt.embeddings, prompt.embeddings)
-    )
+    rows = prompt.embeddings
+    moved, rows = (context_map.apply(rows) - rows) / unit.float(), rows / unit.float()
     assert reach(context_map, prompt, unit) == pytest.approx(float(moved[1:3].norm() / rows[1:3].norm()), rel=1e-5)
     found = token_reach(context_map, prompt, unit)
     assert found.dtype == torch.float32
@@ -298,6 +312,32 @@ def test_relative_change_is_that_of_all_edited_weights(dtype):
     assert relative_change(ContextMap.identity(16), PROJECTIONS, weights) == {"keys": 0.0, "values": 0.0}
     small = {name: 1e-3 * weight.float() for name, weight in weights.items()}
     assert relative_change(context_map, PROJECTIONS, small) == pytest.approx(change, rel=1e-5)
+
+
+def test_an_edit_restated_at_another_strength(edit):
+    assert edit.restated(1) is edit
+    half = edit.restated(0.5)
+    assert half.recipe == edit.recipe.scale(0.5) != edit.recipe
+    assert torch.equal(half.context_map.dense(), edit.context_map.scale(0.5).dense())
+    with pytest.raises(EditError, match="strength"):
+        edit.restated(3)
+
+
+def test_an_edit_chooses_the_projections_of_its_recipe(edit):
+    pooled, upper = (
+        replace(projection(2, "values"), kind=POOLED),
+        replace(projection(3, "keys"), part="up", block="up_blocks.0"),
+    )
+    every = [*PROJECTIONS, pooled, upper]
+    for settings, chosen in (
+        ("", [*PROJECTIONS, upper]), ("! projections: values", PROJECTIONS[1:]), ("! blocks: up", [upper]),
+        ("! pooled: yes", every),
+    ):  # fmt: skip
+        own = replace(edit, recipe=recipe_of(f"{settings}\na rose -> a red rose"))
+        assert sorted(own.chosen(every), key=every.index) == chosen
+    with pytest.raises(EditError) as caught:
+        own.chosen(PROJECTIONS)
+    assert str(caught.value) == "This model reads no pooled embedding that could be edited; switch “pooled” off."
 
 
 def test_change_of_pooled_inputs_is_by_their_own_map(edit):

@@ -6,7 +6,7 @@ import clip_helpers
 import pytest
 import torch
 from edit_assumption.editing.assumptions.edit import make_edit
-from edit_assumption.editing.assumptions.pooled import pooled_map
+from edit_assumption.editing.assumptions.pooled import pooled_columns, pooled_map
 from edit_assumption.editing.assumptions.recipe import parse_recipe, recipe_from_json
 from edit_assumption.editing.edit_file import load_edit, save_edit
 from edit_assumption.editing.errors import EditError
@@ -40,6 +40,19 @@ def test_it_is_the_published_equation_over_whole_prompts(encode):
     gram = source.T @ source + 0.1 * scale * torch.eye(POOLED_WIDTH, dtype=torch.float64)
     expected = torch.eye(POOLED_WIDTH, dtype=torch.float64) + torch.linalg.solve(gram, source.T @ (target - source)).T
     assert torch.allclose(found.dense().double(), expected, atol=1e-5)
+
+
+def test_pairs_have_their_strengths_and_weights(encode):
+    recipe = parse_recipe("! augmentations: none\n! pooled: yes\na doctor -> a female doctor @ 0.5 * 3\n= a tulip")
+    columns = pooled_columns(recipe, dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True)))
+    assert columns.strength.tolist() == [0.5, 1.0] and columns.weight.tolist() == [3.0, 1.0]
+
+
+def test_the_regularization_is_scaled_unless_it_is_told_not_to_be(encode):
+    encoded = dict(zip(RECIPE.prompts(), encode(RECIPE.prompts()), strict=True))
+    scaled, plain = (pooled_map(RECIPE, encoded, each).dense() for each in (True, False))
+    assert torch.equal(pooled_map(RECIPE, encoded).dense(), scaled) and not torch.allclose(plain, scaled, atol=1e-3)
+    assert torch.equal(make_edit(RECIPE, encode).pooled_map.dense(), scaled)
 
 
 def test_strictly_preserved_prompts_keep_it(encode):
@@ -87,7 +100,7 @@ def test_recipes_say_it():
 
 
 def test_an_encoder_without_it_is_refused():
-    with pytest.raises(EditError, match="switch “pooled” off"):
+    with pytest.raises(EditError, match=r"^This model's text encoder has no pooled embedding .* switch “pooled” off\.$"):
         make_edit(RECIPE, clip_helpers.ClipEncoder(clip_helpers.clip_text_model(WIDTH, seed=3)))
 
 

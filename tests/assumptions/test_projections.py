@@ -208,12 +208,15 @@ def test_transformers_have_one_text_input(name):
     assert [layer.kind for layer in pooled] == ["pooled input"] * (name == "Flux")
     assert family.name == name and family.experimental == (name != "PixArt")
     assert found.key == next(iter(shapes)) and found.kind == "text input"
+    assert found.diffusers_module == found.module and found.block == found.module.split(".")[0]
     assert lora_name(found, family) == "lora_unet_" + found.module.replace(".", "_")
     assert select([found]) == [found] and select([found], blocks=["input"]) == [found]
-    with pytest.raises(EditError, match="through one layer; choose “keys and values”"):
+    with pytest.raises(EditError) as caught:
         select([found], "values")
-    with pytest.raises(EditError, match="stored packed"):
-        find({**shapes, found.key: (100, 1)})
+    assert str(caught.value) == "In this model keys and values read text through one layer; choose “keys and values”."
+    for more in ({found.key: (100, 1)}, {f"another.{found.key}": shapes[found.key]}):
+        with pytest.raises(EditError, match="stored packed"):
+            find({**shapes, **more})
     with pytest.raises(EditError, match="no place where text enters"):
         find({found.key: (8, 4096)})  # a layer of that name in some other model
 

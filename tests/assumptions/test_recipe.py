@@ -289,11 +289,22 @@ def test_boxes_that_do_not_pair_up_are_refused(sources, destinations, reason):
     assert reason in str(caught.value)
 
 
+def test_prompts_given_beside_the_lines_are_kept_with_theirs():
+    recipe = parse_recipe("a cat -> a dog\n= a house\n== a bus", preserve=("a tree",), strict=("a car",))
+    assert (recipe.preserve, recipe.strict) == (("a house", "a tree"), ("a bus", "a car"))
+
+
+def test_pooled_is_yes_or_no():
+    assert parse_recipe("a cat -> a dog\n! pooled: yes").pooled is True
+    assert parse_recipe("a cat -> a dog\n! pooled: no", pooled=True).pooled is False
+
+
 def test_merge_joins_pairs_and_preserved_prompts():
-    one = parse_recipe("a cat -> a dog\n= a house", regularization=0.3)
-    other = parse_recipe("a rose -> a tulip\na cat -> a dog\n= a tree", regularization=0.3)
+    one = parse_recipe("a cat -> a dog\n= a house\n== a car", regularization=0.3)
+    other = parse_recipe("a rose -> a tulip\na cat -> a dog\n= a tree\n== a bus", regularization=0.3)
     merged = one.merge(other)
-    assert merged == parse_recipe("a cat -> a dog\na rose -> a tulip\n= a house\n= a tree", regularization=0.3)
+    joint = "a cat -> a dog\na rose -> a tulip\n= a house\n= a tree\n== a bus\n== a car"
+    assert merged == parse_recipe(joint, regularization=0.3)
     assert merged == other.merge(one)
 
 

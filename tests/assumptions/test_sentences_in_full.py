@@ -63,10 +63,13 @@ SENTENCES = [
     (lambda: parse_recipe("=="), "Line 1: there is no prompt to preserve after “==”."),
     (lambda: parse_recipe("! x: 1"), "Line 1: a line with “!” sets augmentations, regularizer, regularization, passes, "
      "projections, blocks, pooled, spread or negative, such as: ! blocks: mid."),
+    (lambda: parse_recipe("! passes: 0.5"), "Line 1: The number of passes is 0.5; give a whole number."),
     (lambda: parse_recipe("! pooled: maybe"), "Line 1: pooled is “maybe”; write yes or no."),
     (lambda: parse_recipe("! regularization: 0"), "Line 1: The regularization is 0; give a number greater than 0 and finite."),
     (lambda: preserve_from_lines("a -> b"),
      "Line 1 of preserve: “->” belongs to an edit, which has no place here; write \\-> if it belongs to the text."),
+    (lambda: preserve_from_lines("== a -> b"),
+     "Line 1 of preserve: “==” preserves a prompt and “->” edits one; write \\= or \\-> for what belongs to the text."),
     (lambda: augmentations_from_lines("! a"),
      "Line 1 of augmentations: “!” begins a setting, which has no place here; write \\! if it belongs to the text."),
     (lambda: augmentations_from_lines("a | b"),
@@ -122,7 +125,7 @@ SENTENCES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ask", "sentence"), SENTENCES, ids=[sentence[:40] for _, sentence in SENTENCES])
+@pytest.mark.parametrize(("ask", "sentence"), [pytest.param(ask, sentence, id=sentence[:40]) for ask, sentence in SENTENCES])
 def test_sentence(ask, sentence):
     with pytest.raises(EditError) as caught:
         ask()

@@ -30,7 +30,7 @@ from edit_assumption.editing.concepts.tower import Tower, below_text_model, defa
 from edit_assumption.editing.concepts.update import solve_layer, write_shifts
 from edit_assumption.editing.concepts.value_file import value_names
 from edit_assumption.editing.concepts.values import Values, ValueSettings, find_values
-from edit_assumption.editing.edit_file import load_edit, save_edit
+from edit_assumption.editing.edit_file import load_edit, read_header, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.errors import EditError
 
@@ -298,6 +298,7 @@ def test_the_files_contents(edit):
 def test_a_file_gives_the_edit_back(edit, encoders, tmp_path):
     save_edit(edit, tmp_path / "edit.safetensors", {"workflow": "{}"})
     back = load_edit(tmp_path / "edit.safetensors")
+    assert read_header(tmp_path / "edit.safetensors")["format_version"] == "2"
     assert isinstance(back, ConceptEdit) and (back.recipe, back.left) == (edit.recipe, edit.left)
     for name, layers in edit.changes.items():
         assert back.encoders[name].prompt == "a rose"

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from edit_assumption.editing.assumptions.edit import Edit
 from edit_assumption.editing.assumptions.edit_lora import lora_tensors
 from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.recipe import Recipe
-from edit_assumption.editing.edit_file import is_edit, load_edit, save_edit
+from edit_assumption.editing.edit_file import is_edit, load_edit, read_header, save_edit
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.lora_file import lora_metadata, save_lora
-from edit_assumption.editing.projections import families_of, find
+from edit_assumption.editing.projections import POOLED, families_of, find
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -94,7 +95,7 @@ def test_header_is_readable_and_keeps_more_texts_without_letting_them_win(tmp_pa
     header = header_of(path)
     assert header["workflow"] == "{}"
     assert header["format"] == "edit_assumption"
-    assert header["family"] == "SD 1.x"
+    assert header["family"] == "SD 1.x" and header["format_version"] == "1"  # which the first release reads
     assert header["recipe_text"] == edit.recipe.to_text()
     assert load_edit(path).recipe == edit.recipe
 
@@ -159,6 +160,17 @@ def test_truncated_file_is_refused(saved, kept):
 def test_damaged_tensors_are_refused(saved, tensors):
     rewrite(saved, tensors)
     refused(saved, "damaged")
+
+
+def test_tensors_of_other_shapes_are_named_as_the_reason(saved):
+    rewrite(saved, {"encoder": random(WIDTH)})
+    refused(saved, r"edit \(tensors do not fit each other\); save the edit again")
+
+
+@pytest.mark.parametrize(("width", "family"), [(4096, "PixArt or SD3 or Flux"), (5, "other")])
+def test_models_of_an_edits_width_are_named(tmp_path, width, family):
+    save_edit(example_edit(width=width), tmp_path / "edit.safetensors")
+    assert header_of(tmp_path / "edit.safetensors")["family"] == family
 
 
 @pytest.mark.parametrize("name", ["left", "right"])
@@ -269,8 +281,12 @@ def test_related_encoder_is_accepted_with_a_remark():
 
 @pytest.mark.parametrize("embeddings", [moved(0.3), random(77, WIDTH), -moved(0.0), moved(0.0)[:8], moved(0.0) * float("nan")])
 def test_unrelated_encoder_is_refused(embeddings):
-    with pytest.raises(EditError, match="made for another text encoder; connect the CLIP it was made with"):
+    with pytest.raises(EditError) as caught:
         example_edit().check_encoder(encoder_of(embeddings))
+    assert str(caught.value) == (
+        "This edit was made for another text encoder; connect the CLIP it was made with (same model family and same CLIP "
+        "skip), or make the edit again from its recipe."
+    )
 
 
 def test_encoder_of_another_width_is_refused_with_both_widths():
@@ -378,8 +394,34 @@ def test_values_beyond_float16_are_refused():
 
 def test_lora_for_a_model_of_another_width_is_refused():
     family, found, weights = model(width=1024)
-    with pytest.raises(EditError, match=r"read text of width 768, but this one is SD 2\.x"):
+    with pytest.raises(EditError) as caught:
         lora_tensors(example_edit(), family, found, weights)
+    assert str(caught.value) == (
+        "The edit was made for models that read text of width 768, but this one is SD 2.x; connect the model that it was "
+        "made for."
+    )
+
+
+def test_lora_of_a_damaged_model_is_refused():
+    family, found, weights = model()
+    weights[found[0].key][0, 0] = float("nan")
+    with pytest.raises(EditError) as caught:
+        lora_tensors(example_edit(), family, found, weights)
+    assert str(caught.value) == f"The model's weight {found[0].key} is not finite; load an undamaged checkpoint."
+
+
+def test_maps_are_padded_for_weights_that_read_more():
+    edit = example_edit()
+    _, found, _ = model()
+    pooled, *others = (replace(one, kind=kind) for one, kind in zip(found, (POOLED, *["keys"] * 5), strict=True))
+    widths = dict(zip((one.key for one in found), (5, WIDTH, WIDTH + 2, WIDTH + 2, WIDTH + 3, WIDTH), strict=True))
+    maps = edit.maps([pooled, *others], widths)
+    same, first, second, third, last = (maps[one.key] for one in others)
+    assert len(maps) == 5 and same is last is edit.context_map and first is second and first is not third
+    assert [one.width for one in (first, third)] == [WIDTH + 2, WIDTH + 3]
+    with pytest.raises(EditError) as caught:
+        edit.maps(found[:1], {found[0].key: WIDTH - 1})
+    assert str(caught.value) == f"The weight {found[0].key} is stored packed; load the model unquantised or in fp8."
 
 
 def test_progress_is_told_once_a_layer():
@@ -408,6 +450,11 @@ def test_metadata_names_the_base_model(width, base, v2, architecture):
     assert metadata["ss_network_module"] == "networks.lora"
     assert metadata["ss_network_dim"] == metadata["ss_network_alpha"] == "5"
     assert metadata["edit_assumption.recipe"] == edit.recipe.to_text()
+    assert metadata["modelspec.sai_model_spec"] == "1.0.0"
+    assert metadata["modelspec.implementation"] == "https://github.com/Stability-AI/generative-models"
+    assert metadata["modelspec.description"] == f"Closed-form edit of {edit.changes_what} by Edit Assumption"
+    made = datetime.strptime(metadata["modelspec.date"], "%Y-%m-%dT%H:%M:%S")
+    assert abs(datetime.now() - made) < timedelta(minutes=1)
     assert all(isinstance(value, str) for value in metadata.values())
 
 
@@ -428,6 +475,17 @@ def test_lora_file_holds_tensors_and_metadata(tmp_path):
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
     assert header_of(path) == metadata
     refused(path, "is not an edit; choose a file that Save Edit wrote")
+
+
+def test_an_edits_texts_are_read_without_its_tensors(tmp_path):
+    path = tmp_path / "edit.safetensors"
+    save_edit(example_edit(), path)
+    assert read_header(path) == header_of(path) and read_header(path)["recipe_text"] == example_edit().recipe.to_text()
+    texts = {name: text for name, text in header_of(path).items() if name != "recipe_text"}
+    save_file({"a": torch.zeros(1)}, path, texts)
+    with pytest.raises(EditError) as caught:
+        read_header(path)
+    assert str(caught.value) == "“edit.safetensors” is damaged or is not an edit (it has no recipe); save the edit again."
 
 
 def test_an_edit_is_told_from_other_files_by_its_header(tmp_path):

@@ -14,7 +14,7 @@ from edit_assumption.editing.assumptions.recipe import (
 from edit_assumption.editing.concepts.concept_lines import Concept, parse_concepts
 from edit_assumption.editing.concepts.concept_recipe import TEMPLATES, ConceptRecipe, parse_concept_recipe
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.lines import escape, phrase_lines, prompt_lines, read_lines, text_of, tidy
+from edit_assumption.editing.lines import escape, has_arrow, phrase_lines, prompt_lines, read_lines, text_of, tidy
 from edit_assumption.editing.shares import Wanted
 from edit_assumption.editing.text_file import read_text
 from hypothesis import given, settings
@@ -197,6 +197,15 @@ def test_the_box_is_named():
     with pytest.raises(EditError) as caught:
         preserve_from_lines("a\nb -> c\n! d")
     assert [line.split(":")[0] for line in str(caught.value).split("\n")] == ["Line 2 of preserve", "Line 3 of preserve"]
+    with pytest.raises(EditError, match=r"^Line 1: "):
+        phrase_lines("! a")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("a -> b", True), ("a→b", True), ("a --> b", True), ("a - > b", True), ("a-b", False)]
+)
+def test_an_arrow_is_found_or_nearly_one(text, found):
+    assert has_arrow(text) == found
 
 
 def test_a_file_of_another_kind_gives_a_few_sentences():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from barriers import POSIX, without_rights
+from edit_assumption.editing import tensor_file
 from edit_assumption.editing.edit_file import load_edit
 from edit_assumption.editing.errors import EditError
 from edit_assumption.editing.tensor_file import load_tensors, open_tensors
@@ -21,7 +22,7 @@ def test_it_reads_what_the_library_reads(tmp_path):
     path = tmp_path / "a.safetensors"
     types = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
     tensors = {str(dtype): (torch.randn(3, 2) * 9).to(dtype) for dtype in types}
-    tensors |= {"one": torch.tensor(1.5), "none": torch.zeros(0, 4), "ü": torch.arange(5)}
+    tensors |= {"one": torch.tensor(1.5), "none": torch.zeros(0, 4).half(), "ü": torch.arange(5)}
     save_file(tensors, path, {"ü": "→"})
     for each, metadata in ((path, {"ü": "→"}), (WEIGHTS / "judge.safetensors", None)):
         ours, theirs = load_tensors(each), load_file(each)
@@ -32,6 +33,38 @@ def test_it_reads_what_the_library_reads(tmp_path):
             assert metadata is None or file.metadata() == metadata
     with open_tensors(path) as file, pytest.raises(KeyError):
         file.get_tensor("absent")
+
+
+def test_a_file_is_written_again_by_its_pieces(tmp_path, monkeypatch):
+    """With other texts, in the order of its bytes, and without the gap between them."""
+    monkeypatch.setattr(tensor_file, "_PIECE", 3000)
+    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    first, second = torch.randn(2, 1000), torch.arange(5)
+    entries = {"second": {"dtype": "I64", "shape": [5], "data_offsets": [8100, 8140]},
+               "first": {"dtype": "F32", "shape": [2, 1000], "data_offsets": [0, 8000]}}  # fmt: skip
+    text = json.dumps({"__metadata__": {"old": "text"}, **entries}).encode()
+    written = first.numpy().tobytes() + bytes(100) + second.numpy().tobytes()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + written)
+    with open_tensors(path) as file:
+        assert list(file.shapes().items()) == [("first", (2, 1000)), ("second", (5,))]
+        begin, pieces = file.header({"ü": "→"}), [list(file.pieces(name)) for name in file.shapes()]
+    assert len(begin) % 8 == 0 and [[len(piece) for piece in own] for own in pieces] == [[3000, 3000, 2000], [40]]
+    other.write_bytes(begin + b"".join(map(b"".join, pieces)))
+    found = load_file(other)
+    assert list(found) == ["first", "second"] and torch.equal(found["first"], first) and torch.equal(found["second"], second)
+    with open_tensors(other) as file:
+        assert file.metadata() == {"ü": "→"} and other.stat().st_size == len(begin) + 8040
+
+
+def test_a_file_that_is_cut_while_it_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.zeros(10_000)}, path)
+    with open_tensors(path) as file:
+        os.truncate(path, 20_000)
+        with pytest.raises(ValueError, match=r"^it ends within a$"):
+            list(file.pieces("a"))
+        with pytest.raises(ValueError, match=r"^it ends within a$"):
+            file.get_tensor("a")
 
 
 def header(**entries):
@@ -54,6 +87,29 @@ def test_what_is_damaged_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError):
         load_tensors(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"1234567", "it has no header"), ((1).to_bytes(8, "little") + b"{}", "it has no header"),
+        ((3).to_bytes(8, "little") + b"{}", "it has no header"), ((2).to_bytes(8, "little") + b"{", "it has no header"),
+        ((2).to_bytes(8, "little") + b"[]", "its header is damaged"), (header()[:-1], "its header is damaged"),
+        (header(shape=[3]), "its header is damaged"), (header(data_offsets=[8, 16]), "its header is damaged"),
+        (header(shape=[0, 2**62, 2**62], data_offsets=[0, 0]), "the shape of a is impossible"),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_is_said(tmp_path, content, said):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{said}$"), open_tensors(path) as file:
+        assert "shape" in said and file.get_tensor("a")
+
+
+def test_a_file_may_be_empty(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert load_tensors(path) == {}
 
 
 @POSIX

@@ -137,7 +137,9 @@ def test_windows_is_asked_again_while_somebody_has_the_file_open(tmp_path, monke
     monkeypatch.setattr(os, "replace", busy)
     monkeypatch.setattr(whole_file, "_WAITS", (0.0, 0.0))
     save_whole_text(tmp_path / "a.md", "after")
-    assert names_in(tmp_path) == ["a.md"]
+    assert names_in(tmp_path) == ["a.md"] and (tmp_path / "a.md").read_text() == "after"
+    save_whole_text(tmp_path / "a.md", "at once")
+    assert (tmp_path / "a.md").read_text() == "at once"
     refusals += [PermissionError(13, "in use")] * 3
     with pytest.raises(PermissionError):
         save_whole_text(tmp_path / "b.md", "after")
@@ -203,6 +205,54 @@ def test_what_cannot_be_written_in_the_end_goes_elsewhere(tmp_path, monkeypatch)
     monkeypatch.setattr(whole_file.tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(EditError, match="temporary folder either"):
         save_somewhere(lambda path: save_whole_text(path, "found"), place, "The report")
+
+    (temporary,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert temporary.name.startswith("edit-assumption-")
+    monkeypatch.setattr(whole_file.tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(EditError, match=r"^“"):  # without a report
+        save_somewhere(lambda path: save_whole_text(path, "found"), place, "The report")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(28, "No space"), "the disk is full"), (OSError(9999, "Something odd."), "Something odd"),
+        (OSError("Odd."), "Odd"),
+        (OSError(9999, ""), "[Errno 9999] "),
+    ],
+)  # fmt: skip
+def test_reasons_are_in_plain_words(error, reason):
+    assert whole_file.why(error) == reason
+
+
+@pytest.mark.parametrize(("number", "refused"), [(22, False), (38, False), (28, True)])
+def test_a_disk_that_cannot_be_asked_whether_it_is_full(tmp_path, monkeypatch, number, refused):
+    def ask(_):
+        raise OSError(number, "asked")
+
+    monkeypatch.setattr(os, "fsync", ask)
+    if refused:
+        with pytest.raises(OSError, match="asked"):
+            save_whole_text(tmp_path / "a.md", "text")
+    else:
+        save_whole_text(tmp_path / "a.md", "text")
+    assert names_in(tmp_path) == ([] if refused else ["a.md"])
+
+
+@POSIX
+def test_an_owner_and_permissions_that_cannot_be_given_stop_nothing(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    path = tmp_path / "a.md"
+    path.write_text("before")
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    save_whole_text(path, "after")
+    assert path.read_text() == "after"
+    monkeypatch.delattr(os, "chown")  # as on Windows
+    save_whole_text(path, "again")
+    assert path.read_text() == "again" and names_in(tmp_path) == ["a.md"]
 
 
 def test_a_header_takes_names_that_the_system_could_not_decode(tmp_path):
