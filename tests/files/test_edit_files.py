@@ -274,6 +274,11 @@ def test_same_encoder_is_accepted_in_any_precision():
     assert edit.check_encoder(encoder_of(moved(0.0).bfloat16())) == ""
 
 
+def test_an_identity_is_kept_in_float32():
+    (prompt,) = encoder_of(moved(0.0).half())(["a rose"])
+    assert EncoderIdentity.of("a rose", prompt).embeddings.dtype == torch.float32
+
+
 def test_related_encoder_is_accepted_with_a_remark():
     assert "related text encoder (10% away)" in example_edit().check_encoder(encoder_of(moved(0.1)))
 
