@@ -249,9 +249,11 @@ def test_packed_weights_are_refused(shape):
     shapes[f"diffusion_model.{SD_LDM[3]}.weight"] = shape
     with pytest.raises(EditError) as caught:
         find(shapes)
-    assert str(caught.value) == (
-        "This model's text projections are stored packed or in several sizes; load it unquantised or in fp8."
-    )
+    said = "This model's text projections are stored packed or in several sizes; load it unquantised or in fp8."
+    assert str(caught.value) == said
+    with pytest.raises(EditError) as caught:
+        find({key: (122880,) for key in ldm(SD_LDM, 768)})
+    assert str(caught.value) == said
 
 
 def test_video_models_are_refused():

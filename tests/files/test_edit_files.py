@@ -423,6 +423,8 @@ def test_maps_are_padded_for_weights_that_read_more():
     same, first, second, third, last = (maps[one.key] for one in others)
     assert len(maps) == 5 and same is last is edit.context_map and first is second and first is not third
     assert [one.width for one in (first, third)] == [WIDTH + 2, WIDTH + 3]
+    both = replace(edit, pooled_map=edit.context_map.scale(0.5)).maps([pooled, others[1]], {**widths, pooled.key: WIDTH + 2})
+    assert torch.equal(2 * both[pooled.key].left, both[others[1].key].left)  # each by its own map
     with pytest.raises(EditError) as caught:
         edit.maps(found[:1], {found[0].key: WIDTH - 1})
     assert str(caught.value) == f"The weight {found[0].key} is stored packed; load the model unquantised or in fp8."
