@@ -53,6 +53,7 @@ def test_the_regularization_is_scaled_unless_it_is_told_not_to_be(encode):
     scaled, plain = (pooled_map(RECIPE, encoded, each).dense() for each in (True, False))
     assert torch.equal(pooled_map(RECIPE, encoded).dense(), scaled) and not torch.allclose(plain, scaled, atol=1e-3)
     assert torch.equal(make_edit(RECIPE, encode).pooled_map.dense(), scaled)
+    assert torch.equal(make_edit(RECIPE, encode, scaled=False).pooled_map.dense(), plain)
 
 
 def test_strictly_preserved_prompts_keep_it(encode):

@@ -247,8 +247,13 @@ def test_unknown_width_is_refused(width):
 def test_packed_weights_are_refused(shape):
     shapes = ldm(SD_LDM, 768)
     shapes[f"diffusion_model.{SD_LDM[3]}.weight"] = shape
-    with pytest.raises(EditError, match="packed or in several sizes"):
+    with pytest.raises(EditError) as caught:
         find(shapes)
+    said = "This model's text projections are stored packed or in several sizes; load it unquantised or in fp8."
+    assert str(caught.value) == said
+    with pytest.raises(EditError) as caught:
+        find({key: (122880,) for key in ldm(SD_LDM, 768)})
+    assert str(caught.value) == said
 
 
 def test_video_models_are_refused():

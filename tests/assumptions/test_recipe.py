@@ -294,6 +294,12 @@ def test_prompts_given_beside_the_lines_are_kept_with_theirs():
     assert (recipe.preserve, recipe.strict) == (("a house", "a tree"), ("a bus", "a car"))
 
 
+def test_numbers_as_text_are_numbers():
+    recipe = Recipe((PromptPair("a cat", "a dog", "0.5", "2"),), regularization="0.2", passes="3")
+    assert recipe == Recipe((PromptPair("a cat", "a dog", 0.5, 2.0),), regularization=0.2, passes=3)
+    assert [type(number) for number in (recipe.pairs[0].weight, recipe.regularization, recipe.passes)] == [float, float, int]
+
+
 def test_pooled_is_yes_or_no():
     assert parse_recipe("a cat -> a dog\n! pooled: yes").pooled is True
     assert parse_recipe("a cat -> a dog\n! pooled: no", pooled=True).pooled is False

@@ -98,6 +98,13 @@ def test_sentences_that_say_what_is_wrong():
     assert str(caught.value) == "The text encoder gave numbers that are not finite; load it in another precision."
 
 
+@pytest.mark.parametrize(("rows", "chunks"), [(3, (Chunk(0, range(1), 2),)), (2, ()), (2, (Chunk(0, range(1), 3),))])
+def test_a_prompt_whose_parts_do_not_fit_is_refused(rows, chunks):
+    with pytest.raises(ValueError) as caught:
+        EncodedPrompt(("a", "b"), chunks, torch.zeros(rows, 4))
+    assert str(caught.value) == f"2 tokens do not fit embeddings of shape ({rows}, 4)"
+
+
 def test_numbers_whose_sum_is_too_large_are_finite():
     check_finite(torch.full((4, 2), 3e38))
 

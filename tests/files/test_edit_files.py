@@ -275,6 +275,11 @@ def test_same_encoder_is_accepted_in_any_precision():
     assert edit.check_encoder(encoder_of(moved(0.0).bfloat16())) == ""
 
 
+def test_an_identity_is_kept_in_float32():
+    (prompt,) = encoder_of(moved(0.0).half())(["a rose"])
+    assert EncoderIdentity.of("a rose", prompt).embeddings.dtype == torch.float32
+
+
 def test_related_encoder_is_accepted_with_a_remark():
     assert "related text encoder (10% away)" in example_edit().check_encoder(encoder_of(moved(0.1)))
 
@@ -419,6 +424,8 @@ def test_maps_are_padded_for_weights_that_read_more():
     same, first, second, third, last = (maps[one.key] for one in others)
     assert len(maps) == 5 and same is last is edit.context_map and first is second and first is not third
     assert [one.width for one in (first, third)] == [WIDTH + 2, WIDTH + 3]
+    both = replace(edit, pooled_map=edit.context_map.scale(0.5)).maps([pooled, others[1]], {**widths, pooled.key: WIDTH + 2})
+    assert torch.equal(2 * both[pooled.key].left, both[others[1].key].left)  # each by its own map
     with pytest.raises(EditError) as caught:
         edit.maps(found[:1], {found[0].key: WIDTH - 1})
     assert str(caught.value) == f"The weight {found[0].key} is stored packed; load the model unquantised or in fp8."

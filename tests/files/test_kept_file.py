@@ -96,7 +96,7 @@ def test_a_file_that_may_not_be_read(tmp_path, caplog):
     keep({"a": torch.ones(9)}, path, {})
     with without_rights(path):
         assert read_kept(path, lambda file: file.get_tensor("a")) is None
-    assert warned(caplog, "cannot be read from", "permission denied")
+    assert warned(caplog, "cannot be read from", "permission denied", str(tmp_path))
     assert read_kept(tmp_path / "none.safetensors", lambda file: file.get_tensor("a")) is None
     assert read_kept(path, lambda file: file.get_tensor("b")) is None and len(caplog.records) == 1
 

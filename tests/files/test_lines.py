@@ -193,6 +193,15 @@ def test_what_parts_a_list_is_refused_in_a_box_of_lines():
             read("A photo of | An image of")
 
 
+def test_what_is_nearly_an_arrow_is_text_beside_one():
+    assert [pair.source for pair in parse_recipe("a - > b -> c").pairs] == ["a - > b"]
+
+
+def test_a_setting_that_begins_with_a_sign_is_still_one():
+    with pytest.raises(EditError, match="a line with “!” sets"):
+        parse_recipe("!: x")
+
+
 def test_the_box_is_named():
     with pytest.raises(EditError) as caught:
         preserve_from_lines("a\nb -> c\n! d")

@@ -39,21 +39,23 @@ def test_a_file_is_written_again_by_its_pieces(tmp_path, monkeypatch):
     """With other texts, in the order of its bytes, and without the gap between them."""
     monkeypatch.setattr(tensor_file, "_PIECE", 3000)
     path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    first, second = torch.randn(2, 1000), torch.arange(5)
-    entries = {"second": {"dtype": "I64", "shape": [5], "data_offsets": [8100, 8140]},
-               "first": {"dtype": "F32", "shape": [2, 1000], "data_offsets": [0, 8000]}}  # fmt: skip
+    tensors = {"z": torch.randn(2, 1000), "b": torch.arange(5), "a": torch.ones(3)}
+    entries = {"a": {"dtype": "F32", "shape": [3], "data_offsets": [8140, 8152]},
+               "b": {"dtype": "I64", "shape": [5], "data_offsets": [8100, 8140]},
+               "z": {"dtype": "F32", "shape": [2, 1000], "data_offsets": [0, 8000]}}  # fmt: skip
     text = json.dumps({"__metadata__": {"old": "text"}, **entries}).encode()
-    written = first.numpy().tobytes() + bytes(100) + second.numpy().tobytes()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + written)
-    with open_tensors(path) as file:
-        assert list(file.shapes().items()) == [("first", (2, 1000)), ("second", (5,))]
-        begin, pieces = file.header({"ü": "→"}), [list(file.pieces(name)) for name in file.shapes()]
-    assert len(begin) % 8 == 0 and [[len(piece) for piece in own] for own in pieces] == [[3000, 3000, 2000], [40]]
-    other.write_bytes(begin + b"".join(map(b"".join, pieces)))
-    found = load_file(other)
-    assert list(found) == ["first", "second"] and torch.equal(found["first"], first) and torch.equal(found["second"], second)
-    with open_tensors(other) as file:
-        assert file.metadata() == {"ü": "→"} and other.stat().st_size == len(begin) + 8040
+    numbers = [tensor.numpy().tobytes() for tensor in tensors.values()]
+    path.write_bytes(len(text).to_bytes(8, "little") + text + numbers[0] + bytes(100) + numbers[1] + numbers[2])
+    for length in range(8):
+        with open_tensors(path) as file:
+            assert list(file.shapes().items()) == [("z", (2, 1000)), ("b", (5,)), ("a", (3,))]
+            begin, pieces = file.header({"ü": "→" * length}), [list(file.pieces(name)) for name in file.shapes()]
+        assert len(begin) % 8 == 0 and [[len(piece) for piece in own] for own in pieces] == [[3000, 3000, 2000], [40], [12]]
+        other.write_bytes(begin + b"".join(map(b"".join, pieces)))
+        found = load_file(other)
+        assert found.keys() == tensors.keys() and all(torch.equal(found[name], tensors[name]) for name in tensors)
+        with open_tensors(other) as file:
+            assert file.metadata() == {"ü": "→" * length} and other.stat().st_size == len(begin) + 8052
 
 
 def test_a_file_that_is_cut_while_it_is_read(tmp_path):
