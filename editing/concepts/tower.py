@@ -170,7 +170,7 @@ def default_layers(depth: int) -> tuple[int, ...]:
     if depth <= _FEW:
         return (0,)
     last = depth - 2
-    return tuple(range(max(0, last - max(1, round(depth / 3)) + 1), last + 1))
+    return tuple(range(last - round(depth / 3) + 1, last + 1))
 
 
 def layers_of(tower: Tower, chosen: Sequence[int]) -> tuple[int, ...]:
