@@ -65,6 +65,12 @@ export function setReport(node, place, text) {
   reports.set(node, { text, place });
 }
 
+// A report that was sent again, with what is shown of its draws; they stand where nothing is drawn anew.
+export function withDrawn(node, text) {
+  const shown = reports.get(node)?.text;
+  return shown?.startsWith(`${text}\n${word("drawn")}`) ? shown : text;
+}
+
 // Adds lines on what pictures have drawn, in the place of earlier ones or behind them; what is shown then.
 export function addDrawn(node, lines, goesOn) {
   const shown = reports.get(node);

@@ -4,7 +4,7 @@ import { app } from "../../../scripts/app.js";
 import { sayWhatIsNoLora } from "./loras.js";
 import { refusalsOf, sayRefusals } from "./refusals.js";
 import { keep } from "./kept.js";
-import { addDrawn, hasReport, place, refresh, setReport, showDoing } from "./report.js";
+import { addDrawn, hasReport, place, refresh, setReport, showDoing, withDrawn } from "./report.js";
 import { word } from "./words.js";
 
 const WAIT = 150; // milliseconds after a change
@@ -45,7 +45,8 @@ function report(places, path, text, { lasting }) {
 function executed({ detail }) {
   const text = detail.output?.text?.join("\n");
   if (!text) return;
-  report(placesOf(detail.prompt_id), detail.display_node ?? detail.node, text, { lasting: true });
+  const [places, path] = [placesOf(detail.prompt_id), detail.display_node ?? detail.node];
+  report(places, path, withDrawn(places.get(String(path))?.node, text), { lasting: true });
   refreshAll();
 }
 
