@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from ..console import plain_output, run
@@ -28,12 +27,12 @@ from ..editing.assumptions.edit import Edit, make_edit
 from ..editing.assumptions.prompt_pair import PromptPair
 from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.token_columns import Columns
-from ..editing.encoding import EncodedPrompt
 from ..editing.shares import Wanted, tune_together
 from ..pipelines.generate import generate
 from ..pocket.captions import HAT_PHRASES, bare_captions, caption
 from ..pocket.words import ALL, HATS, ROLES, Thing
 from .pocket_edits import CERTAIN, PocketModel
+from .suite_methods import last_word
 
 PARTS = ("roles", "pairs", "reach", "weights", "UCE")
 _ROUND_SEEDS = 100_000
@@ -180,17 +179,13 @@ def _wanted() -> dict[str, Wanted]:
     return {role.name: Wanted(caption(role, {}), tuple(variant_of(role, hat) for hat in HATS), (0.5, 0.5)) for role in ROLES}
 
 
-def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
-    return encoded.embeddings[encoded.words[-1:]].double()
-
-
 def uce_debias(model: PocketModel, wanted: Mapping[str, Wanted], weights: Mapping[str, Sequence[float]]) -> ContextMap:
     """UCE's debiasing (Gandikota et al. 2024): a concept's last token to the weighted sum of its variants', lambda 0.1, and the
     bare name of everything else preserved."""
     sources = {one.subject for one in wanted.values()}
     kept = [text for text in bare_captions() if text not in sources]
     prompts = [*sources, *(text for one in wanted.values() for text in one.variants), *kept]
-    known = {text: _last_word(encoded) for text, encoded in zip(prompts, model.encode(prompts), strict=True)}
+    known = {text: last_word(encoded).double() for text, encoded in zip(prompts, model.encode(prompts), strict=True)}
     columns = [
         Columns.of(known[one.subject], sum(w * known[text] for w, text in zip(weights[name], one.variants, strict=True)))
         for name, one in wanted.items()

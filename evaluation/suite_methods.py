@@ -102,7 +102,8 @@ def time_as_published(seen: Seen, edits: Sequence[Pair]) -> ContextMap:
     return make_edit(Recipe(_pairs(edits), regularizer="identity"), seen.encode, scaled=False).context_map
 
 
-def _last_word(encoded: EncodedPrompt) -> torch.Tensor:
+def last_word(encoded: EncodedPrompt) -> torch.Tensor:
+    """The embedding of a prompt's last word, (1, width), which is what UCE edits."""
     return encoded.embeddings[encoded.words[-1:]]
 
 
@@ -116,8 +117,8 @@ def uce(seen: Seen, edits: Sequence[Pair], preserve: Sequence[str] | None = None
     kept = [prompt for prompt in preserve if prompt not in {pair.source for pair in pairs}]
     prompts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *kept]))
     known = dict(zip(prompts, seen.encode(prompts), strict=True))
-    columns = [Columns.of(_last_word(known[pair.source]), _last_word(known[pair.destination])) for pair in pairs]
-    columns += [Columns.of(_last_word(known[prompt]), _last_word(known[prompt])) for prompt in kept]
+    columns = [Columns.of(last_word(known[pair.source]), last_word(known[pair.destination])) for pair in pairs]
+    columns += [Columns.of(last_word(known[prompt]), last_word(known[prompt])) for prompt in kept]
     return solve(Columns.joined(columns), 0.1, scaled=False).context_map
 
 

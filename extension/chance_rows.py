@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..editing.assumptions.chance_draw import Picture, described_draw, draw
-from ..editing.assumptions.chance_map import ChanceMap
+from ..editing.assumptions.chance_map import ChanceMapOn
 from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
@@ -37,7 +37,7 @@ class ChanceRows:
     """
 
     def __init__(self, p: Any, edits: Sequence[Edit]) -> None:
-        self._edits = [(edit.recipe, edit.chance, drawn_by(p, edit.recipe)) for edit in edits if edit.chance]
+        self._edits = [(edit.recipe, ChanceMapOn(edit.chance), drawn_by(p, edit.recipe)) for edit in edits if edit.chance]
         self.problem = "this sampler does not tell of its steps, so nothing is drawn by chance." if self._edits else ""
 
     def change(self, params: Any) -> None:
@@ -62,7 +62,7 @@ class ChanceRows:
                 params.text_uncond = _mapped(params.text_uncond, chance, drawn)
 
 
-def _mapped(given: Any, chance: ChanceMap, drawn: Sequence[tuple[int, ...]]) -> Any:
+def _mapped(given: Any, chance: ChanceMapOn, drawn: Sequence[tuple[int, ...]]) -> Any:
     """A conditioning with its text changed: a tensor, or a dictionary that has it beside the pooled embedding."""
     if given is None:  # a sampler without guidance
         return None
@@ -71,4 +71,4 @@ def _mapped(given: Any, chance: ChanceMap, drawn: Sequence[tuple[int, ...]]) -> 
         return given
     if len(given) != len(drawn):
         raise EditError("it is not known which row of this sampler is of which picture, so nothing is drawn by chance.")
-    return chance.to(given.device).apply(given, drawn)
+    return chance.apply(given, drawn)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..editing.assumptions.chance_draw import Picture, described_draw, draw
-from ..editing.assumptions.chance_map import ChanceMap
+from ..editing.assumptions.chance_map import ChanceMapOn
 from ..editing.assumptions.edit import Edit
 from ..editing.errors import EditError
 
@@ -78,7 +78,7 @@ class DrawnText:
         if edit.chance is None:
             raise ValueError("the edit draws nothing")
         self.recipe, self._started = edit.recipe, started
-        self._maps: dict[torch.device, ChanceMap] = {torch.device("cpu"): edit.chance}
+        self._maps = ChanceMapOn(edit.chance)
 
     def drawn(self) -> list[tuple[int, ...]]:
         """What each picture has drawn."""
@@ -104,6 +104,4 @@ class DrawnText:
         asked: Sequence[tuple[int, ...] | None] = drawn * times
         if times == 2 and not self.recipe.negative:
             asked = [*[None] * len(drawn), *drawn]
-        if rows.device not in self._maps:
-            self._maps[rows.device] = self._maps[torch.device("cpu")].to(rows.device)
-        return self._maps[rows.device].apply(rows, asked)
+        return self._maps.apply(rows, asked)

@@ -10,7 +10,6 @@ with L_0 for all that holds for every picture, and L_s,k the columns of E that s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ import torch
 
 from ..cholesky import cholesky
 from ..errors import EditError
+from .closed_form import Progress
 from .context_map import ContextMap
 from .space import Space
 from .sums import Sums
@@ -96,6 +96,20 @@ class ChanceMap:
         return left
 
 
+class ChanceMapOn:
+    """A chance map that is copied to each device once, for hosts that map text at every step."""
+
+    def __init__(self, chance: ChanceMap) -> None:
+        self._copies = {chance.right.device: chance}
+        self._first = chance
+
+    def apply(self, embeddings: torch.Tensor, drawn: Sequence[Sequence[int] | None]) -> torch.Tensor:
+        """:meth:`ChanceMap.apply` where the embeddings are."""
+        if embeddings.device not in self._copies:
+            self._copies[embeddings.device] = self._first.to(embeddings.device)
+        return self._copies[embeddings.device].apply(embeddings, drawn)
+
+
 def solve_chances(
     always: Sequence[Columns],
     subjects: Sequence[Sequence[Sequence[Columns]]],
@@ -120,26 +134,6 @@ def solve_chances(
     solved = _by_tokens if sum(map(len, parts)) <= width else _by_sums
     lefts, right = solved(parts, _requests(parts, always, subjects), space, strength)
     return _reduced(lefts, right, [len(variants) for variants in subjects])
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far tokens go that are to change, over all that is asked, as pictures have it on average; squared, each coordinate in
-    units of its size.
-
-    Args:
-        asked: what was asked of them.
-        moved: how far they go.
-        along: how far along what was asked.
-    """
-
-    asked: float
-    moved: float
-    along: float
-
-    def residual(self, factor: float = 1.0) -> float:
-        """What is left of the request, relative, where the solution is multiplied by ``factor``."""
-        return math.sqrt(max(0.0, factor**2 * self.moved - 2 * factor * self.along + self.asked) / self.asked)
 
 
 def progress_of(

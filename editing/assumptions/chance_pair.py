@@ -6,7 +6,6 @@ have one, those without get what is left. ``as is`` is a variant, too: the sourc
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from itertools import accumulate
 
 from ..errors import EditError
 from ..lines import ARROW, NUMBER, escape, tidy
-from .prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair, check_strength, checked_number
+from .prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair, checked_number, settle
 
 AS_IS = "as is"
 _WHOLE = 100.0
@@ -62,11 +61,7 @@ class ChancePair:
     augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
 
     def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        set_(self, "source", tidy(self.source))
-        set_(self, "strength", check_strength(self.strength))
-        set_(self, "weight", checked_number(self.weight, "The weight", 0.0, math.inf, low_allowed=False))
-        set_(self, "augmentations", tuple(line for line in map(tidy, self.augmentations) if line))
+        settle(self)
         variants = tuple(sorted(self.variants))
         total = sum(variant.share for variant in variants)
         if len(variants) < 2 or len({variant.destination.lower() for variant in variants}) < len(variants):
@@ -77,7 +72,7 @@ class ChancePair:
             raise EditError(f"The shares of “{self.source}” add up to {total:g} %; make them 100 %, or leave one number out.")
         if len({variant.share for variant in variants}) == 1:
             variants = tuple(Variant(variant.destination, _WHOLE / len(variants)) for variant in variants)
-        set_(self, "variants", variants)
+        object.__setattr__(self, "variants", variants)
         self.pairs()
 
     @property

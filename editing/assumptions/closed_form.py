@@ -23,6 +23,7 @@ show can be left out of it (:mod:`.principal`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -111,16 +112,36 @@ def solve(
     if not solved.context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
     mean = _conflict(parts, group, solved.changes, space.unit)
-    factor = carried.factor(solved.along, solved.asked - mean) if carried else 1.0
+    progress = Progress(solved.asked - mean, solved.moved, solved.along)
+    factor = carried.factor(progress.along, progress.asked) if carried else 1.0
     context_map = solved.context_map.scale(factor)
-    missed = factor**2 * solved.moved - 2 * factor * solved.along + solved.asked
-    residual = max(0.0, missed - mean) / (solved.asked - mean) if solved.asked > mean else 1.0
     edited = len(group[solved.changes].unique())
-    return Solution(context_map.to("cpu"), tokens, edited, residual**0.5, strength)
+    return Solution(context_map.to("cpu"), tokens, edited, progress.residual(factor), strength)
 
 
 def _parts(columns: Columns | Sequence[Columns]) -> list[Columns]:
     return [columns] if isinstance(columns, Columns) else list(columns)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far tokens go that are to change; squared, each coordinate in units of its size.
+
+    Args:
+        asked: what was asked of them, less what no map can do.
+        moved: how far they go.
+        along: how far along what was asked.
+    """
+
+    asked: float
+    moved: float
+    along: float
+
+    def residual(self, factor: float = 1.0) -> float:
+        """What is left of the request, relative, of the solution times ``factor``; 1 where nothing can be done."""
+        if not self.asked > 0:
+            return 1.0
+        return math.sqrt(max(0.0, factor**2 * self.moved - 2 * factor * self.along + self.asked) / self.asked)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def chance_recipe(wanted: Wanted, **settings: Any) -> Recipe:
         wanted: subject, variants and shares.
         settings: more fields of :class:`~.recipe.Recipe`, and ``augmentations``.
     """
-    sentences = {"augmentations": settings.pop("augmentations")} if "augmentations" in settings else {}
+    sentences = _sentences(settings)
     shares = zip(wanted.variants, wanted.shares, strict=True)
     variants = tuple(Variant(variant, 100 * share) for variant, share in shares)
     return Recipe((), chances=(ChancePair(wanted.subject, variants, **sentences),), **settings)
@@ -39,10 +39,15 @@ def debias_recipe(wanted: Wanted, weights: Sequence[float], **settings: Any) -> 
         weights: of the variants, which sum to 1; without their signs to no more than 2.
         settings: more fields of :class:`~.recipe.Recipe`, and ``augmentations``.
     """
-    sentences = {"augmentations": settings.pop("augmentations")} if "augmentations" in settings else {}
+    sentences = _sentences(settings)
     size = sum(map(abs, weights))
     pairs = [
         PromptPair(wanted.subject, variant, math.copysign(size, weight), max(abs(weight) / size, _LEAST), **sentences)
         for variant, weight in zip(wanted.variants, weights, strict=True)
     ]
     return Recipe(tuple(pairs), **settings)
+
+
+def _sentences(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the settings what is one of each edit, and not of the whole recipe."""
+    return {"augmentations": settings.pop("augmentations")} if "augmentations" in settings else {}

@@ -36,6 +36,19 @@ def check_strength(value: Any) -> float:
     return checked_number(value, "The strength", -STRENGTH_LIMIT, STRENGTH_LIMIT)
 
 
+def settle(pair: Any) -> None:
+    """Tidy and check what every kind of edit has, while it is made: source, strength, weight and augmentations.
+
+    Raises:
+        EditError: a number is outside its limits.
+    """
+    set_ = object.__setattr__
+    set_(pair, "source", tidy(pair.source))
+    set_(pair, "strength", check_strength(pair.strength))
+    set_(pair, "weight", checked_number(pair.weight, "The weight", 0.0, math.inf, low_allowed=False))
+    set_(pair, "augmentations", tuple(line for line in map(tidy, pair.augmentations) if line))
+
+
 @dataclass(frozen=True, order=True)
 class PromptPair:
     """One edit: wherever the model would think of ``source`` it should think of ``destination``.
@@ -52,12 +65,8 @@ class PromptPair:
     augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
 
     def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        set_(self, "source", tidy(self.source))
-        set_(self, "destination", tidy(self.destination))
-        set_(self, "strength", check_strength(self.strength))
-        set_(self, "weight", checked_number(self.weight, "The weight", 0.0, math.inf, low_allowed=False))
-        set_(self, "augmentations", tuple(line for line in map(tidy, self.augmentations) if line))
+        settle(self)
+        object.__setattr__(self, "destination", tidy(self.destination))
         if not self.source:
             raise EditError("The source is empty; write the prompt whose assumption you want to change.")
         if self.source == self.destination:

@@ -14,7 +14,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from ...editing.assumptions.chance_draw import Picture, described_draw, draw
-from ...editing.assumptions.chance_map import ChanceMap
+from ...editing.assumptions.chance_map import ChanceMapOn
 from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
 from .drawn_pictures import DrawnPictures
@@ -36,7 +36,7 @@ class ChanceDraws:
         if edit.chance is None:
             raise ValueError("the edit draws nothing")
         self.recipe, self.tell = edit.recipe, tell
-        self._maps: dict[torch.device, ChanceMap] = {torch.device("cpu"): edit.chance}
+        self._width, self._maps = edit.chance.width, ChanceMapOn(edit.chance)
         self._pictures, self._name = DrawnPictures(), f"{_KEY}_{uuid.uuid4()}"
 
     def put_on(self, model: Any, instead_of: ChanceDraws | None = None) -> None:
@@ -91,15 +91,11 @@ class ChanceDraws:
             )
         left_alone = frozenset() if self.recipe.negative else negatives
         of_rows = [None if chunk in left_alone else own for chunk in chunks for own in drawn]
-        device = text.device
-        if device not in self._maps:
-            self._maps[device] = self._maps[torch.device("cpu")].to(device)
-        maps = self._maps[device]
-        if text.shape[-1] != maps.width:
+        if text.shape[-1] != self._width:
             raise EditError(
-                f"The prompt has {text.shape[-1]} numbers a token, the edit {maps.width}; use the CLIP that it was made with."
+                f"The prompt has {text.shape[-1]} numbers a token, the edit {self._width}; use the CLIP that it was made with."
             )
-        return maps.apply(text, of_rows)
+        return self._maps.apply(text, of_rows)
 
     def _lines(self, pictures: Sequence[Picture], drawn: Sequence[Sequence[int]]) -> list[str]:
         return [

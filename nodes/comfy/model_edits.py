@@ -123,9 +123,12 @@ def put_on(
     Raises:
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    adapters = {} if edit.chance else adapters_for(edit, inputs)
-    inputs.chosen(edit)
-    draws = ChanceDraws(edit, tell_drawn()) if edit.chance else None
+    adapters, draws = {}, None
+    if edit.chance:
+        inputs.chosen(edit)  # refuses an edit that is not for this model
+        draws = ChanceDraws(edit, tell_drawn())
+    else:
+        adapters = adapters_for(edit, inputs)
     entry = AppliedEdit(edit, adapters, encoder, strength, draws)
     patched = model.clone()
     entries = tuple(entry if old is instead_of else old for old in edits_on(model))

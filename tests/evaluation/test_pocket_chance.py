@@ -7,6 +7,7 @@ pytest.importorskip("diffusers")
 
 from edit_assumption.evaluation import pocket_chance
 from edit_assumption.evaluation.pocket_edits import PocketModel
+from edit_assumption.evaluation.suite_methods import last_word
 from edit_assumption.pocket.captions import caption
 from edit_assumption.pocket.words import ALL, HATS, ROLES
 
@@ -38,7 +39,7 @@ def test_uce_means_the_weighted_sum_of_the_variants_last_tokens(model):
     wanted = pocket_chance._wanted()
     even, leaning = ({name: weights for name in wanted} for weights in ((0.5, 0.5), (0.9, 0.1)))
     texts = [caption(WIZARD, {}), *wanted["wizard"].variants]
-    source, *variants = (pocket_chance._last_word(encoded) for encoded in model.encode(texts))
+    source, *variants = (last_word(encoded).double() for encoded in model.encode(texts))
     for weights in (even, leaning):
         moved = pocket_chance.uce_debias(model, wanted, weights).apply(source)
         meant = sum(weight * variant for weight, variant in zip(weights["wizard"], variants, strict=True))
