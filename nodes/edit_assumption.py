@@ -51,8 +51,8 @@ class EditAssumption(io.ComfyNode):
                     dynamic_prompts=False,
                     default="a pack of blue roses",
                     tooltip="What the source should mean from now on, one line for each source line. An empty line forgets its "
-                    "source, an empty box all of them. With | between variants every picture draws one by chance: "
-                    "60% a female doctor | a male doctor",
+                    "source, an empty box all of them. Variants with a vertical bar between them, a share such as 60% "
+                    "before one or not: every picture draws one by chance.",
                 ),
                 strength_input("0 is off, 1 is full. Negative pushes the source away from the destination."),
                 *setting_inputs(),

@@ -26,8 +26,8 @@ class EditAssumptionList(io.ComfyNode):
             node_id="EditAssumptionList",
             display_name="Edit Assumptions (List)",
             description="Many edits at once, one a line, solved together. An arrow stands between source and destination. "
-            "Between variants stands |, and every picture draws one. The at sign gives a strength, * a weight, = preserves a "
-            "prompt, == preserves it strictly, # begins a comment.",
+            "A vertical bar stands between variants, and every picture draws one. The at sign gives a strength, * a weight, "
+            "= preserves a prompt, == preserves it strictly, # begins a comment.",
             search_aliases=["batch edit", "many edits", "recipe", "UCE", "erase concepts", "change defaults"],
             inputs=[
                 *model_and_clip(),

@@ -73,7 +73,7 @@ def test_the_unused_model_output_stops_only_what_is_behind_it(comfy):
 def test_a_judge_needs_the_model(comfy):
     graph = PocketGraph()
     judge = graph.add("EditAssumptionPocketJudge")[0]
-    inputs = {**DEFAULTS, **NODES["EditAssumptionDebias"], "judge": judge}
+    inputs = {**DEFAULTS, **NODES["EditAssumptionDebias"], "way": "in the weights", "judge": judge}
     node = graph.add("EditAssumptionDebias", clip=graph.clip, **inputs)
     graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="none")
     with pytest.raises(RunError, match="connect the MODEL, or disconnect the judge"):

@@ -45,7 +45,7 @@ def test_the_picture_is_that_of_the_diffusers_pipeline(comfy, pipe, source):
         recipe = Recipe((PromptPair(source, "a pack of blue roses"),))
         context_map = make_edit(recipe, encode, moment=moment_of(pipe, ordinary_captions())).context_map
     ours, picture = run(comfy, graph.sample("roses in a field"))
-    theirs = generate(pipe, ["roses in a field"], [SEED], context_map, STEPS, GUIDANCE)[0]
+    theirs = generate(pipe, ["roses in a field"], [SEED], context_map, steps=STEPS, guidance=GUIDANCE)[0]
     assert ours.shape == (1, 32, 6, 6) and picture.shape == theirs.shape == (3, 48, 48)
     # Eight bits a colour are half a 255th, which is 0.004 here; text and weights are in half precision.
     assert float((picture - theirs).abs().max()) < 0.05 and float((picture - theirs).abs().mean()) < 0.004
