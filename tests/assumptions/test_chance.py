@@ -224,10 +224,19 @@ def test_rows_are_mapped_by_what_they_drew(encode):
 
 
 def test_the_mean_is_what_the_weights_would_hold(encode):
-    recipe = parse_recipe("a doctor -> 60% a female doctor | a male doctor\na rose -> a blue rose")
+    recipe = parse_recipe("! regularizer: identity\na doctor -> 60% a female doctor | a male doctor\na rose -> a blue rose")
     edit = make_edit(recipe, encode)
     weighted = replace(recipe, pairs=recipe.pairs + recipe.chances[0].pairs(), chances=())
     assert relative(edit.context_map.change(), make_edit(weighted, encode, tolerance=0.0).context_map.change()) < 1e-5
+
+
+def test_on_captions_it_is_carried_further(encode):
+    recipe = parse_recipe("a doctor -> 60% a female doctor | a male doctor")
+    weighted = replace(recipe, pairs=recipe.chances[0].pairs(), chances=())
+    mean, weights = (make_edit(entry, encode, tolerance=0.0).context_map.change() for entry in (recipe, weighted))
+    further = float(mean.norm() / weights.norm())
+    assert 1.02 < further < 1.6 / 1.2
+    assert relative(mean, further * weights) < 1e-3
 
 
 def test_strength_scales_every_variant(encode):
