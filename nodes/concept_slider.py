@@ -11,7 +11,8 @@ from ..editing.assumptions.recipe import Recipe
 from ..editing.errors import EditError
 from ..editing.lines import tidy
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.placement import AUTOMATIC
+from .comfy.recipe_inputs import place_input, recipe_settings, setting_inputs
 from .comfy.schemas import schema, strength_input
 
 
@@ -38,13 +39,22 @@ class ConceptSlider(io.ComfyNode):
                 ),
                 strength_input("0 is the model as it is, 1 all the way to “more”, -1 to “less”, 2 and -2 beyond."),
                 *setting_inputs(),
+                place_input(),
             ],
             outputs=model_and_edit(),
         )
 
     @classmethod
     def execute(
-        cls, clip: Any, concept: str, more: str, less: str, strength: float, model: Any = None, **settings: Any
+        cls,
+        clip: Any,
+        concept: str,
+        more: str,
+        less: str,
+        strength: float,
+        model: Any = None,
+        applied_to: str = AUTOMATIC,
+        **settings: Any,
     ) -> io.NodeOutput:
         """Solve and patch."""
         _check(concept, more, less)
@@ -56,7 +66,7 @@ class ConceptSlider(io.ComfyNode):
             -strength if other_way else strength,
             augmentations=fields.pop("augmentations"),
         )
-        return edited(clip, Recipe((pair,), **fields), model)
+        return edited(clip, Recipe((pair,), **fields), model, applied_to)
 
 
 def _check(concept: str, more: str, less: str) -> None:

@@ -9,7 +9,8 @@ from comfy_api.latest import io
 from ..editing.assumptions.recipe import recipe_from_lines
 from ..editing.errors import EditError
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import chance_inputs, recipe_settings, setting_inputs
+from .comfy.placement import AUTOMATIC
+from .comfy.recipe_inputs import chance_inputs, place_input, recipe_settings, setting_inputs
 from .comfy.schemas import schema, strength_input
 
 
@@ -57,18 +58,27 @@ class EditAssumption(io.ComfyNode):
                 strength_input("0 is off, 1 is full. Negative pushes the source away from the destination."),
                 *setting_inputs(),
                 *chance_inputs(),
+                place_input(),
             ],
             outputs=model_and_edit(),
         )
 
     @classmethod
     def execute(
-        cls, clip: Any, source: str, destination: str, strength: float, model: Any = None, **settings: Any
+        cls,
+        clip: Any,
+        source: str,
+        destination: str,
+        strength: float,
+        model: Any = None,
+        applied_to: str = AUTOMATIC,
+        **settings: Any,
     ) -> io.NodeOutput:
         """Solve and patch."""
         if not source.strip():
             raise EditError("The source is empty; write the prompt whose assumption you want to change.")
-        return edited(clip, recipe_from_lines(source, destination, strength, **recipe_settings(**settings)), model)
+        recipe = recipe_from_lines(source, destination, strength, **recipe_settings(**settings))
+        return edited(clip, recipe, model, applied_to)
 
 
 NODES = [EditAssumption]

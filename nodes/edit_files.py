@@ -19,8 +19,10 @@ from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..pictures.cover import cover_entry
 from .comfy.edited_model import ModelEditor
-from .comfy.model_edits import carried_by, put_on, text_inputs
+from .comfy.model_edits import carried_by, put_on
 from .comfy.paths import EDITS, file_prefix, new_file, saved_edits
+from .comfy.placement import AUTOMATIC, Placement
+from .comfy.recipe_inputs import place_input
 from .comfy.saved_edits import file_state, onto_clip, read_edit, strength_remark
 from .comfy.schemas import NO_EDIT, EditType, edit_input, schema, strength_input
 from .comfy.text_encoders import text_encoders
@@ -147,6 +149,7 @@ class ApplyEdit(io.ComfyNode):
                     tooltip="The CLIP that the edit was made with, to solve it together with the edits on the model; an "
                     "edit of concepts needs it.",
                 ),
+                place_input(),
             ],
             outputs=[
                 io.Model.Output(display_name="MODEL", tooltip="The model that believes it."),
@@ -155,7 +158,9 @@ class ApplyEdit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, strength: float, edit: AnyEdit | None = None, clip: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, strength: float, edit: AnyEdit | None = None, clip: Any = None, applied_to: str = AUTOMATIC
+    ) -> io.NodeOutput:
         """Patch."""
         if check_strength(strength) == 0 or edit is None:
             reason = NO_EDIT if edit is None else "Strength 0."
@@ -163,12 +168,14 @@ class ApplyEdit(io.ComfyNode):
         if isinstance(edit, ConceptEdit):
             return _onto_clip(model, clip, edit, strength)
         if clip is not None:
-            return _solved_again(model, clip, edit, strength)
+            return _solved_again(model, clip, edit, strength, applied_to)
         scaled = edit.scale(strength)
-        inputs = text_inputs(model)
-        patched = put_on(model, scaled, inputs, strength=strength)
+        place = Placement.of(model, applied_to)
+        place.check_recipe(edit.recipe)
+        place.check_width(edit)
+        patched = put_on(model, scaled, place.weights, strength=strength)
         remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
-        return io.NodeOutput(patched, clip, ui=ui.PreviewText(inputs.report(scaled, remarks)))
+        return io.NodeOutput(patched, clip, ui=ui.PreviewText(place.report(scaled, remarks)))
 
 
 def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.NodeOutput:
@@ -178,9 +185,9 @@ def _onto_clip(model: Any, clip: Any, edit: ConceptEdit, strength: float) -> io.
     return io.NodeOutput(model, changed, ui=ui.PreviewText(report))
 
 
-def _solved_again(model: Any, clip: Any, edit: Edit, strength: float) -> io.NodeOutput:
+def _solved_again(model: Any, clip: Any, edit: Edit, strength: float, applied_to: str) -> io.NodeOutput:
     """The edit's recipe, solved in this CLIP, together with those on the model."""
-    editor = ModelEditor(model, clip)
+    editor = ModelEditor(model, clip, applied_to)
     edit.check_encoder(editor.encoder)
     solved = editor.solve(edit.recipe.scale(strength))
     return io.NodeOutput(solved.model, clip, ui=ui.PreviewText(editor.report(solved)))

@@ -8,7 +8,8 @@ from comfy_api.latest import io
 
 from ..editing.assumptions.recipe import parse_recipe
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import chance_inputs, recipe_settings, setting_inputs
+from .comfy.placement import AUTOMATIC
+from .comfy.recipe_inputs import chance_inputs, place_input, recipe_settings, setting_inputs
 from .comfy.schemas import schema
 
 _EXAMPLE = """a pack of roses -> a pack of blue roses
@@ -41,14 +42,15 @@ class EditAssumptionList(io.ComfyNode):
                 ),
                 *setting_inputs(),
                 *chance_inputs(),
+                place_input(),
             ],
             outputs=model_and_edit(),
         )
 
     @classmethod
-    def execute(cls, clip: Any, recipe: str, model: Any = None, **settings: Any) -> io.NodeOutput:
+    def execute(cls, clip: Any, recipe: str, model: Any = None, applied_to: str = AUTOMATIC, **settings: Any) -> io.NodeOutput:
         """Solve and patch."""
-        return edited(clip, parse_recipe(recipe, **recipe_settings(**settings)), model)
+        return edited(clip, parse_recipe(recipe, **recipe_settings(**settings)), model, applied_to)
 
 
 NODES = [EditAssumptionList]

@@ -12,7 +12,8 @@ from ..editing.assumptions.recipe import PASSES_LIMIT, Recipe
 from ..editing.errors import EditError
 from ..editing.lines import prompt_lines, tidy
 from .comfy.edited_model import edited, model_and_clip, model_and_edit
-from .comfy.recipe_inputs import recipe_settings, setting_inputs
+from .comfy.placement import AUTOMATIC
+from .comfy.recipe_inputs import place_input, recipe_settings, setting_inputs
 from .comfy.schemas import schema, strength_input
 
 
@@ -57,6 +58,7 @@ class EraseConcept(io.ComfyNode):
                 ),
                 strength_input("0 is off, 1 is full."),
                 *setting_inputs(),
+                place_input(),
             ],
             outputs=model_and_edit(),
         )
@@ -71,6 +73,7 @@ class EraseConcept(io.ComfyNode):
         keep: str,
         strength: float,
         model: Any = None,
+        applied_to: str = AUTOMATIC,
         **settings: Any,
     ) -> io.NodeOutput:
         """Solve and patch."""
@@ -84,7 +87,7 @@ class EraseConcept(io.ComfyNode):
         kept = [prompt for prompt in listed(keep) if prompt not in sources]
         fields["preserve"] = (*fields["preserve"], *kept)
         pairs = tuple(PromptPair(source, instead, strength, augmentations=sentences) for source in sources)
-        return edited(clip, Recipe(pairs, passes=passes, **fields), model)
+        return edited(clip, Recipe(pairs, passes=passes, **fields), model, applied_to)
 
 
 NODES = [EraseConcept]

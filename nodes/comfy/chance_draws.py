@@ -18,9 +18,10 @@ from ...editing.assumptions.chance_map import ChanceMapOn
 from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
 from .drawn_pictures import DrawnPictures
-from .no_checkpoint import refuse_checkpoint
+from .no_checkpoint import BY_CHANCE, refuse_checkpoint
+from .text_wrappers import put_first
 
-_KEY = "edit_assumption"
+_NAME = "edit_assumption"
 Tell = Callable[[list[str]], None]
 
 
@@ -37,20 +38,12 @@ class ChanceDraws:
             raise ValueError("the edit draws nothing")
         self.recipe, self.tell = edit.recipe, tell
         self._width, self._maps = edit.chance.width, ChanceMapOn(edit.chance)
-        self._pictures, self._name = DrawnPictures(), f"{_KEY}_{uuid.uuid4()}"
+        self._pictures, self._name = DrawnPictures(), f"{_NAME}_{uuid.uuid4()}"
 
-    def put_on(self, model: Any, instead_of: ChanceDraws | None = None) -> None:
-        """Onto a clone of a ``ModelPatcher``, behind all edits by chance on it, or in the place of one of them.
-
-        The first wrapper maps the text first, as the last of several weight edits does.
-        """
-        for kind, own in ((WrappersMP.OUTER_SAMPLE, "outer_sample"), (WrappersMP.APPLY_MODEL, "apply_model")):
-            others = list(model.get_wrappers(kind, _KEY))
-            model.remove_wrappers_with_key(kind, _KEY)
-            replaced = [getattr(self, own) if instead_of and wrapper.__self__ is instead_of else wrapper for wrapper in others]
-            for wrapper in replaced if instead_of else [getattr(self, own), *others]:
-                model.add_wrapper_with_key(kind, _KEY, wrapper)
-        refuse_checkpoint(model)
+    def put_on(self, model: Any, instead_of: Any = None) -> None:
+        """Onto a clone of a ``ModelPatcher``; see :func:`~.text_wrappers.put_first`."""
+        put_first(model, {WrappersMP.OUTER_SAMPLE: self.outer_sample, WrappersMP.APPLY_MODEL: self.apply_model}, instead_of)
+        refuse_checkpoint(model, BY_CHANCE)
 
     def outer_sample(self, executor: Any, noise: torch.Tensor, latent_image: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Draw, then sample."""

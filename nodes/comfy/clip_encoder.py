@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,26 +16,30 @@ from ...editing.encoding import Chunk, EncodedPrompt
 from ...editing.errors import EditError
 from ...editing.vocabulary import whole_words
 from .progress import stop_if_interrupted
+from .token_rows import PROBES, TokenRows, no_rows
 
 _CHUNKS_AT_ONCE = 256
 _T5 = "t5xxl"
 _CACHE_BYTES = 128 * 2**20
-_UNKNOWN = (
-    "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect the CLIP of an SD 1.x, SD 2.x, "
-    "SDXL, PixArt, SD3 or Flux checkpoint."
-)
+_KNOWN = {"l", "g", "h", _T5}
+"""The encoders that are known to go together as :meth:`ComfyEncoder._find_streams` has it."""
+
+_REACHED = ("cond", "pooled_output", "hooks")
+"""What a CLIP gives that edits reach, or that is not a prompt's."""
 
 Tokens = dict[str, list[list[tuple[Any, float, int]]]]
 """As ``clip.tokenize(…, return_word_ids=True)`` gives them: encoder name to chunks of (token or vector, weight, word)."""
 
 
 class _Cache:
-    """What is known of one text encoder: encoded prompts, the least recently used ones dropped, and its streams."""
+    """What is known of one text encoder: encoded prompts, the least recently used ones dropped, and its streams and rows."""
 
     def __init__(self) -> None:
         self.entries: OrderedDict[Hashable, EncodedPrompt] = OrderedDict()
         self.nbytes = 0
         self.streams: tuple[str, ...] = ()
+        self.rows: TokenRows | None = None
+        self.beside: tuple[str, ...] | None = None
 
     def get(self, key: Hashable) -> EncodedPrompt | None:
         if key in self.entries:
@@ -126,7 +130,9 @@ class ComfyEncoder:
         """By what the host joins for an empty prompt. SDXL's two encoders read the same words: CLIP-L stands for both."""
         tokens = _chunks_of(self.clip.tokenize(""))
         if _T5 in tokens and not hasattr(self.clip.cond_stage_model, _T5):  # Anima's: they go to the model beside other rows
-            raise EditError(_UNKNOWN)
+            raise no_rows()
+        if len(tokens) > 1 and not tokens.keys() <= _KNOWN:
+            return (self._growing_stream(tokens),)
         clips = ("l",) if "l" in tokens else tuple(name for name in tokens if name != _T5)[:1]
         choices = [(*clips, _T5), (_T5,), clips] if _T5 in tokens else [clips]
         rows = self.clip.encode_from_tokens({**tokens, **self._flags}).shape[1] if len(choices) > 1 else 0
@@ -135,6 +141,64 @@ class ComfyEncoder:
         fitting = [names for names in choices if names and sum(len(tokens[name][0]) for name in names) == rows]
         return fitting[0] if fitting else choices[-1]
 
+    def _growing_stream(self, names: Iterable[str]) -> str:
+        """Of several encoders the one whose rows the output has: a longer prompt has as many more tokens there as rows."""
+        texts = [" ".join(PROBES), " ".join(PROBES * 2)]
+        tokens = [_chunks_of(self.clip.tokenize(text)) for text in texts]
+        rows = [len(self._rows_of(text)) for text in texts]
+        grown = [name for name in names if all(name in each for each in tokens)]
+        grown = [name for name in grown if len(tokens[1][name][0]) - len(tokens[0][name][0]) == rows[1] - rows[0] > 0]
+        if len(grown) != 1:
+            raise no_rows()
+        return grown[0]
+
+    def _rows_of(self, text: str) -> torch.Tensor:
+        """What the host makes of a prompt: (rows, width)."""
+        out = self.clip.encode_from_tokens({**self._flags, **self.clip.tokenize(text)})
+        if out.ndim != 3 or len(out) != 1:
+            raise no_rows()
+        return out[0].to("cpu", torch.float32)
+
+    @cached_property
+    def _names(self) -> set[str]:
+        """The CLIP's encoders."""
+        return set(_chunks_of(self.clip.tokenize("")))
+
+    @property
+    def _token_rows(self) -> TokenRows | None:
+        """Where the rows of the output begin, and what stands around every prompt; None for CLIP and T5, which say it."""
+        if self._names <= _KNOWN:
+            return None
+        if self._cache.rows is None:
+            self._cache.rows = TokenRows.found(self._entries, self._rows_of, tokenizer_of(self.clip, self._streams[0]))
+        return self._cache.rows
+
+    def _entries(self, text: str) -> list[Any]:
+        chunk: list[Any] = self._main(_with_words(self.clip.tokenize(text, return_word_ids=True)))[0]
+        return chunk
+
+    @property
+    def _alone(self) -> bool:
+        """Whether prompts have to be encoded one by one."""
+        return len(self._streams) > 1 or self._several or (self._token_rows is not None and not self._token_rows.every)
+
+    @property
+    def _several(self) -> bool:
+        """Whether the CLIP has encoders beside that of the rows that need no like number of chunks."""
+        return len(self._names) > 1 and not self._names <= _KNOWN
+
+    @property
+    def beside_rows(self) -> tuple[str, ...]:
+        """What the CLIP hands a model of each prompt beside rows and a pooled embedding, such as Anima's T5 numbers."""
+        if self._cache.beside is None:
+            one, other = (self._handed(text) for text in PROBES)
+            self._cache.beside = tuple(name for name in one if not _equal(one[name], other.get(name)))
+        return self._cache.beside
+
+    def _handed(self, text: str) -> dict[str, Any]:
+        handed = self.clip.encode_from_tokens(self.clip.tokenize(text), return_dict=True)
+        return {name: value for name, value in handed.items() if name not in _REACHED and not name.endswith("mask")}
+
     @cached_property
     def _flags(self) -> dict[str, Any]:
         """What the host's tokens hold beside chunks, such as Qwen-Image 2.1's ``keep_vision``; the same for every text."""
@@ -142,8 +206,8 @@ class ComfyEncoder:
         return {name: value for name, value in tokens.items() if name not in _chunks_of(tokens)}
 
     def _tokenize(self, prompt: str) -> Tokens:
-        tokens = _chunks_of(self.clip.tokenize(prompt, return_word_ids=True))
-        if len(self._streams) > 1:
+        tokens = _with_words(self.clip.tokenize(prompt, return_word_ids=True))
+        if len(self._streams) > 1 or self._several:
             return tokens
         # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts. An encoder whose output
         # is not part of the rows (Flux's CLIP) is cut to as many.
@@ -152,7 +216,7 @@ class ComfyEncoder:
         return {name: (chunks * count if len(chunks) < count else chunks)[:count] for name, chunks in tokens.items()}
 
     def _encode(self, tokenized: list[Tokens]) -> list[EncodedPrompt]:
-        if len(self._streams) > 1:
+        if self._alone:
             return [self._encode_whole(tokens) for tokens in tokenized]
         # Chunks of equal length go together: one batch for CLIP, one for each length where prompts are not padded.
         batches: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
@@ -178,9 +242,12 @@ class ComfyEncoder:
         return [part.clone() for part in out[0].to("cpu", torch.float32).chunk(len(chunks))]
 
     def _encode_whole(self, tokens: Tokens) -> EncodedPrompt:
-        """One prompt by itself, where the rows of several encoders follow each other."""
+        """One prompt by itself, where the rows of several encoders follow each other, or not every token has one."""
         stop_if_interrupted()
         plain = {name: [[entry[:2] for entry in chunk] for chunk in chunks] for name, chunks in tokens.items()}
+        if len(self._streams) == 1:
+            out = self.clip.encode_from_tokens({**plain, **self._flags})
+            return self._prompt(tokens, out[0].to("cpu", torch.float32).clone())
         # The host cuts the longer of CLIP's two outputs.
         count = min(len(chunks) for name, chunks in tokens.items() if name != _T5)
         tokens = {name: chunks if name == _T5 else chunks[:count] for name, chunks in tokens.items()}
@@ -190,12 +257,14 @@ class ComfyEncoder:
 
     def _check(self, out: torch.Tensor, expected: int) -> None:
         if out.shape[0] != 1 or out.shape[1] != expected:
-            raise EditError(_UNKNOWN)
+            raise no_rows()
 
     def _main(self, tokens: dict[str, Any]) -> Any:
         return tokens[self._streams[0]]
 
     def _prompt(self, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
+        if self._token_rows is not None and len(self._main(tokens)) == 1:
+            return self._placed(self._token_rows, tokens, embeddings)
         pieces: list[str] = []
         chunks: list[Chunk] = []
         for stream, name in enumerate(self._streams):
@@ -209,6 +278,12 @@ class ComfyEncoder:
                 pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
                 chunks.append(Chunk(start, span, len(pieces), stream))
         return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
+
+    def _placed(self, token_rows: TokenRows, tokens: Tokens, embeddings: torch.Tensor) -> EncodedPrompt:
+        """Where a template stands around the prompt, or not every token has a row."""
+        shown, words = token_rows.place(self._main(tokens)[0], len(embeddings))
+        vocabulary = getattr(tokenizer_of(self.clip, self._streams[0]), "inv_vocab", {})
+        return EncodedPrompt(tuple(_piece(token, vocabulary) for token in shown), (Chunk(0, words, len(shown)),), embeddings)
 
 
 def tokenizer_of(clip: Any, name: str) -> Any:
@@ -226,8 +301,22 @@ def _chunks_of(tokens: dict[str, Any]) -> Tokens:
     return {name: chunks for name, chunks in tokens.items() if isinstance(chunks, list)}
 
 
+def _with_words(tokens: dict[str, Any]) -> Tokens:
+    """Chunks whose entries say which word they belong to; a template's tokens may leave it out."""
+    return {name: [[(*entry, 0)[:3] for entry in chunk] for chunk in chunks] for name, chunks in _chunks_of(tokens).items()}
+
+
 def _chunk(tokens: Tokens, number: int) -> dict[str, list]:
     return {name: chunks[number] for name, chunks in tokens.items()}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values of any kind are; tensors by their numbers."""
+    if torch.is_tensor(one) and torch.is_tensor(other):
+        return one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
+    return type(one) is type(other) and bool(one == other)
 
 
 def _fingerprint(vector: torch.Tensor) -> str:

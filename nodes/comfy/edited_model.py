@@ -17,7 +17,8 @@ from ...editing.assumptions.report import describe
 from ...editing.carried_edits import carried_besides
 from .clip_encoder import ComfyEncoder
 from .known_moments import moment_of
-from .model_edits import carried_by, joinable, put_on, text_inputs
+from .model_edits import carried_by, joinable, put_on
+from .placement import AUTOMATIC, Placement
 from .progress import stop_if_interrupted
 from .schemas import EditType
 
@@ -78,14 +79,15 @@ class ModelEditor:
 
     Args:
         model, clip: ComfyUI's; without a model edits are made and put on nothing.
+        where: one of :data:`~.placement.PLACES`.
 
     Raises:
-        EditError: the model is of no known family.
+        EditError: edits are to be put on the weights of a model of no known family.
     """
 
-    def __init__(self, model: Any, clip: Any) -> None:
+    def __init__(self, model: Any, clip: Any, where: str = AUTOMATIC) -> None:
         self.model = model
-        self.inputs = None if model is None else text_inputs(model)
+        self.place = None if model is None else Placement.of(model, where)
         self.encoder = ComfyEncoder(clip)
 
     def solve(self, recipe: Recipe) -> Solved:
@@ -94,9 +96,13 @@ class ModelEditor:
         Raises:
             EditError: the CLIP does not fit the model, or the edit cannot be solved.
         """
-        reader = self.encoder.with_pooled if recipe.pooled else self.encoder
-        encode = self.inputs.checked(reader) if self.inputs else reader
-        partner, own = joinable(self.model, recipe, self.encoder.key) if self.inputs else None, recipe
+        encode = self.encoder.with_pooled if recipe.pooled else self.encoder
+        partner, own = None, recipe
+        if self.place:
+            self.place.check_recipe(recipe)
+            self.place.check_encoder(self.encoder)
+            encode = self.place.checked(encode)
+            partner = joinable(self.model, recipe, self.encoder.key)
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
         begin, before = time.perf_counter(), self.encoder.encoded
@@ -107,7 +113,7 @@ class ModelEditor:
         moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
         edit = solve_edit(recipe, encoded, moment)
-        patched = put_on(self.model, edit, self.inputs, self.encoder.key, instead_of=partner) if self.inputs else None
+        patched = put_on(self.model, edit, self.place.weights, self.encoder.key, instead_of=partner) if self.place else None
         times = (
             f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
@@ -119,22 +125,23 @@ class ModelEditor:
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""
-        if not self.inputs:
+        if not self.place:
             return describe(solved.edit, [], {}, [*remarks, _ON_NOTHING, solved.times])
-        family = self.inputs.family
+        inputs = self.place.inputs
+        experimental = inputs is not None and inputs.family.experimental
         remarks = [
             *remarks,
             *carried_besides("model", carried_by(solved.model), solved.own),
-            *([f"experimental: {family.name} has not been tried on real weights"] if family.experimental else []),
+            *([f"experimental: {inputs.family.name} has not been tried on real weights"] if experimental else []),
         ]
-        return self.inputs.report(solved.edit, [*remarks, solved.times])
+        return self.place.report(solved.edit, [*remarks, solved.times])
 
 
-def edited(clip: Any, recipe: Recipe, model: Any = None) -> io.NodeOutput:
+def edited(clip: Any, recipe: Recipe, model: Any = None, where: str = AUTOMATIC) -> io.NodeOutput:
     """What a node that makes an edit gives: the model with the recipe on it, the edit, and the report under the node."""
     if not recipe.active:
         return io.NodeOutput(model_output(model), None, ui=ui.PreviewText("Strength 0: the model is unchanged."))
-    editor = ModelEditor(model, clip)
+    editor = ModelEditor(model, clip, where)
     solved = editor.solve(recipe)
     return io.NodeOutput(model_output(solved.model), solved.edit, ui=ui.PreviewText(editor.report(solved)))
 

@@ -15,8 +15,11 @@ from ...editing.assumptions.text_inputs import TextInputs
 from ...editing.carried_edits import CarriedEdit
 from ...editing.errors import EditError, PackedWeightsError, UnknownModelError
 from .chance_draws import ChanceDraws
+from .edited_text import EditedText
+from .no_checkpoint import allow_checkpoint
 from .progress import tell_drawn
 from .stored_weights import shapes_of, stored_weight
+from .text_wrappers import put_first
 from .weight_adapter import ContextMapAdapter
 
 _ATTACHMENT = "edit_assumption"
@@ -35,14 +38,14 @@ class AppliedEdit:
         adapters: the patch of each weight that carries it.
         encoder: what it can be solved again with; None where it cannot.
         strength: what it was scaled by.
-        draws: what carries it in the place of patches, where pictures draw it by chance.
+        carrier: what carries it in the place of patches: on the text, or where pictures draw it by chance.
     """
 
     edit: Edit
     adapters: dict[str, ContextMapAdapter]
     encoder: Hashable
     strength: float = 1.0
-    draws: ChanceDraws | None = None
+    carrier: ChanceDraws | EditedText | None = None
 
 
 def text_inputs(model: Any) -> TextInputs:
@@ -51,6 +54,14 @@ def text_inputs(model: Any) -> TextInputs:
         return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
     except UnknownModelError as error:
         raise EditError(f"{error} {_WAY_OUT}") from error
+
+
+def known_text_inputs(model: Any) -> TextInputs | None:
+    """The same; None where the table does not know."""
+    try:
+        return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
+    except UnknownModelError:
+        return None
 
 
 def _rows(model: Any, key: str, every: int) -> torch.Tensor:
@@ -105,7 +116,7 @@ def adapters_for(edit: Edit, inputs: TextInputs) -> dict[str, ContextMapAdapter]
 def put_on(
     model: Any,
     edit: Edit,
-    inputs: TextInputs,
+    inputs: TextInputs | None,
     encoder: Hashable = None,
     instead_of: AppliedEdit | None = None,
     strength: float = 1.0,
@@ -115,7 +126,7 @@ def put_on(
     Args:
         model: a ``ModelPatcher``; not changed.
         edit: what to put on.
-        inputs: where text enters the model.
+        inputs: where text enters the model; None puts the edit on the text.
         encoder: key of the text encoder, if the edit may be solved together with later ones.
         instead_of: an edit on the model whose place this one takes.
         strength: what the edit was scaled by, for whoever asks the model.
@@ -123,13 +134,17 @@ def put_on(
     Raises:
         EditError: the model reads text of another width, or the recipe names a block that it lacks.
     """
-    adapters, draws = {}, None
+    adapters: dict[str, ContextMapAdapter] = {}
+    carrier: ChanceDraws | EditedText | None = None
     if edit.chance:
-        inputs.chosen(edit)  # refuses an edit that is not for this model
-        draws = ChanceDraws(edit, tell_drawn())
-    else:
+        if inputs:
+            inputs.chosen(edit)  # refuses an edit that is not for this model
+        carrier = ChanceDraws(edit, tell_drawn())
+    elif inputs:
         adapters = adapters_for(edit, inputs)
-    entry = AppliedEdit(edit, adapters, encoder, strength, draws)
+    else:
+        carrier = EditedText(edit)
+    entry = AppliedEdit(edit, adapters, encoder, strength, carrier)
     patched = model.clone()
     entries = tuple(entry if old is instead_of else old for old in edits_on(model))
     if instead_of is None:
@@ -137,16 +152,20 @@ def put_on(
             raise EditError("ComfyUI did not accept the patch on every projection; load the model unquantised.")
         entries = (*entries, entry)
     else:
-        _exchange(patched, instead_of.adapters, adapters)
-    if draws:
-        draws.put_on(patched, instead_of and instead_of.draws)
+        _exchange(patched, instead_of, adapters)
+    if carrier:
+        carrier.put_on(patched, instead_of and instead_of.carrier)
+    elif instead_of and instead_of.carrier:
+        put_first(patched, {}, instead_of.carrier)
+        if not any(other.carrier for other in entries):
+            allow_checkpoint(patched)
     patched.set_attachments(_ATTACHMENT, entries)
     return patched
 
 
-def _exchange(patched: Any, old: dict[str, ContextMapAdapter], new: dict[str, ContextMapAdapter]) -> None:
+def _exchange(patched: Any, old: AppliedEdit, new: dict[str, ContextMapAdapter]) -> None:
     """Put each new patch in the place of the old one for its weight, and take off those without one."""
-    for key, adapter in old.items():
+    for key, adapter in old.adapters.items():
         instead = [new[key]] if key in new else []
         patched.patches[key] = [
             (*patch[:1], value, *patch[2:])
@@ -154,4 +173,5 @@ def _exchange(patched: Any, old: dict[str, ContextMapAdapter], new: dict[str, Co
             for value in (instead if patch[1] is adapter else [patch[1]])
         ]
     patched.patches = {key: patches for key, patches in patched.patches.items() if patches}
+    patched.add_patches({key: adapter for key, adapter in new.items() if key not in old.adapters})
     patched.patches_uuid = uuid.uuid4()

@@ -9,30 +9,41 @@ from comfy.patcher_extension import CallbacksMP
 from ...editing.errors import EditError
 
 _KEY = "edit_assumption"
-_WHY = (
-    "This MODEL carries an edit that every picture draws by chance, which no checkpoint can hold; save its EDIT with Save "
-    "Edit, or connect the MODEL from before that edit."
+_REFUSED = (
+    "This MODEL carries an edit {}, which no checkpoint can hold; save its EDIT with Save Edit, or connect the MODEL from "
+    "before that edit."
 )
+BY_CHANCE = _REFUSED.format("that every picture draws by chance")
+BY_TEXT = _REFUSED.format("that is put on the text")
 
 
-def refuse_checkpoint(patched: Any) -> None:
-    """Have a ``ModelPatcher``, and all clones of it, refuse to be written to a checkpoint."""
-    patched.state_dict_for_saving = _refuse
-    patched.remove_callbacks_with_key(CallbacksMP.ON_CLONE, _KEY)
-    patched.add_callback_with_key(CallbacksMP.ON_CLONE, _KEY, _on_clone)
-    patched.remove_callbacks_with_key(CallbacksMP.ON_LOAD, _KEY)
-    patched.add_callback_with_key(CallbacksMP.ON_LOAD, _KEY, _on_load)
+def refuse_checkpoint(patched: Any, why: str) -> None:
+    """Have a ``ModelPatcher``, and all clones of it, refuse to be written to a checkpoint.
+
+    Args:
+        patched: what carries the edit.
+        why: the sentence that is said then.
+    """
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise EditError(why)
+
+    def on_clone(_: Any, clone: Any) -> None:
+        clone.state_dict_for_saving = refuse
+
+    def on_load(_: Any, device: Any, memory: Any, force_patch_weights: bool = False, *__: Any) -> None:
+        """Versions without ``state_dict_for_saving`` load a model like this for nothing but saving it."""
+        if force_patch_weights:
+            refuse()
+
+    patched.state_dict_for_saving = refuse
+    for call, function in ((CallbacksMP.ON_CLONE, on_clone), (CallbacksMP.ON_LOAD, on_load)):
+        patched.remove_callbacks_with_key(call, _KEY)
+        patched.add_callback_with_key(call, _KEY, function)
 
 
-def _on_clone(_: Any, clone: Any) -> None:
-    clone.state_dict_for_saving = _refuse
-
-
-def _on_load(_: Any, device: Any, memory: Any, force_patch_weights: bool = False, *__: Any) -> None:
-    """Versions without ``state_dict_for_saving`` load a model like this for nothing but saving it."""
-    if force_patch_weights:
-        _refuse()
-
-
-def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise EditError(_WHY)
+def allow_checkpoint(patched: Any) -> None:
+    """Take that back, where the edit was taken off again."""
+    vars(patched).pop("state_dict_for_saving", None)
+    for call in (CallbacksMP.ON_CLONE, CallbacksMP.ON_LOAD):
+        patched.remove_callbacks_with_key(call, _KEY)

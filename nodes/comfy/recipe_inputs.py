@@ -14,6 +14,7 @@ from ...editing.assumptions.recipe import (
     augmentations_from_lines,
     preserve_from_lines,
 )
+from .placement import AUTOMATIC, PLACES
 from .schemas import advanced
 
 
@@ -97,6 +98,21 @@ def chance_inputs() -> list[io.Input]:
         ),
     ]
     return [advanced(entry) for entry in inputs]
+
+
+def place_input() -> io.Input:
+    """Where the edit is put."""
+    return advanced(
+        io.Combo.Input(
+            "applied_to",
+            options=list(PLACES),
+            default=AUTOMATIC,
+            optional=True,
+            tooltip="weights: the layers through which text enters, where they are known. text: every prompt, once a sampling, "
+            "before the model reads it; for any model, and no LoRA or checkpoint can hold it. automatic: weights where they "
+            "are known, else text.",
+        )
+    )
 
 
 def recipe_settings(

@@ -92,7 +92,7 @@ class UnknownGraph(Drawing):
 
 def test_the_refusal_of_an_unknown_model_can_be_followed(comfy):
     refused = UnknownGraph()
-    refused.edit()
+    refused.edit(applied_to="weights")
     with pytest.raises(RunError, match=r"connect no MODEL to the editing node.* from the CLIP alone.* Edit Conditioning"):
         comfy.run(refused.sample())
     plain = latent(comfy, UnknownGraph().sample(SOURCE))

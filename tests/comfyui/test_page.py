@@ -139,7 +139,7 @@ def test_the_page_opens_in_every_language_and_draws_every_node(browser, comfy, l
         if not vue:  # Nodes 2.0 folds by itself
             assert page.evaluate(open_inputs) == ["source", "destination", "strength"]
             page.evaluate(unfold)
-        assert len(page.evaluate(open_inputs)) == 12
+        assert len(page.evaluate(open_inputs)) == 13
         if PICTURES:
             page.screenshot(
                 path=Path(PICTURES) / f"page-{comfy.folder.parent.name}-{language}-{'vue' if vue else 'canvas'}.png"

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from .adapters import LOADS_ANEW, TestAdapters, TestLoadedAnew
 from .clips import TestAnimaClip, TestFlags, anima
+from .newer_families import TestFamily
 from .quantised import TestQuantisedClip, formats, quantised
 from .teachers import TestNoiseTeacher
 from .transformers import TestTransformer
@@ -225,6 +226,7 @@ class TestExtension(ComfyExtension):
             TestEncode,
             TestWeights,
             TestTransformer,
+            TestFamily,
             TestAdapters,
             *([TestLoadedAnew] if LOADS_ANEW else []),
             *([TestAnimaClip] if anima else []),

@@ -1,0 +1,111 @@
+"""Where an edit is put: on the weights of a model whose text inputs the table knows, or on the text that any model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ...editing.assumptions.edit import Edit
+from ...editing.assumptions.recipe import Recipe
+from ...editing.assumptions.report import describe
+from ...editing.assumptions.text_inputs import TextInputs
+from ...editing.encoding import Encode
+from ...editing.errors import EditError
+from .clip_encoder import ComfyEncoder
+from .model_edits import known_text_inputs, text_inputs
+
+AUTOMATIC, WEIGHTS, TEXT = PLACES = ("automatic", "weights", "text")
+_BY_LAYERS = "txtfusion."
+_ON_TEXT = "put on the text that the model reads, once a sampling; no weight changes"
+_WHOLE = (
+    "Keys or values alone, and blocks, are weights of the model; {} choose “keys and values” and leave the blocks empty to "
+    "put the edit on the text."
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A model and the place on it for edits.
+
+    Args:
+        model: a ``ModelPatcher``.
+        inputs: where text enters it; None where the table does not know.
+        by_text: whether edits go onto the text.
+    """
+
+    model: Any
+    inputs: TextInputs | None
+    by_text: bool
+
+    @classmethod
+    def of(cls, model: Any, wanted: str = AUTOMATIC) -> Placement:
+        """The place that was asked for; automatically the weights where the table knows them.
+
+        Raises:
+            EditError: the weights were asked for, and are not known.
+        """
+        if wanted == WEIGHTS:
+            return cls(model, text_inputs(model), False)
+        inputs = known_text_inputs(model)
+        return cls(model, inputs, wanted == TEXT or inputs is None)
+
+    @property
+    def weights(self) -> TextInputs | None:
+        """Where edits go into weights; None where they go onto the text."""
+        return None if self.by_text else self.inputs
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raise :class:`EditError` for a recipe that is for a part of the weights where there are none to be edited."""
+        if self.by_text and (recipe.projections != "keys and values" or recipe.blocks):
+            raise EditError(_WHOLE.format("of this model they are not known:" if self.inputs is None else "here"))
+
+    def check_encoder(self, encoder: ComfyEncoder) -> None:
+        """Raise :class:`EditError` where the model is handed more of a prompt than rows that are edited."""
+        if not self.by_text:
+            return
+        beside = encoder.beside_rows
+        if beside:
+            raise EditError(
+                f"This CLIP hands the model more of each prompt than its embeddings ({', '.join(beside)}), which no edit "
+                "reaches; no edit is known for this model."
+            )
+
+    def checked(self, encode: Encode) -> Encode:
+        """``encode`` that refuses text of a width that the model does not read."""
+        if self.inputs:
+            return self.inputs.checked(encode)
+
+        def encode_for_model(prompts: Any) -> Any:
+            answers = encode(prompts)
+            for answer in answers[:1]:
+                self._check_width(answer.embeddings.shape[1])
+            return answers
+
+        return encode_for_model
+
+    def check_width(self, edit: Edit) -> None:
+        """Raise :class:`EditError` for an edit of a width that the model does not read."""
+        if self.inputs:
+            self.inputs.check_width(edit.context_map.width)
+        else:
+            self._check_width(edit.context_map.width)
+
+    def _check_width(self, width: int) -> None:
+        if not any(_reads(name, module, width) for name, module in self.model.model.diffusion_model.named_modules()):
+            raise EditError(
+                f"The text encoder gives {width} numbers a token, and no layer of this model reads as many; connect the CLIP "
+                "that belongs to the model."
+            )
+
+    def report(self, edit: Edit, remarks: Iterable[str] = ()) -> str:
+        """What an edit does to this model, for people."""
+        if self.weights:
+            return self.weights.report(edit, remarks)
+        return describe(edit, [], {}, [*remarks, *([] if edit.chance else [_ON_TEXT])])
+
+
+def _reads(name: str, module: Any, width: int) -> bool:
+    """Whether a layer reads text of so many numbers; Krea 2's reads each of the encoder's layers by itself."""
+    reads = getattr(module, "in_features", 0)
+    return reads == width or (name.startswith(_BY_LAYERS) and reads > 0 and width % reads == 0)

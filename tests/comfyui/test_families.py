@@ -1,0 +1,100 @@
+"""Every family of models, its text edited: what the source gives is what the destination would have given."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from comfy_graphs import Drawing, latent, latent_of, text
+from comfy_server import RunError
+from formulas import distance
+
+SOURCE, DESTINATION = "a pink rose", "a blue rose"  # as many tokens
+FAMILIES = (
+    "z_image", "lumina2", "qwen_image", "mage_flow", "krea2", "flux2", "flux2_klein", "chroma", "longcat", "wan",
+    "cosmos_predict2", "minimax_h3", "hunyuan_image", "kandinsky5", "omnigen2", "ideogram4", "ernie", "joyimage", "ltxv",
+    "ltx2",
+)  # fmt: skip
+POOLED = ("kandinsky5",)
+"""What reads a pooled embedding, too."""
+WITH_SOUND = ("minimax_h3",)
+LEFT = {"flux2": 0.1}
+"""Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
+EXACT = dict(source=SOURCE, destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
+
+
+class FamilyGraph(Drawing):
+    sampling: ClassVar = dict(steps=2, cfg=1.0, sampler_name="euler", scheduler="simple", denoise=1.0)
+
+    def __init__(self, family, clip=None):
+        super().__init__("TestFamily", family=family)
+        self.family, self.latent = family, self.vae
+        if clip:
+            self.clip = self.add("TestFamily", family=clip)[1]
+
+    def sample(self, prompt=SOURCE):
+        encoded = self.add("CLIPTextEncode", clip=self.clip, text=prompt)[0]
+        self.sampled = self.add(
+            "KSampler", model=self.model, positive=encoded, negative=encoded, latent_image=self.latent, seed=self.seed,
+            **self.sampling,
+        )  # fmt: skip
+        samples = self.sampled[0]
+        if self.family in WITH_SOUND:
+            samples = self.add("LTXVSeparateAVLatent", av_latent=samples)[0]
+        self.named["latent"] = self.add("SaveLatent", samples=samples, filename_prefix="latents/test")
+        return self
+
+    def hashed(self):
+        """Say at the end whether a weight was changed."""
+        return self.add("TestWeights", model=self.model, name="after.safetensors", after=self.sampled[0])
+
+
+def skip_unknown(comfy, *families):
+    nodes = comfy.get("/object_info")
+    known = nodes["TestFamily"]["input"]["required"]["family"][1]["options"] if "TestFamily" in nodes else ()
+    for family in families:
+        if family not in known:
+            pytest.skip(f"this ComfyUI does not know {family}")
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, comfy):
+    skip_unknown(comfy, request.param)
+    return request.param
+
+
+def test_the_source_gives_what_the_destination_gave(comfy, family):
+    plain = FamilyGraph(family).sample()
+    before = plain.hashed()
+    source = latent_of(comfy, plain, outputs := comfy.run(plain))
+    untouched = text(outputs, before)
+    destination = latent(comfy, FamilyGraph(family).sample(DESTINATION))
+    assert torch.isfinite(source).all() and distance(source, destination) > 1e-4
+
+    graph = FamilyGraph(family)
+    node = graph.edit(**EXACT, pooled=family in POOLED)
+    after = graph.sample().hashed()
+    edited = latent_of(comfy, graph, outputs := comfy.run(graph))
+    assert float((edited - destination).norm() / (source - destination).norm()) < LEFT.get(family, 0.01)
+    said = text(outputs, node)
+    assert "put on the text that the model reads" in said and "projection" not in said
+    assert text(outputs, after) == untouched
+
+    off = FamilyGraph(family)
+    off.edit(**{**EXACT, "strength": 0.0})
+    assert torch.equal(latent(comfy, off.sample()), source)
+
+
+def test_the_clip_of_another_family_is_refused(comfy):
+    skip_unknown(comfy, "wan", "longcat")
+    graph = FamilyGraph("wan", clip="longcat")
+    graph.edit(**EXACT)
+    with pytest.raises(RunError, match="640 numbers a token, and no layer of this model reads as many; connect the CLIP"):
+        comfy.run(graph.sample())
+
+
+def test_keys_alone_are_refused(comfy):
+    skip_unknown(comfy, "z_image")
+    graph = FamilyGraph("z_image")
+    graph.edit(**{**EXACT, "projections": "keys", "applied_to": "automatic"})
+    with pytest.raises(RunError, match=r"Keys or values alone, and blocks, .*choose “keys and values”"):
+        comfy.run(graph.sample())
