@@ -19,9 +19,10 @@ from ..cholesky import cholesky
 from ..errors import EditError
 from .closed_form import Progress
 from .context_map import ContextMap
-from .space import Space
+from .space import Moment, Space, space_of
 from .sums import Sums
 from .token_columns import Columns, equal_tokens
+from .wide_space import WideSpace
 
 _TOLERANCE = 1e-7
 """How much of all maps together may be left out, relative (Frobenius)."""
@@ -114,7 +115,7 @@ def solve_chances(
     always: Sequence[Columns],
     subjects: Sequence[Sequence[Sequence[Columns]]],
     strength: float,
-    moment: torch.Tensor | None = None,
+    moment: Moment | None = None,
     protected: torch.Tensor | None = None,
 ) -> ChanceMap:
     """Solve all combinations at once, in float64.
@@ -130,9 +131,11 @@ def solve_chances(
     """
     parts = [*always, *(part for variants in subjects for part in variants[0])]
     width, device = parts[0].width, parts[0].source.device
-    space = Space.of(width, moment, protected, device)
-    solved = _by_tokens if sum(map(len, parts)) <= width else _by_sums
-    lefts, right = solved(parts, _requests(parts, always, subjects), space, strength)
+    space, requests = space_of(width, moment, protected, device), _requests(parts, always, subjects)
+    if isinstance(space, WideSpace) or sum(map(len, parts)) <= width:
+        lefts, right = _by_tokens(parts, requests, space, strength)
+    else:
+        lefts, right = _by_sums(parts, requests, space, strength)
     return _reduced(lefts, right, [len(variants) for variants in subjects])
 
 
@@ -219,7 +222,7 @@ def _requests(
 
 
 def _by_tokens(
-    parts: Sequence[Columns], requests: Sequence[_Request], space: Space, strength: float
+    parts: Sequence[Columns], requests: Sequence[_Request], space: Space | WideSpace, strength: float
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     columns = Columns.joined(parts)
     root = columns.weight.sqrt()[:, None]

@@ -34,9 +34,10 @@ from ..errors import EditError
 from .context_map import ContextMap
 from .principal import principal
 from .recipe import DEFAULT_REGULARIZATION
-from .space import Space
+from .space import Moment, Space, space_of
 from .sums import Sums
 from .token_columns import Columns, equal_tokens
+from .wide_space import WideSpace
 
 EXACT = 0.0
 _ROOM = 1e-3
@@ -75,7 +76,7 @@ def solve(
     columns: Columns | Sequence[Columns],
     regularization: float = DEFAULT_REGULARIZATION,
     scaled: bool = True,
-    moment: torch.Tensor | None = None,
+    moment: Moment | None = None,
     protected: torch.Tensor | None = None,
     tolerance: float = EXACT,
     carried: Carried | None = None,
@@ -87,8 +88,8 @@ def solve(
         regularization: lambda, above 0.
         scaled: on the identity, multiply lambda by :func:`token_scale`, so that it means the same on every text encoder. Off,
             lambda is the paper's.
-        moment: S, (width, width), symmetric and positive definite; None is the paper's identity. Lambda is in S's own units:
-            a mean over tokens in the place of S holds as much as lambda tokens do.
+        moment: S, (width, width), symmetric and positive definite, or that of wide embeddings; None is the paper's identity.
+            Lambda is in S's own units: a mean over tokens in the place of S holds as much as lambda tokens do.
         protected: tokens that do not change at all, (tokens, width).
         tolerance: how much of M - I may be left out, so that its rank is lower: the objective grows by its square, relative to
             tr((M - I) H (M - I)^T), H being C D C^T + lambda S. :data:`EXACT` leaves out nothing.
@@ -102,9 +103,12 @@ def solve(
     parts = _parts(columns)
     width = parts[0].width
     strength = regularization * (token_scale(parts) if scaled and moment is None else 1.0)
-    space = Space.of(width, moment, protected, parts[0].source.device)
+    space = space_of(width, moment, protected, parts[0].source.device)
     tokens, group = equal_tokens([part.source for part in parts])
-    solved = (_dual if len(group) <= width else _primal)(parts, space, strength, tolerance)
+    if isinstance(space, WideSpace) or len(group) <= width:
+        solved = _dual(parts, space, strength, tolerance)
+    else:
+        solved = _primal(parts, space, strength, tolerance)
     if solved.asked == 0:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
     if solved.room < _ROOM:
@@ -174,7 +178,7 @@ class _Solved:
     room: float
 
 
-def _dual(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
+def _dual(parts: Sequence[Columns], space: Space | WideSpace, strength: float, tolerance: float) -> _Solved:
     columns = Columns.joined(parts)
     root = columns.weight.sqrt()[:, None]
     shift = columns.shift() * root / space.unit
@@ -224,7 +228,7 @@ def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: 
     return _Solved(context_map, sums.changes, float(asked), float(moved), float(along), room)
 
 
-def _map(basis: torch.Tensor, space: Space, rows: torch.Tensor) -> ContextMap:
+def _map(basis: torch.Tensor, space: Space | WideSpace, rows: torch.Tensor) -> ContextMap:
     """I + U (U^T Δ), from U in units of the coordinates and U^T Δ in the space's coordinates."""
     return ContextMap((basis * space.unit[:, None]).float(), space.back(rows).float())
 

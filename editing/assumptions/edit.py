@@ -21,6 +21,7 @@ from .moments import KnownMoment, read_captions, shrunk
 from .pooled import pooled_map
 from .reach import ordinary_reach
 from .recipe import Recipe
+from .space import Moment
 from .token_columns import Columns, kept_parts, pair_parts, parts_of, preserved_tokens, unchanged_parts
 
 _CAPTIONS_WEIGHT = 100.0
@@ -150,7 +151,7 @@ def solve_regularized(
     columns: Columns | Sequence[Columns],
     regularization: float,
     scaled: bool = True,
-    moment: torch.Tensor | None = None,
+    moment: Moment | None = None,
     protected: torch.Tensor | None = None,
     tolerance: float = EXACT,
     beside: Sequence[Columns] = (),
@@ -173,7 +174,7 @@ def solve_regularized(
     return solve([*parts, *beside], strength, False, None, protected, tolerance)
 
 
-def _lambda(parts: Sequence[Columns], regularization: float, scaled: bool, moment: torch.Tensor | None) -> float:
+def _lambda(parts: Sequence[Columns], regularization: float, scaled: bool, moment: Moment | None) -> float:
     if moment is not None:
         return regularization * _CAPTIONS_WEIGHT * parts[0].width
     return regularization * (token_scale(parts) if scaled else 1.0)
@@ -182,7 +183,7 @@ def _lambda(parts: Sequence[Columns], regularization: float, scaled: bool, momen
 def solve_edit(
     recipe: Recipe,
     encoded: Mapping[str, EncodedPrompt],
-    moment: torch.Tensor | None,
+    moment: Moment | None,
     scaled: bool = True,
     tolerance: float = VISIBLE,
 ) -> Edit:
@@ -216,7 +217,7 @@ def solve_edit(
     return replace(edit, pooled_map=pooled_map(recipe, encoded, scaled)) if recipe.pooled else edit
 
 
-def _edit_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], moment: torch.Tensor | None, solution: Solution) -> Edit:
+def _edit_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], moment: Moment | None, solution: Solution) -> Edit:
     first = recipe.active[0].source
     return Edit(
         recipe=recipe,
@@ -233,7 +234,7 @@ def _edit_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], moment: torch
 def _solve_chances(
     recipe: Recipe,
     encoded: Mapping[str, EncodedPrompt],
-    moment: torch.Tensor | None,
+    moment: Moment | None,
     scaled: bool,
     protected: torch.Tensor | None,
 ) -> Edit:
@@ -263,7 +264,7 @@ def make_edit(
     recipe: Recipe,
     encode: Encode,
     scaled: bool = True,
-    moment: KnownMoment | torch.Tensor | None = None,
+    moment: KnownMoment | Moment | None = None,
     tolerance: float = VISIBLE,
 ) -> Edit:
     """Encode the recipe's prompts, align, solve.

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
 from ..encoder_identity import SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodeShort
 from ..kept_file import keep, read_kept
 from ..known_texts import KnownTexts
 from ..tensor_file import TensorFile
 from .moments import WORDS_IN_WHOLE_WINDOWS, KnownMoment, MomentSums, Total, read_known, short_windows
+from .space import Moment
+from .wide_moment import WideMoment
 
 FORMAT = "edit_assumption_moment_3"
 """The sums over captions and words. Earlier releases kept the moment of captions alone."""
@@ -23,6 +27,8 @@ _NAMED = 12
 """Digits of each half of a file's name, which tell texts and encoders apart: files of other texts are not read."""
 _ENDING = ".safetensors"
 _PARTS = ("captions", "words")
+_REST = " rest"
+"""Behind a part's name the diagonal of a moment of wide embeddings."""
 
 
 def _digest(texts: KnownTexts) -> str:
@@ -50,10 +56,9 @@ def load_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity) -> Mome
         distance, read = encoder.apart(file.get_tensor("encoder")), int(header["read"])
         if not distance <= (SAME_ENCODER if read == len(texts) else _ROUNDING):
             return None
-        parts = [Total(file.get_tensor(name).double(), float(header[name])) for name in _PARTS]
-        captions, words = parts
-        sums = MomentSums(captions, words, read, header["short"] == str(True))
-        return (distance, sums) if all(part.square.isfinite().all() for part in parts) else None
+        captions, words = (Total(_square(file, name), float(header[name])) for name in _PARTS)
+        finite = all(_is_finite(part.square) for part in (captions, words))
+        return (distance, MomentSums(captions, words, read, header["short"] == str(True))) if finite else None
 
     for path in _by_age(folder, f"{digest[:_NAMED]}-*{_ENDING}")[::-1]:
         kept = read_kept(path, read)
@@ -118,12 +123,31 @@ def keep_sums(folder: Path, texts: KnownTexts, encoder: EncoderIdentity, sums: M
     digest, embeddings = _digest(texts), encoder.embeddings.contiguous()
     name = f"{digest[:_NAMED]}-{hashlib.sha256(embeddings.numpy().tobytes()).hexdigest()[:_NAMED]}"
     parts = {name: getattr(sums, name) for name in _PARTS}
-    tensors = {name: part.square.float().cpu() for name, part in parts.items()} | {"encoder": embeddings}
+    tensors = {"encoder": embeddings}
+    for kind, part in parts.items():
+        tensors |= _tensors(kind, part)
     header = {"format": FORMAT, "texts": digest, "read": str(sums.read), "short": str(sums.short)}
     keep(tensors, folder / f"{name}{_ENDING}", header | {name: repr(part.rows) for name, part in parts.items()})
     with suppress(OSError):  # another process may be at it, too
         for path in _by_age(folder, f"*{_ENDING}")[:-_KEPT]:
             path.unlink(missing_ok=True)
+
+
+def _tensors(kind: str, part: Total) -> dict[str, torch.Tensor]:
+    if isinstance(part.square, WideMoment):
+        return {kind: part.square.rows, f"{kind}{_REST}": part.square.rest.float()}
+    return {kind: part.square.float().cpu()}
+
+
+def _square(file: TensorFile, kind: str) -> Moment:
+    if f"{kind}{_REST}" not in file.shapes():
+        return file.get_tensor(kind).double()
+    return WideMoment(file.get_tensor(kind), file.get_tensor(f"{kind}{_REST}").double())
+
+
+def _is_finite(square: Moment) -> bool:
+    numbers = square.diagonal() if isinstance(square, WideMoment) else square
+    return bool(numbers.isfinite().all())
 
 
 def _by_age(folder: Path, pattern: str) -> list[Path]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 
 from ..encoding import Encode, EncodedPrompt, EncodeShort, short_prompt
 from ..known_texts import KnownTexts
 from ..ordinary_captions import ordinary_captions
+from .space import Moment
 from .token_columns import check_finite, positions_of
+from .wide_moment import WIDEST, WideMoment
 
 _SHRINKAGE = 0.002
 """Ten times as much costs two points where 50 edits are solved together; half as much changes nothing. See docs/moments.md."""
@@ -25,6 +28,8 @@ _WORDS_SHARE = 0.7
 """Of the words in the moment. On the bundled model's validation edits 0.5 and 0.85 are no better, see docs/moments.md."""
 WORDS_IN_WHOLE_WINDOWS = 1000
 """How many words are read where short windows cannot be."""
+_PADDING_READ = 16
+"""Rows of wide embeddings' padding that are read."""
 _ALIKE = 0.01
 """Relative difference of a prompt's rows in short and whole windows: ten times what half precision makes (:mod:`.end_only`)."""
 _LEFT_OUT = (0.9, 0.5, 0.0)
@@ -32,7 +37,7 @@ _LEFT_OUT = (0.9, 0.5, 0.0)
 wrong, of a relative of the encoder."""
 
 
-def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> torch.Tensor:
+def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> Moment:
     """S, the mean of c c^T over the tokens of all prompts.
 
     The start token is left out. It is the same in every prompt, so that no edit asks for another, and the edit's own sentences
@@ -43,7 +48,7 @@ def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> t
         positions: which of their tokens count (:func:`~.token_columns.positions_of`).
 
     Returns:
-        (width, width), float64.
+        (width, width), float64, or that of wide embeddings.
 
     Raises:
         EditError: an embedding is not finite.
@@ -55,9 +60,9 @@ def second_moment(prompts: Iterable[EncodedPrompt], positions: str = "all") -> t
 
 @dataclass
 class Total:
-    """sum c c^T, (width, width) in float64, over ``rows`` tokens."""
+    """sum c c^T over ``rows`` tokens: (width, width) in float64, or as a :class:`~.wide_moment.WideMoment`."""
 
-    square: torch.Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
+    square: Any = field(default_factory=lambda: torch.zeros(1, dtype=torch.float64))
     rows: float = 0.0
 
     def add(self, prompts: Iterable[EncodedPrompt], positions: str = "all") -> None:
@@ -66,22 +71,46 @@ class Total:
         for prompt in prompts:
             starts = {place for chunk in prompt.chunks for place in range(chunk.start, chunk.words.start)}
             places = [place for place in positions_of(prompt, positions) if place not in starts]
+            places, counts = _less_padding(prompt, places)
             rows = prompt.embeddings[places].double()
             check_finite(rows)
-            self.rows += len(rows) + prompt.padding
+            self.rows += float(counts.sum()) + prompt.padding
+            rows *= counts.sqrt().to(rows.device)
             if prompt.padding:
                 rows[-1] *= (1 + prompt.padding) ** 0.5
             parts.append(rows)
         rows = torch.cat(parts)
-        self.square = self.square.to(rows.device) + rows.T @ rows
+        if rows.shape[1] > WIDEST:
+            self.square = (self.square if isinstance(self.square, WideMoment) else WideMoment.empty(rows.shape[1])).plus(rows)
+        else:
+            self.square = self.square.to(rows.device) + rows.T @ rows
 
-    def mean(self) -> torch.Tensor:
-        """(width, width), the mean over the tokens."""
-        return self.square / self.rows
+    def mean(self) -> Moment:
+        """The mean over the tokens."""
+        return self.square.scale(1 / self.rows) if isinstance(self.square, WideMoment) else self.square / self.rows
 
     def without(self, part: Total, share: float) -> Total:
         """Less a share, below 1, of some of the tokens."""
-        return Total(self.square - share * part.square.to(self.square.device), self.rows - share * part.rows)
+        rows = self.rows - share * part.rows
+        if isinstance(self.square, WideMoment):
+            return Total(self.square.minus(part.square, share) if part.rows else self.square, rows)
+        return Total(self.square - share * part.square.to(self.square.device), rows)
+
+
+def _less_padding(prompt: EncodedPrompt, places: list[int]) -> tuple[list[int], torch.Tensor]:
+    """Which rows of wide embeddings are read, and for how many each stands: a few, evenly spread, of much padding.
+
+    Language models have up to 500 rows of it behind a prompt, each of which costs as much as a word.
+    """
+    tokens = prompt.tokens
+    end = next((place + 1 for place in reversed(range(len(tokens))) if tokens[place] != tokens[-1]), 0)
+    content, padding = [place for place in places if place < end], [place for place in places if place >= end]
+    if prompt.embeddings.shape[1] <= WIDEST or len(padding) <= _PADDING_READ:
+        return places, torch.ones(len(places), 1, dtype=torch.float64)
+    chosen = torch.linspace(0, len(padding) - 1, _PADDING_READ).round().long().tolist()
+    counts = torch.ones(len(content) + _PADDING_READ, 1, dtype=torch.float64)
+    counts[len(content) :] = len(padding) / _PADDING_READ
+    return [*content, *(padding[place] for place in chosen)], counts
 
 
 @dataclass
@@ -120,11 +149,15 @@ class MomentSums:
             self.read += len(prompts)
         advance(self.read, len(texts))
 
-    def moment(self) -> torch.Tensor:
-        """S: (width, width), float64."""
+    def moment(self) -> Moment:
+        """S: (width, width), float64, or that of wide embeddings."""
         if not self.words.rows:
             return self.captions.mean()
-        return torch.lerp(self.captions.mean(), self.words.mean(), _WORDS_SHARE)
+        captions: Any = self.captions.mean()
+        words: Any = self.words.mean()
+        wide = isinstance(captions, WideMoment)
+        blended: Moment = captions.blend(words, _WORDS_SHARE) if wide else torch.lerp(captions, words, _WORDS_SHARE)
+        return blended
 
     def without(self, part: MomentSums, share: float) -> MomentSums:
         """Less a share, below 1, of some of the texts."""
@@ -161,11 +194,11 @@ class KnownMoment:
     texts: KnownTexts
     sums: MomentSums
 
-    def whole(self) -> torch.Tensor:
-        """S over all texts: (width, width), float64."""
+    def whole(self) -> Moment:
+        """S over all texts: (width, width), float64, or that of wide embeddings."""
         return self.sums.moment()
 
-    def beside(self, subjects: Iterable[str], encode: Encode) -> torch.Tensor:
+    def beside(self, subjects: Iterable[str], encode: Encode) -> Moment:
         """S without the texts that speak of what is edited, which nobody asks to be held in place.
 
         Args:
@@ -173,7 +206,7 @@ class KnownMoment:
             encode: the text encoder, for these texts, in whole windows.
 
         Returns:
-            (width, width), float64.
+            (width, width), float64, or that of wide embeddings.
 
         Raises:
             EditError: an embedding is not finite.
@@ -187,8 +220,8 @@ class KnownMoment:
         return next((moment for moment in rest if _is_positive(moment)), self.whole())
 
 
-def _is_positive(moment: torch.Tensor) -> bool:
-    return not torch.linalg.cholesky_ex(shrunk(moment)).info
+def _is_positive(moment: Moment) -> bool:
+    return isinstance(moment, WideMoment) or not torch.linalg.cholesky_ex(shrunk(moment)).info
 
 
 def _cut(encode: Encode, prompts: Sequence[str]) -> list[EncodedPrompt]:
@@ -220,7 +253,7 @@ def read_known(
     return KnownMoment(texts, sums)
 
 
-def shrunk(moment: torch.Tensor, shrinkage: float = _SHRINKAGE) -> torch.Tensor:
+def shrunk(moment: Moment, shrinkage: float = _SHRINKAGE) -> Moment:
     """S, drawn a little towards its own diagonal, so that directions that no caption uses are held a little, too.
 
     Towards the diagonal rather than the identity, because text encoders have a few huge coordinates, which would decide alone
@@ -232,6 +265,8 @@ def shrunk(moment: torch.Tensor, shrinkage: float = _SHRINKAGE) -> torch.Tensor:
         moment: S, (width, width).
         shrinkage: how far it is drawn, from 0 to 1.
     """
+    if isinstance(moment, WideMoment):
+        return moment.shrunk(shrinkage)
     diagonal = moment.diagonal()
     # A coordinate that no token uses, as behind an encoder narrower than the model reads, still needs an inverse.
     diagonal = torch.where(diagonal > 0, diagonal, diagonal.mean())

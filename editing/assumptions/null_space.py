@@ -34,7 +34,7 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
     _, sizes, directions = torch.linalg.svd(core)
     energy = torch.zeros(len(directions), dtype=torch.float64, device=sizes.device)
     energy[: len(sizes)] = sizes.square()
-    free = energy.flip(0).cumsum(0).flip(0) <= tolerance**2 * energy.sum()  # all of it beside nothing but zeros
+    free = _free(energy, tolerance)
     if not free.any():
         raise EditError(
             f"The strictly preserved prompts leave no room for an edit: together they use all {protected.shape[1]} directions "
@@ -42,3 +42,24 @@ def complement(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.
         )
     basis: torch.Tensor = directions[free].T.contiguous()
     return basis
+
+
+def span(protected: torch.Tensor, tolerance: float = _TOLERANCE) -> torch.Tensor:
+    """T, an orthonormal basis of the protected tokens' own span, beside which :func:`complement` is the rest.
+
+    For wide embeddings, of which there are fewer protected tokens than numbers in one.
+
+    Args:
+        protected, tolerance: see :func:`complement`.
+
+    Returns:
+        (width, directions), float64.
+    """
+    _, sizes, directions = torch.linalg.svd(protected.double(), full_matrices=False)
+    basis: torch.Tensor = directions[~_free(sizes.square(), tolerance)].T.contiguous()
+    return basis
+
+
+def _free(energy: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Which of the directions, by falling energy, count as free: all of them beside nothing but zeros."""
+    return energy.flip(0).cumsum(0).flip(0) <= tolerance**2 * energy.sum()

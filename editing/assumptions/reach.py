@@ -6,6 +6,8 @@ import torch
 
 from ..encoding import EncodedPrompt
 from .context_map import ContextMap
+from .space import Moment
+from .wide_moment import WideMoment
 
 
 def reach(context_map: ContextMap, prompt: EncodedPrompt, unit: torch.Tensor | None = None) -> float:
@@ -26,17 +28,23 @@ def token_reach(context_map: ContextMap, prompt: EncodedPrompt, unit: torch.Tens
     return _relative(context_map, prompt.embeddings, 1, unit)
 
 
-def ordinary_reach(context_map: ContextMap, moment: torch.Tensor) -> float:
+def ordinary_reach(context_map: ContextMap, moment: Moment) -> float:
     """||(M - I) C|| / ||C|| (Frobenius), C being the tokens of all ordinary captions, each coordinate in its own units.
 
     Args:
         context_map: M.
         moment: S, (width, width) (:func:`~.moments.second_moment`).
     """
-    left, right, moment = context_map.left.double(), context_map.right.double(), moment.to("cpu", torch.float64)
-    used = moment.diagonal() > 0
-    moved = ((left @ (right @ moment @ right.T)) * left).sum(dim=1).clamp(min=0)
-    return float((moved[used] / moment.diagonal()[used]).mean().sqrt())
+    left, right = context_map.left.double(), context_map.right.double()
+    if isinstance(moment, WideMoment):
+        between = moment.between(right)
+    else:
+        moment = moment.to("cpu", torch.float64)
+        between = right @ moment @ right.T
+    diagonal = moment.diagonal()
+    used = diagonal > 0
+    moved = ((left @ between) * left).sum(dim=1).clamp(min=0)
+    return float((moved[used] / diagonal[used]).mean().sqrt())
 
 
 def _relative(context_map: ContextMap, embeddings: torch.Tensor, dim: int | None, unit: torch.Tensor | None) -> torch.Tensor:

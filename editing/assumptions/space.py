@@ -13,6 +13,11 @@ import torch
 
 from ..cholesky import cholesky
 from .null_space import complement
+from .wide_moment import WIDEST, WideMoment
+from .wide_space import WideSpace
+
+Moment = torch.Tensor | WideMoment
+"""S, (width, width), or that of wide embeddings."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +78,10 @@ class Space:
         if self.factor is not None:
             columns = torch.linalg.solve_triangular(self.factor, columns, upper=False)
         return columns if self.free is None else self.free.T @ columns
+
+
+def space_of(width: int, moment: Moment | None, protected: torch.Tensor | None, device: torch.device) -> Space | WideSpace:
+    """The space of a moment of either kind, or the identity; see :meth:`Space.of`."""
+    if isinstance(moment, WideMoment) or (moment is None and width > WIDEST):
+        return WideSpace.of(width, moment, protected, device)
+    return Space.of(width, moment, protected, device)
