@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .errors import EditError, UnknownModelError
 
@@ -22,6 +23,10 @@ _NAME = re.compile(
 )
 _VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
 _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
+_BEHIND_NORM = (
+    "In {} models a norm stands before the layer that text enters through, so no weight does what an edit says; apply the edit "
+    "to the text."
+)
 OTHER_MODELS = (
     "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
 )
@@ -37,12 +42,15 @@ class Family:
 
     Args:
         name: as users call it.
-        width: numbers per token that its projections read.
+        width: numbers per token that its projections read; 0 where models of the family differ, and the weights say it.
         base_model: kohya's ``ss_base_model_version``.
         architecture: the ``modelspec.architecture`` of its LoRA files.
         diffusers_lora_names: whether kohya's LoRA files name its layers as diffusers does (else as LDM does).
         entry: the layer through which all text enters; empty where cross-attention reads it.
         mark: a part of a layer's name by which a model with such an entry is known.
+        lacks: a part of a name that no layer of such a model has.
+        norm: the norm that stands before that entry; what a token's length is does not reach it, so no weight does exactly what
+            an edit says.
         pooled: the layer that reads the pooled embedding; empty where none does.
         diffusers_pooled: what diffusers calls that layer, where the name is another one.
         pooled_width: how many numbers the pooled embedding has; 0 where none is read.
@@ -50,6 +58,7 @@ class Family:
             families whose text encoders concept edits do not know.
         latent_side: height and width of the latents that it was trained on; 0 where concept edits do not know the model.
         experimental: whether the family has been tried on the host's classes only.
+        by_text: whether its prompts are edited before the model reads them, where one has the choice.
     """
 
     name: str
@@ -59,12 +68,33 @@ class Family:
     diffusers_lora_names: bool = False
     entry: str = ""
     mark: str = ""
+    lacks: str = ""
+    norm: str = ""
     pooled: str = ""
     diffusers_pooled: str = ""
     pooled_width: int = 0
     encoders: tuple[str, ...] = ()
     latent_side: int = 0
     experimental: bool = False
+    by_text: bool = False
+
+
+def _by_text(name: str, entry: str, mark: str, pooled: str = "", **details: Any) -> Family:
+    """A family whose prompts are edited before the model reads them, unless a LoRA or a checkpoint is to hold the edit."""
+    label = name.lower().replace(" ", "-")
+    return Family(
+        name,
+        0,
+        label,
+        f"{label}/lora",
+        entry=entry,
+        mark=mark,
+        pooled=pooled,
+        pooled_width=768 if pooled else 0,
+        experimental=True,
+        by_text=True,
+        **details,
+    )
 
 
 POCKET = Family(
@@ -109,6 +139,19 @@ FAMILIES = (
         pooled_width=768,
         experimental=True,
     ),
+    _by_text("Flux.2", "txt_in", "double_stream_modulation_img."),
+    _by_text("Chroma", "txt_in", "distilled_guidance_layer."),
+    _by_text("Qwen-Image", "txt_in", "txt_norm.", norm="txt_norm"),
+    _by_text("LongCat-Image", "txt_in", "double_blocks."),
+    _by_text("Z-Image or Lumina", "cap_embedder.1", "context_refiner.", norm="cap_embedder.0"),
+    _by_text("Wan", "text_embedding.0", "time_projection."),
+    _by_text("MiniMax H3", "condition_proj", "token_refiner."),
+    _by_text("LTX-Video", "caption_projection.linear_1", "patchify_proj.", lacks="audio_"),
+    _by_text("AuraFlow", "cond_seq_linear", "double_layers."),
+    _by_text("Kandinsky 5", "text_embeddings.in_layer", "visual_embeddings.", pooled="pooled_text_embeddings.in_layer"),
+    _by_text("ERNIE-Image", "text_proj", "adaLN_modulation."),
+    _by_text("JoyImage", "condition_embedder.text_embedder.linear_1", "double_blocks."),
+    _by_text("Ideogram 4", "llm_cond_proj", "llm_cond_norm.", norm="llm_cond_norm"),
 )
 
 
@@ -135,7 +178,7 @@ class Projection:
 
 def families_of(width: int, known: Iterable[Family] = FAMILIES) -> list[Family]:
     """Of the known families those that read text of ``width`` numbers a token. Raises :class:`EditError` if there are none."""
-    fitting = [family for family in known if family.width == width]
+    fitting = [family for family in known if width and family.width == width]
     if not fitting:
         raise UnknownModelError(f"This model reads text of width {width}. {OTHER_MODELS}; load one of these.")
     return fitting
@@ -180,7 +223,14 @@ def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Proje
         keys = _keys_of(shapes, entry)
         if not keys or not any(family.mark in key for key in shapes):
             continue
-        if len(keys) > 1 or tuple(shapes[keys[0]][1:]) != (family.width,):
+        if family.lacks and any(family.lacks in key for key in shapes):
+            continue
+        if family.norm:
+            raise UnknownModelError(_BEHIND_NORM.format(family.name))
+        shape = tuple(shapes[keys[0]])
+        if not family.width and len(shape) == 2:
+            family = replace(family, width=shape[1])
+        if len(keys) > 1 or shape[1:] != (family.width,):
             raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
         return family, [_whole_layer(keys[0], entry, INPUT), *_pooled_input(shapes, family)]
     raise UnknownModelError(f"This model has no place where text enters that is known. {OTHER_MODELS}; load one of these.")
@@ -239,7 +289,10 @@ def select(
 
 
 def lora_name(projection: Projection, family: Family) -> str:
-    """The layer's name in a kohya LoRA file, such as ``lora_unet_down_blocks_0_attentions_0_…_attn2_to_k``."""
+    """The layer's name in a LoRA file: kohya's, such as ``lora_unet_down_blocks_0_attentions_0_…_attn2_to_k``, or the one by
+    which ComfyUI knows every layer, such as ``diffusion_model.txt_in``."""
+    if family.by_text:
+        return f"diffusion_model.{projection.module}"
     module = projection.diffusers_module if family.diffusers_lora_names else projection.module
     return "lora_unet_" + module.replace(".", "_")
 

@@ -57,10 +57,10 @@ def text_inputs(model: Any) -> TextInputs:
 
 
 def known_text_inputs(model: Any) -> TextInputs | None:
-    """The same; None where the table does not know."""
+    """The same; None where the table does not know, or weights are packed so that they cannot be edited."""
     try:
         return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
-    except UnknownModelError:
+    except EditError:
         return None
 
 

@@ -40,7 +40,7 @@ class Placement:
 
     @classmethod
     def of(cls, model: Any, wanted: str = AUTOMATIC) -> Placement:
-        """The place that was asked for; automatically the weights where the table knows them.
+        """The place that was asked for; automatically the weights of the families that have always been edited there.
 
         Raises:
             EditError: the weights were asked for, and are not known.
@@ -48,7 +48,7 @@ class Placement:
         if wanted == WEIGHTS:
             return cls(model, text_inputs(model), False)
         inputs = known_text_inputs(model)
-        return cls(model, inputs, wanted == TEXT or inputs is None)
+        return cls(model, inputs, wanted == TEXT or inputs is None or inputs.family.by_text)
 
     @property
     def weights(self) -> TextInputs | None:

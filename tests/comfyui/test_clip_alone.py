@@ -81,13 +81,14 @@ def test_a_judge_needs_the_model(comfy):
 
 
 class UnknownGraph(Drawing):
-    """AuraFlow: text enters through a layer that no table names."""
+    """Lumina 2: a norm stands before the layer that text enters through."""
 
     negative = ""
     sampling: ClassVar = dict(Drawing.sampling, cfg=2.0, scheduler="simple")
+    empty = "EmptySD3LatentImage"
 
     def __init__(self):
-        super().__init__("TestTransformer", family="aura")
+        super().__init__("TestFamily", family="lumina2")
 
 
 def test_the_refusal_of_an_unknown_model_can_be_followed(comfy):

@@ -17,6 +17,8 @@ FAMILIES = (
 POOLED = ("kandinsky5",)
 """What reads a pooled embedding, too."""
 WITH_SOUND = ("minimax_h3",)
+BY_WEIGHTS = ("flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "ltxv")
+"""Those with a layer through which all text enters, and no norm before it."""
 LEFT = {"flux2": 0.1}
 """Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
 EXACT = dict(source=SOURCE, destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
@@ -84,9 +86,26 @@ def test_the_source_gives_what_the_destination_gave(comfy, family):
     assert torch.equal(latent(comfy, off.sample()), source)
 
 
+@pytest.mark.parametrize("family", BY_WEIGHTS)
+def test_weights_and_lora_do_the_same_where_one_layer_reads_all_text(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (SOURCE, DESTINATION))
+    graph = FamilyGraph(family)
+    node = graph.edit(**{**EXACT, "applied_to": "weights"}, pooled=family in POOLED)
+    into = dict(filename_prefix=f"loras/{family}", tolerance=0.0, precision="float32")
+    save = graph.add("EditAssumptionSaveLora", model=graph.loaded, edit=node[1], **into)
+    edited = latent_of(comfy, graph, outputs := comfy.run(graph.sample()))
+    assert float((edited - destination).norm() / (source - destination).norm()) < LEFT.get(family, 0.01)
+    said = text(outputs, node)
+    assert "patched" in said and "experimental" in said
+    loaded = FamilyGraph(family)
+    loaded.lora(text(outputs, save).split(" ")[1].removeprefix("loras/"))
+    assert float((latent(comfy, loaded.sample()) - edited).norm() / (source - destination).norm()) < LEFT.get(family, 0.01)
+
+
 def test_the_clip_of_another_family_is_refused(comfy):
-    skip_unknown(comfy, "wan", "longcat")
-    graph = FamilyGraph("wan", clip="longcat")
+    skip_unknown(comfy, "omnigen2", "longcat")
+    graph = FamilyGraph("omnigen2", clip="longcat")
     graph.edit(**EXACT)
     with pytest.raises(RunError, match="640 numbers a token, and no layer of this model reads as many; connect the CLIP"):
         comfy.run(graph.sample())
