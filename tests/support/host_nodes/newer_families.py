@@ -149,6 +149,13 @@ MODELS = {
             image_model="joyimage", hidden_size=128, num_attention_heads=1, num_layers=1, text_dim=WIDTH
         ),
     ),
+    "aura": (
+        "AuraFlow", "AuraFlow",
+        dict(
+            in_channels=4, out_channels=4, cond_seq_dim=WIDE, dim=128, n_layers=2, n_double_layers=1, n_heads=2,
+            global_conddim=128,
+        ),
+    ),
     "ltxv": (
         "LTXV", "LTXV",
         dict(
@@ -184,6 +191,7 @@ CLIPS = {
     "ideogram4": ("ideogram4", "Ideogram4Tokenizer", "te", {"qwen3vl_8b": DEEP}),
     "ernie": ("ernie", "ErnieTokenizer", "te", {"ministral3_3b": {**LANGUAGE, "vocab_size": WORDS}}),
     "joyimage": ("joyimage", "JoyImageTokenizer", "te", {"qwen3vl_8b": LANGUAGE}),
+    "aura": ("aura_t5", "AuraT5Tokenizer", "AuraT5Model", {"pile_t5xl": {**T5, "d_model": WIDE}}),
     "ltxv": ("lt", "LTXVT5Tokenizer", "ltxv_te", {"t5xxl": {**T5, "d_model": WIDE}}),
     "ltx2": ("lt", "LTXAVGemmaTokenizer", "ltxav_te", {"": {**LANGUAGE, "vocab_size": PIECES}}, {"video_projection_dim": 128}),
 }
@@ -227,7 +235,9 @@ def family_model(name):
 def family_clip(name):
     module, tokenizer, encoder, configs, *settings = CLIPS[name]
     module = import_module(f"comfy.text_encoders.{module}")
-    encoder = getattr(module, encoder)(**dict(*settings))
+    encoder = getattr(module, encoder)
+    if not isinstance(encoder, type):  # a function that makes the class
+        encoder = encoder(**dict(*settings))
     target = comfy.supported_models_base.ClipTarget(getattr(module, tokenizer), encoder)
     options = {"dtype": torch.float32} | {f"{part}_model_config": config for part, config in configs.items()}
     clip = comfy.sd.CLIP(

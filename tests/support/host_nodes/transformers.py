@@ -8,7 +8,6 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models as families
 import comfy.supported_models_base
-import comfy.text_encoders.aura_t5
 import comfy.text_encoders.flux
 import comfy.text_encoders.pixart_t5
 import comfy.text_encoders.sd3_clip
@@ -32,15 +31,12 @@ SD3 = dict(
     pos_embed_max_size=8, pos_embed_scaling_factor=None, context_embedder_config=ENTRY, x_block_self_attn_layers=[],
 )  # fmt: skip
 PIXART = dict(image_model="pixart_alpha", input_size=8, hidden_size=144, depth=1, num_heads=2, micro_condition=False)
-AURA = dict(in_channels=4, out_channels=4, dim=128, n_layers=2, n_double_layers=1, n_heads=2, global_conddim=128)
 TRANSFORMERS = {
-    "aura": (families.AuraFlow, comfy.model_base.AuraFlow, AURA),
     "pixart": (families.PixArtAlpha, comfy.model_base.PixArt, PIXART),
     "sd3": (families.SD3, comfy.model_base.SD3, SD3),
     "flux": (families.Flux, comfy.model_base.Flux, {name: value for name, value in FLUX.items() if name in FLUX_FIELDS}),
 }
 CLIPS = {
-    "aura": (comfy.text_encoders.aura_t5.AuraT5Tokenizer, comfy.text_encoders.aura_t5.AuraT5Model),
     "pixart": (comfy.text_encoders.pixart_t5.PixArtTokenizer, comfy.text_encoders.pixart_t5.PixArtT5XXL),
     "sd3": (comfy.text_encoders.sd3_clip.SD3Tokenizer, comfy.text_encoders.sd3_clip.SD3ClipModel),
     "flux": (comfy.text_encoders.flux.FluxTokenizer, comfy.text_encoders.flux.FluxClipModel),
@@ -59,7 +55,6 @@ def transformer(family):
 def transformer_clip(family):
     options = {
         "t5xxl_model_config": T5,
-        "pile_t5xl_model_config": T5,
         "clip_l_model_config": CLIP,
         "clip_g_model_config": CLIP,
         "dtype": torch.float32,
