@@ -56,7 +56,7 @@ class RowEncoder:
     @property
     def short(self) -> EncodeShort | None:
         """The same without most of the padding; None where there is none."""
-        return self._short if len(self._chunk("").tokens) > len(self._tokens("")) + SHORT_PADDING else None
+        return self._short if len(_ids(self._chunk(""))) > len(self._tokens("")) + SHORT_PADDING else None
 
     def _short(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         return [self._without_padding(encoded) for encoded in self(prompts)]
