@@ -125,7 +125,9 @@ def look(name, build, engine, folder):
     source, destination = (entry.embeddings[entry.words[-1]] for entry in encode(["roses", "tulips"]))
     return {
         "words": ["".join(entry.tokens[place] for place in entry.words) for entry in said],
-        "same": all(torch.equal(entry.embeddings, rows.reshape(entry.embeddings.shape)) for entry, rows in zip(said, own, strict=True)),
+        "same": all(
+            torch.equal(entry.embeddings, rows.reshape(entry.embeddings.shape)) for entry, rows in zip(said, own, strict=True)
+        ),
         "short": short
         and [len(part.tokens) + part.padding == len(whole.tokens) for part, whole in zip(short, said, strict=True)],
         "away": float((context_map.apply(source) - destination).norm() / (source - destination).norm()),
