@@ -1,4 +1,4 @@
-"""A real A1111, Forge or Forge Neo for the tests: found, started on a folder of its own, spoken to over its HTTP API."""
+"""A real A1111, Forge, Forge Neo or reForge for the tests: found, started on a folder of its own, spoken to over HTTP."""
 
 import base64
 import io
@@ -21,16 +21,23 @@ PLACES = {
     "A1111": ("A1111_PATH", ("a1111/stable-diffusion-webui", "stable-diffusion-webui")),
     "Forge": ("FORGE_PATH", ("forge/stable-diffusion-webui-forge", "stable-diffusion-webui-forge")),
     "Forge Neo": ("FORGE_NEO_PATH", ("forge-neo/sd-webui-forge-neo", "sd-webui-forge-neo")),
+    "reForge": ("REFORGE_PATH", ("reforge/stable-diffusion-webui-reForge", "stable-diffusion-webui-reForge")),
 }
-HOW_TO = "set A1111_PATH, FORGE_PATH or FORGE_NEO_PATH to its folder (an A1111 writes the checkpoints for all)"
+HOW_TO = "set A1111_PATH, FORGE_PATH, FORGE_NEO_PATH or REFORGE_PATH to its folder (an A1111 writes the checkpoints for all)"
 ARGUMENTS = {  # A1111's Lora tells of its errors at the level DEBUG alone
     "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full", "--loglevel", "DEBUG", "--no-download-sd-model"],
     "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly", "--no-download-sd-model"],
     "Forge Neo": ["--cpu", "--force-fp32", "--skip-install"],
+    "reForge": ["--always-cpu", "--all-in-fp32", "--no-download-sd-model"],
 }
-READY = {"A1111": ("Startup time", "Model loaded in"), "Forge": ("Startup time",), "Forge Neo": ("Startup time",)}
+READY = {
+    "A1111": ("Startup time", "Model loaded in"),
+    "Forge": ("Startup time",),
+    "Forge Neo": ("Startup time",),
+    "reForge": ("Startup time", "] loaded in"),
+}
 """What the log says once it is up; A1111 loads its model beside that, and a request in between would meet it half loaded."""
-CHECKPOINTS = {"A1111": "thin", "Forge": "forge", "Forge Neo": "forge"}  # kinds of webui_checkpoint.py
+CHECKPOINTS = {"A1111": "thin", "Forge": "forge", "Forge Neo": "forge", "reForge": "forge"}  # kinds of webui_checkpoint.py
 
 
 def installed():
