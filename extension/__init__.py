@@ -1,4 +1,4 @@
-"""The A1111 and Forge extension: a panel, a tab, ``<edit:name>`` in prompts, and an API.
+"""The extension for A1111, Forge, Forge Neo and reForge: a panel, a tab, ``<edit:name>`` in prompts, and an API.
 
-``hosts`` is where the two differ; everything else speaks to the WebUI's own modules, which both have.
+``running_host`` says in what they differ; everything else speaks to the WebUI's own modules, which all of them have.
 """

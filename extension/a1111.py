@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -28,6 +28,10 @@ class A1111:
         if not hasattr(engine, "process_texts"):
             raise EditError("This model's text encoder is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
         return engine
+
+    def row_encoder(self, model: Any, advance: Callable[[int, int], None]) -> None:
+        """All of its models have CLIP."""
+        return
 
     def text_layers(self, model: Any) -> dict[str, Sequence[torch.nn.Module]]:
         """By the wrapper that A1111 puts around each."""

@@ -56,7 +56,8 @@ def recipe_inputs(prefix: str) -> list[Any]:
         label="Recipe",
         lines=3,
         placeholder="a pack of roses -> a pack of blue roses\na doctor -> a female doctor @ 0.5\n= a pack of tulips",
-        info="One edit a line: source -> destination; nothing behind the arrow forgets; @ is a strength; = keeps a prompt.",
+        info="One edit a line: source -> destination; nothing behind the arrow forgets; | stands between variants, drawn by "
+        "chance; @ is a strength; = keeps a prompt.",
         **place("recipe"),
     )
     with gr.Row():

@@ -21,18 +21,23 @@ from ..editing.ordinary_captions import ordinary_captions
 from ..editing.vocabulary import whole_words
 from .edit_folder import moments_folder
 from .queue_turns import stop_if_unwanted, told_progress
-from .running_host import host
+from .running_host import Encoder, host, name_of
+from .text_rows import RowInputs
 from .webui_encoder import WebuiEncoder
 
 _KEPT = 16
 _solved: OrderedDict[Recipe, Edit] = OrderedDict()
 _moment: tuple[EncoderIdentity, KnownMoment] | None = None
+_row_inputs: tuple[Any, RowInputs] | None = None
 
 
 def text_inputs(model: Any) -> TextInputs:
     """Where text enters the WebUI's ``sd_model``. Raises :class:`EditError` for one that is not known, or not loaded."""
     if getattr(model, "sd_checkpoint_info", None) is None:
         raise EditError("No model is loaded; choose a checkpoint.")
+    rows_of = host().row_encoder(model, lambda done, total: stop_if_unwanted())
+    if rows_of is not None:
+        return _inputs_of_rows(model, rows_of)
 
     def rows(key: str, every: int) -> torch.Tensor:
         return host().weight(model, key)[::every].to("cpu", torch.float32, copy=True)
@@ -41,6 +46,15 @@ def text_inputs(model: Any) -> TextInputs:
     if inputs.family.entry:
         raise EditError(f"{inputs.family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
     return inputs
+
+
+def _inputs_of_rows(model: Any, encode: Encoder) -> RowInputs:
+    """Known again while the model stays loaded; how wide its rows are, one prompt tells."""
+    global _row_inputs
+    if _row_inputs is None or _row_inputs[0] != name_of(model):
+        (said,) = encode(["a"])
+        _row_inputs = name_of(model), RowInputs.of(type(model).__name__, said.embeddings.shape[1])
+    return _row_inputs[1]
 
 
 def maps_of(inputs: TextInputs, edits: Iterable[Edit]) -> dict[str, list[ContextMap]]:
@@ -54,9 +68,9 @@ def maps_of(inputs: TextInputs, edits: Iterable[Edit]) -> dict[str, list[Context
 
 def encoder_of(
     model: Any, inputs: TextInputs, advance: Callable[[int, int], None] = lambda done, total: stop_if_unwanted()
-) -> WebuiEncoder:
+) -> Encoder:
     """The model's own. What is told how many prompts are encoded, and of how many, may raise to stop."""
-    return WebuiEncoder(model, advance, inputs.family.pooled_width)
+    return host().row_encoder(model, advance) or WebuiEncoder(model, advance, inputs.family.pooled_width)
 
 
 def solve(model: Any, inputs: TextInputs, recipe: Recipe) -> Edit:
@@ -89,7 +103,7 @@ def solve(model: Any, inputs: TextInputs, recipe: Recipe) -> Edit:
     return edit
 
 
-def _moment_of(encode: WebuiEncoder) -> KnownMoment:
+def _moment_of(encode: Encoder) -> KnownMoment:
     """Of captions and the encoder's words: from memory, else from disk, else from these."""
     global _moment
     if _moment is None or not _moment[0].distance(encode) <= ASKED_AGAIN:

@@ -17,6 +17,7 @@ from .recipe_solver import maps_of, solve, text_inputs
 from .remarks import Refusal, say, say_not_done
 from .running_host import host, name_of
 from .text_encoder_edits import changed_text, fitting
+from .text_rows import ROWS, MappedRows
 
 _MARK = "edit_assumption_asked"
 _current: Session | None = None
@@ -34,7 +35,7 @@ class Session:
         self.p, self.asked = p, asked
         self.stack = ExitStack()
         self.model: tuple[int, Any] | None = None
-        self.rows = ChanceRows(p, ())
+        self.rows, self.mapped = ChanceRows(p, ()), MappedRows(())
 
     def __enter__(self) -> Session:
         global _current
@@ -54,15 +55,18 @@ class Session:
         """
         model = shared.sd_model
         self.stack.close()
-        self.model, self.rows = name_of(model), ChanceRows(self.p, ())
+        self.model = name_of(model)
+        self.rows, self.mapped = ChanceRows(self.p, ()), MappedRows(())
         recipes = self.asked.recipes()
         if not recipes:
             return
         inputs = text_inputs(model)
         with changed_text(model, fitting(model, self.asked)):  # as the prompts of the picture are encoded
             edits = [solve(model, inputs, recipe) for recipe in recipes]
-        self.stack.enter_context(host().edited(model, maps_of(inputs, [edit for edit in edits if not edit.chance])))
-        self.rows = ChanceRows(self.p, edits)
+        maps = maps_of(inputs, [edit for edit in edits if not edit.chance])
+        self.rows, self.mapped = ChanceRows(self.p, edits), MappedRows(maps.pop(ROWS, []))
+        if maps:
+            self.stack.enter_context(host().edited(model, maps))
         self.asked.was_on = True
         for edit in edits:
             say(self.p, partial(inputs.report, edit))
@@ -90,6 +94,7 @@ def before_step(params: Any) -> None:
     if _current is not None:
         _current.follow()
         _current.rows.change(params)
+        _current.mapped.change(params)
 
 
 def edit_while_sampling(p: Any, asked: GenerationRequest) -> None:
@@ -115,8 +120,8 @@ def edit_while_sampling(p: Any, asked: GenerationRequest) -> None:
                 except Stopped:  # the sampler sees for itself that it is to stop
                     session.withdraw()
                 samples = sample(*args, **kwargs)
-                if session.rows.problem:
-                    say_not_done(p, session.rows.problem)
+                for problem in filter(None, (session.rows.problem, session.mapped.problem)):
+                    say_not_done(p, problem)
                 return samples
 
         return edited

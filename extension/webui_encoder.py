@@ -71,7 +71,7 @@ class WebuiEncoder:
         longest = max(short_length(own, len(ids)) for own, ids in zip(words, windows, strict=True))
         read = torch.tensor([ids[:longest] for ids in windows])
         with devices.autocast():
-            rows = self.engine.encode_with_transformers(read.to(next(self.engine.parameters()).device)).float().cpu()
+            rows = self.engine.encode_with_transformers(read.to(devices.device)).float().cpu()
         return [
             short_prompt(host().pieces(self.engine, ids), own, row) for ids, own, row in zip(windows, words, rows, strict=True)
         ]

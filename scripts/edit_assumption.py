@@ -12,5 +12,4 @@ if NAME not in sys.modules:  # the folder is named as the user likes, so it is n
     sys.modules[NAME] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[NAME])
 
-EditAssumption = importlib.import_module(f"{NAME}.extension.script").EditAssumption
-importlib.import_module(f"{NAME}.extension.register").register()
+EditAssumption = importlib.import_module(f"{NAME}.extension.entry").load()

@@ -9,7 +9,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from webui_server import NAME
 
-ALSO = {"A1111": {}, "Forge": {"hr_additional_modules": ["Use same choices"]}}  # Forge asks for it where there is hires fix
+SAME_MODULES = {"hr_additional_modules": ["Use same choices"]}  # Forge and its successors ask for it where there is hires fix
+ALSO = {"A1111": {}, "Forge": SAME_MODULES, "Forge Neo": {**SAME_MODULES, "hr_upscaler": "None"}, "reForge": {}}
 LONG = "a field of roses under a wide evening sky, seen from far away by a lonely wanderer, " * 6
 SCENES = {
     "two chunks": dict(prompt=LONG),
@@ -50,8 +51,8 @@ def with_image(webui, scene):
 
 
 def skip_where_the_api_cannot_paste(webui):
-    if webui.kind == "Forge":
-        pytest.skip("Forge's API fails on any infotext (“isinstance() argument 2 …”); its page is tested instead")
+    if webui.kind.startswith("Forge"):
+        pytest.skip("its API fails on any infotext (“isinstance() argument 2 …”), as Forge's does; the page is tested instead")
 
 
 def save_lora(webui, name, tensors):
@@ -95,6 +96,7 @@ def plotted(webui, axis, values, listed, panel):
         lone_pictures,
         *others,
     ]
+    arguments += [entry["value"] for entry in plot["args"][len(arguments) :]]  # Forge Neo has one more
     return webui.draw_all(
         script_name="x/y/z plot", script_args=arguments[: len(plot["args"])], alwayson_scripts={NAME: {"args": panel}}
     )

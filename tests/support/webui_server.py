@@ -1,4 +1,4 @@
-"""A real A1111 or Forge for the tests: found, started on a folder of its own, spoken to over its HTTP API."""
+"""A real A1111, Forge, Forge Neo or reForge for the tests: found, started on a folder of its own, spoken to over HTTP."""
 
 import base64
 import io
@@ -20,15 +20,24 @@ NAME = "edit assumption"
 PLACES = {
     "A1111": ("A1111_PATH", ("a1111/stable-diffusion-webui", "stable-diffusion-webui")),
     "Forge": ("FORGE_PATH", ("forge/stable-diffusion-webui-forge", "stable-diffusion-webui-forge")),
+    "Forge Neo": ("FORGE_NEO_PATH", ("forge-neo/sd-webui-forge-neo", "sd-webui-forge-neo")),
+    "reForge": ("REFORGE_PATH", ("reforge/stable-diffusion-webui-reForge", "stable-diffusion-webui-reForge")),
 }
-HOW_TO = "set A1111_PATH or FORGE_PATH to its folder (an A1111 writes the checkpoints for both)"
+HOW_TO = "set A1111_PATH, FORGE_PATH, FORGE_NEO_PATH or REFORGE_PATH to its folder (an A1111 writes the checkpoints for all)"
 ARGUMENTS = {  # A1111's Lora tells of its errors at the level DEBUG alone
-    "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full", "--loglevel", "DEBUG"],
-    "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly"],
+    "A1111": ["--use-cpu", "all", "--no-half", "--precision", "full", "--loglevel", "DEBUG", "--no-download-sd-model"],
+    "Forge": ["--always-cpu", "--all-in-fp32", "--skip-install", "--skip-google-blockly", "--no-download-sd-model"],
+    "Forge Neo": ["--cpu", "--force-fp32", "--skip-install"],
+    "reForge": ["--always-cpu", "--all-in-fp32", "--no-download-sd-model"],
 }
-READY = {"A1111": ("Startup time", "Model loaded in"), "Forge": ("Startup time",)}
+READY = {
+    "A1111": ("Startup time", "Model loaded in"),
+    "Forge": ("Startup time",),
+    "Forge Neo": ("Startup time",),
+    "reForge": ("Startup time", "] loaded in"),
+}
 """What the log says once it is up; A1111 loads its model beside that, and a request in between would meet it half loaded."""
-CHECKPOINTS = {"A1111": "thin", "Forge": "forge"}  # kinds of webui_checkpoint.py
+CHECKPOINTS = {"A1111": "thin", "Forge": "forge", "Forge Neo": "forge", "reForge": "forge"}  # kinds of webui_checkpoint.py
 
 
 def installed():
@@ -87,14 +96,17 @@ class WebuiServer:
         settings["CLIP_stop_at_last_layers"] = 1  # what a request overrides is put back only where it is written down
         (self.base / "config.json").write_text(json.dumps(settings))
         command = [python_of(folder), "launch.py", "--skip-prepare-environment", "--skip-torch-cuda-test", "--api"]
-        command += ["--no-download-sd-model", "--skip-version-check", "--data-dir", str(self.base), "--port", str(self.port)]
+        command += ["--skip-version-check", "--data-dir", str(self.base), "--port", str(self.port)]
         command += [*ARGUMENTS[kind], "--gradio-allowed-path", str(folder), *more]  # Forge serves its page's scripts from there
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
         # One thread: pictures are compared to the bit, and sums depend on how the work is divided.
         environment = {**os.environ, **offline, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.log = self.base / f"log-{self.port}.txt"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            options = dict(cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            self.process = subprocess.Popen(command, **options)
+        self.process.stdin.write(b"\n")  # Forge Neo asks for it where the settings are not of its version
+        self.process.stdin.close()
         deadline = time.monotonic() + 300
         while not self._has_started():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -6,7 +6,7 @@ import pytest
 from comfy_graphs import SOURCE
 from edit_assumption.editing.assumptions.chance_draw import Picture, draw
 from edit_assumption.editing.assumptions.recipe import parse_recipe
-from webui_scenes import SCENES, with_image
+from webui_scenes import SCENES, skip_where_the_api_cannot_paste, with_image
 from webui_server import Refused
 
 BLUE, RED = "a pack of blue roses", "a pack of red tulips"
@@ -74,8 +74,7 @@ def test_the_negative_prompt_follows_unless_it_is_to_be_left(webui):
 
 
 def test_its_parameters_draw_it_again(webui):
-    if webui.kind == "Forge":
-        pytest.skip("Forge's API fails on any infotext")
+    skip_where_the_api_cannot_paste(webui)
     first = webui.draw(edit=f"! spread: yes\n! regularizer: identity\n{LINE}", seed=11)
     assert re.search(r"Edit Assumption: .*a pack of roses", first.infotext)
     assert webui.again(first).away(first) == 0

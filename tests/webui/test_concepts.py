@@ -333,8 +333,8 @@ def test_the_parameters_of_an_edit_that_is_gone_do_not_fill_the_panel(webui):
 
 @pytest.mark.parametrize("family", ["sd2", "sdxl"])
 def test_other_families(webui, family):
-    if webui.kind == "Forge":
-        pytest.skip("Forge knows SD 2.x and SDXL at their full size alone")
+    if webui.kind != "A1111":
+        pytest.skip("Forge and its successors know SD 2.x and SDXL at their full size alone")
     write_checkpoint(checkpoint_of(webui, family), family)
     webui.post("/sdapi/v1/refresh-checkpoints").raise_for_status()
     edit = save_concepts(webui, f"of {family}", family, family)

@@ -98,8 +98,8 @@ def test_clip_skip_edits_in_its_own_space(webui):
 
 @pytest.mark.parametrize("kind", ["sd2", "sdxl"])
 def test_other_families(webui, kind):
-    if webui.kind == "Forge":
-        pytest.skip("Forge knows SD 2.x and SDXL at their full size alone")
+    if webui.kind != "A1111":
+        pytest.skip("Forge and its successors know SD 2.x and SDXL at their full size alone")
     from edit_assumption.editing.edit_file import load_edit
 
     with_loras = applies_loras(webui)
@@ -239,8 +239,8 @@ def test_a_second_checkpoint_in_one_generation_is_edited_too(webui, second):
     def settings(checkpoint):
         if second == "refiner":
             return dict(steps=4, refiner_checkpoint=checkpoint, refiner_switch_at=0.5)
-        return dict(
-            enable_hr=True, hr_scale=1, denoising_strength=0.7, hr_upscaler="Latent", hr_checkpoint_name=checkpoint, **more
+        return (
+            dict(enable_hr=True, hr_scale=1, denoising_strength=0.7, hr_upscaler="Latent", hr_checkpoint_name=checkpoint) | more
         )
 
     webui.use(both["thin"])
