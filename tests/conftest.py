@@ -5,7 +5,7 @@ import shutil
 import pytest
 from comfy_graphs import Pipeline
 from comfy_server import HOW_TO, ComfyServer, installed_hosts
-from webui_server import CHECKPOINTS, PLACES, WebuiServer, installed, write_checkpoint
+from webui_server import CHECKPOINTS, PLACES, WebuiServer, installed, wanted, write_checkpoint
 from webui_server import HOW_TO as HOW_TO_WEBUI
 
 _LOG_SHOWN = 4000
@@ -54,7 +54,7 @@ def full_checkpoint(comfy):
 
 WEBUIS = installed()
 KINDS = [
-    kind if kind in WEBUIS else pytest.param(kind, marks=pytest.mark.skip(reason=f"no {kind} is installed: {HOW_TO_WEBUI}"))
+    kind if kind in wanted() else pytest.param(kind, marks=pytest.mark.skip(reason=f"not run in {kind}: {HOW_TO_WEBUI}"))
     for kind in PLACES
 ]
 

@@ -50,6 +50,12 @@ def installed():
     return found
 
 
+def wanted():
+    """The kinds that the tests run in: those named by their variables, else the first that is installed."""
+    kinds = installed()
+    return [kind for kind in kinds if PLACES[kind][0] in os.environ] or list(kinds)[:1]
+
+
 def python_of(folder):
     return str(folder / "venv/bin/python")
 

@@ -11,7 +11,7 @@ import torch
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.extension.text_rows import ROWS, MappedRows, RowInputs
 from servers import REPOSITORY
-from webui_server import HOW_TO, installed, python_of
+from webui_server import HOW_TO, installed, python_of, wanted
 
 ENGINES = ("Flux2", "ZImage", "QwenImage", "Chroma", "Wan", "Lumina2", "Anima")
 LAST_LETTER = {"Wan": "rose"}  # this engine drops it from every prompt
@@ -20,7 +20,7 @@ LAST_LETTER = {"Wan": "rose"}  # this engine drops it from every prompt
 @pytest.fixture(scope="module")
 def rows():
     """What Forge Neo's own text engines make of prompts."""
-    if "Forge Neo" not in installed():
+    if "Forge Neo" not in wanted():
         pytest.skip(f"no Forge Neo is installed: {HOW_TO}")
     folder = installed()["Forge Neo"]
     command = [python_of(folder), REPOSITORY / "tests/support/neo_rows.py"]
