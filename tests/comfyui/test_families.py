@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from comfy_graphs import Drawing, latent, latent_of, text
+from comfy_graphs import Drawing, PocketGraph, latent, latent_of, text
 from comfy_server import RunError
 from formulas import distance
 
@@ -122,3 +122,78 @@ def test_keys_alone_are_refused(comfy):
     graph.edit(projections="keys", applied_to="automatic")
     with pytest.raises(RunError, match=r"Keys or values alone, and blocks, .*choose “keys and values”"):
         comfy.run(graph.sample())
+
+
+def test_a_chain_is_solved_together_in_any_order(comfy):
+    skip_unknown(comfy, "z_image")
+    pairs = [(SOURCE, DESTINATION), ("a dog", "a white cat")]
+    pictures = []
+    for order in (pairs, pairs[::-1]):
+        graph = FamilyGraph("z_image")
+        for source, destination in order:
+            node = graph.edit_by("EditAssumption", **{**EXACT, "source": source, "destination": destination, "strength": 1.0})
+        outputs = comfy.run(graph.sample())
+        pictures.append(latent_of(comfy, graph, outputs))
+        said = text(outputs, node)
+        assert "solved together" in said and DESTINATION in said
+    assert distance(pictures[0], pictures[1]) < 1e-4
+    assert distance(pictures[0], latent(comfy, FamilyGraph("z_image").sample(DESTINATION))) < 1e-3
+
+
+def test_an_edit_of_the_text_moves_to_the_weights_with_a_second_one(comfy):
+    skip_unknown(comfy, "chroma")
+    graph = FamilyGraph("chroma")
+    graph.edit()
+    node = graph.edit_by(
+        "EditAssumption", **{**EXACT, "source": "a dog", "destination": "a cat", "strength": 1.0, "applied_to": "weights"}
+    )
+    outputs = comfy.run(graph.sample())
+    assert "patched" in text(outputs, node)
+    assert distance(latent_of(comfy, graph, outputs), latent(comfy, FamilyGraph("chroma").sample(DESTINATION))) < 1e-3
+
+
+def test_apply_edit_puts_it_on_the_text(comfy):
+    skip_unknown(comfy, "qwen_image")
+    graph = FamilyGraph("qwen_image")
+    edit = graph.edit()[1]
+    graph.model = graph.loaded
+    applied = graph.add("EditAssumptionApplyEdit", model=graph.model, edit=edit, strength=1.0)
+    graph.model = applied[0]
+    outputs = comfy.run(graph.sample())
+    assert "put on the text" in text(outputs, applied)
+    expected = latent(comfy, FamilyGraph("qwen_image").sample(DESTINATION))
+    assert distance(latent_of(comfy, graph, outputs), expected) < 1e-4
+
+
+def test_no_checkpoint_holds_it_until_it_moves_to_the_weights(comfy):
+    graph = PocketGraph()
+    graph.edit(source="roses", destination="blue roses", applied_to="text")
+    refused = dict(clip=graph.clip, vae=graph.vae, filename_prefix="checkpoints/text")
+    moved = PocketGraph()
+    for place in ("text", "weights"):
+        moved.edit(source="roses", destination="blue roses", applied_to=place)
+    moved.add("CheckpointSave", model=moved.model, **{**refused, "clip": moved.clip, "vae": moved.vae})
+    comfy.run(moved)
+    graph.add("CheckpointSave", model=graph.model, **refused)
+    with pytest.raises(RunError, match="put on the text, which no checkpoint can hold; save its EDIT with Save Edit"):
+        comfy.run(graph)
+
+
+def test_captions_are_read_through_a_template(comfy):
+    skip_unknown(comfy, "qwen_image")
+    graph = FamilyGraph("qwen_image")
+    node = graph.edit(regularizer="captions")
+    outputs = comfy.run(graph.sample())
+    said = text(outputs, node)
+    assert "ordinary captions by" in said and "Warning" not in said
+    source, destination = (latent(comfy, FamilyGraph("qwen_image").sample(prompt)) for prompt in (SOURCE, DESTINATION))
+    edited = latent_of(comfy, graph, outputs)
+    assert float((edited - destination).norm()) < 0.6 * float((source - destination).norm())
+
+
+@pytest.mark.parametrize("place", ["weights", "text"])
+def test_the_picture_is_the_same_by_either_way(comfy, place):
+    graph, expected = PocketGraph(), PocketGraph()
+    graph.edit(source="roses", destination="blue roses", applied_to=place)
+    expected.edit(source="roses", destination="blue roses", applied_to="automatic")
+    assert distance(latent(comfy, graph.sample("roses in a field")), latent(comfy, expected.sample("roses in a field"))) < 1e-3
