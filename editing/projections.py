@@ -24,8 +24,8 @@ _NAME = re.compile(
 _VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
 _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
 _BEHIND_NORM = (
-    "In {} models a norm stands before the layer that text enters through, so no weight does what an edit says; apply the edit "
-    "to the text."
+    "In {} models a norm stands before the layer that text enters through, so no weight does what an edit "
+    "says."
 )
 OTHER_MODELS = (
     "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"

@@ -1,4 +1,4 @@
-"""Edit Conditioning: the edit on what a prompt became, for models whose weights the pack does not know."""
+"""Edit Conditioning: the edit on what one prompt became."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class EditConditioning(io.ComfyNode):
         return schema(
             node_id="EditAssumptionConditioning",
             display_name="Edit Conditioning",
-            description="Puts an edit onto a prompt's conditioning in place of the model: for models that the pack does not "
-            "know, and for one prompt alone. Where all keys and values are edited the picture is the same.",
+            description="Puts an edit onto a prompt's conditioning in place of the model, for one prompt alone. Where all keys "
+            "and values are edited the picture is the same.",
             search_aliases=["edit prompt embedding", "conditioning edit"],
             inputs=[
                 io.Conditioning.Input("conditioning", tooltip="From CLIP Text Encode. It is not changed."),

@@ -23,10 +23,7 @@ from .text_wrappers import put_first
 from .weight_adapter import ContextMapAdapter
 
 _ATTACHMENT = "edit_assumption"
-_WAY_OUT = (
-    "Or connect no MODEL to the editing node: it makes its EDIT from the CLIP alone, and Edit Conditioning puts that on your "
-    "prompts."
-)
+_WAY_OUT = "Or let “applied_to” be text: the edit goes onto your prompts, before the model reads them."
 
 
 @dataclass(frozen=True)

@@ -339,7 +339,7 @@ def test_a_model_without_cross_attention_is_refused(comfy):
     graph = Pipeline()
     graph.model = graph.add("TestModelWithoutText")[0]
     graph.edit()
-    with pytest.raises(RunError, match=r"no place where text enters that is known.* connect no MODEL to the editing node"):
+    with pytest.raises(RunError, match=r"768 numbers a token, and no layer of this model reads as many; connect the CLIP"):
         comfy.run(graph.sample())
 
 
