@@ -197,3 +197,15 @@ def test_the_picture_is_the_same_by_either_way(comfy, place):
     graph.edit(source="roses", destination="blue roses", applied_to=place)
     expected.edit(source="roses", destination="blue roses", applied_to="automatic")
     assert distance(latent(comfy, graph.sample("roses in a field")), latent(comfy, expected.sample("roses in a field"))) < 1e-3
+
+
+@pytest.mark.parametrize("family", ["z_image", "qwen_image", "wan"])
+def test_by_chance_a_picture_shows_one_variant(comfy, family):
+    skip_unknown(comfy, family)
+    variants = [DESTINATION, "a dead rose"]
+    expected = [latent(comfy, FamilyGraph(family).sample(variant)) for variant in variants]
+    graph = FamilyGraph(family)
+    graph.edit(destination=" | ".join(variants))
+    drawn = latent(comfy, graph.sample())
+    left = [float((drawn - one).norm()) for one in expected]
+    assert min(left) < 0.05 * float((expected[0] - expected[1]).norm()) < max(left)
