@@ -22,6 +22,7 @@ HOST_ROWS = (
     "the captions' second moment, once for each text encoder, against encoding the edit's prompts",
     "the whole node, against its text encoding alone",
     "sampling with the edit, against without",
+    "sampling with the edit on the text, against without",
 )
 
 

@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from ...editing.concepts.destinations import sample_digest
 from ...editing.errors import EditError
-from .model_edits import text_inputs
+from .model_edits import known_text_inputs
 
 
 def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
@@ -20,9 +20,11 @@ def empty_latents(model: Any, mode: str, count: int) -> torch.Tensor:
     """
     if model is None:
         raise EditError(f"The mode “{mode}” asks the diffusion model; connect the MODEL, or choose the mode “text”.")
-    family = text_inputs(model).family
-    if not family.latent_side:
-        raise EditError(f"The mode “{mode}” does not know {family.name} models; choose the mode “text”.")
+    inputs = known_text_inputs(model)
+    family = inputs.family if inputs else None
+    if family is None or not family.latent_side:
+        named = f"{family.name} models" if family else "this model"
+        raise EditError(f"The mode “{mode}” does not know {named}; choose the mode “text”.")
     return torch.zeros(count, model.model.latent_format.latent_channels, family.latent_side, family.latent_side)
 
 
