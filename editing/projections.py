@@ -23,10 +23,7 @@ _NAME = re.compile(
 )
 _VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
 _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
-_BEHIND_NORM = (
-    "In {} models a norm stands before the layer that text enters through, so no weight does what an edit "
-    "says."
-)
+_BEHIND_NORM = "In {} models a norm stands before the layer that text enters through, so no weight does what an edit says."
 OTHER_MODELS = (
     "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
 )
@@ -59,6 +56,7 @@ class Family:
         latent_side: height and width of the latents that it was trained on; 0 where concept edits do not know the model.
         experimental: whether the family has been tried on the host's classes only.
         by_text: whether its prompts are edited before the model reads them, where one has the choice.
+        once: whether its entry runs once a sampling in ComfyUI, so that no hook that comes and goes between steps reaches it.
     """
 
     name: str
@@ -77,6 +75,7 @@ class Family:
     latent_side: int = 0
     experimental: bool = False
     by_text: bool = False
+    once: bool = False
 
 
 def _by_text(name: str, entry: str, mark: str, pooled: str = "", **details: Any) -> Family:
@@ -145,7 +144,7 @@ FAMILIES = (
     _by_text("LongCat-Image", "txt_in", "double_blocks."),
     _by_text("Z-Image or Lumina", "cap_embedder.1", "context_refiner.", norm="cap_embedder.0"),
     _by_text("Wan", "text_embedding.0", "time_projection."),
-    _by_text("MiniMax H3", "condition_proj", "token_refiner."),
+    _by_text("MiniMax H3", "condition_proj", "token_refiner.", once=True),
     _by_text("LTX-Video", "caption_projection.linear_1", "patchify_proj.", lacks="audio_"),
     _by_text("AuraFlow", "cond_seq_linear", "double_layers."),
     _by_text("Kandinsky 5", "text_embeddings.in_layer", "visual_embeddings.", pooled="pooled_text_embeddings.in_layer"),

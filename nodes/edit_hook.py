@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..editing.any_edit import AnyEdit
 from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.errors import EditError
-from .comfy.model_edits import adapters_for, text_inputs
+from .comfy.model_edits import adapters_for, known_text_inputs
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
 from .comfy.stored_weights import is_quantised
 
@@ -45,7 +45,10 @@ class EditHook(io.ComfyNode):
         says = [NO_EDIT] if edit is None else ["Strength 0: the hook does nothing."] if strength == 0 else []
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
-            adapters = adapters_for(projections_edit(edit), text_inputs(model))
+            inputs = known_text_inputs(model)
+            if inputs is None or inputs.family.once:
+                raise EditError(f"No hook can hold an edit of this model, whose text is edited before the steps; {_INSTEAD}.")
+            adapters = adapters_for(projections_edit(edit), inputs)
             check_hooks(model)
             hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
             hook.need_weight_init = False

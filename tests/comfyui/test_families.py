@@ -116,6 +116,17 @@ def test_the_clip_of_another_family_is_refused(comfy):
         comfy.run(graph.sample())
 
 
+@pytest.mark.parametrize("family", ["z_image", "minimax_h3"])
+def test_no_hook_can_hold_it(comfy, family):
+    skip_unknown(comfy, family)
+    graph = FamilyGraph(family)
+    node = graph.edit()
+    hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
+    graph.add("PreviewAny", source=hooks[0])
+    with pytest.raises(RunError, match=r"No hook can hold an edit of this model.* with Edit Conditioning"):
+        comfy.run(graph.sample())
+
+
 def test_keys_alone_are_refused(comfy):
     skip_unknown(comfy, "z_image")
     graph = FamilyGraph("z_image")
