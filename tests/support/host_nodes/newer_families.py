@@ -11,6 +11,7 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models as families
 import comfy.supported_models_base
+import comfy.text_encoders.flux
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -24,6 +25,7 @@ DEEP = {**LANGUAGE, "num_hidden_layers": 36}  # as deep as the deepest layer tha
 T5 = dict(num_layers=1, d_model=WIDTH, d_ff=64, d_kv=16, num_heads=4)
 PIECES, WORDS = 400, 2000
 CPU = torch.device("cpu")
+LATER = ("flux2", "flux2_klein", "ltx2")
 
 FLUX = dict(
     context_in_dim=WIDTH, hidden_size=64, mlp_ratio=2.0, num_heads=1, depth=1, depth_single_blocks=1, guidance_embed=False,
@@ -254,8 +256,13 @@ def family_clip(name):
 
 
 def known():
-    """Those that this version of ComfyUI has."""
-    return [name for name, (config, model_class, _) in MODELS.items() if hasattr(comfy.model_base, model_class)]
+    """Those that this version of ComfyUI has, some of whose first text encoders were others."""
+    newer = hasattr(comfy.text_encoders.flux, "klein_te")
+    return [
+        name
+        for name, (_, model_class, _) in MODELS.items()
+        if hasattr(comfy.model_base, model_class) and (newer or name not in LATER)
+    ]
 
 
 class TestFamily(io.ComfyNode):
