@@ -20,8 +20,8 @@ PROBES = ("red", "blue")
 _ALIKE = 1e-2
 """Relative difference of two rows below which they are the same but for rounding."""
 _NO_ROWS = (
-    "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect one with a single text encoder, or "
-    "that of an SD 1.x, SD 2.x, SDXL, SD3 or Flux checkpoint."
+    "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect one with a single text encoder, "
+    "or that of an SD 1.x, SD 2.x, SDXL, SD3 or Flux checkpoint."
 )
 
 
