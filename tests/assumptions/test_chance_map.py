@@ -57,7 +57,8 @@ def combinations(subjects):
 @pytest.mark.parametrize("protected", [None, PROTECTED], ids=["free", "beside tokens"])
 def test_every_combination_is_the_solution_of_its_own_columns(tokens, moment, protected):
     always, subjects = a_problem(tokens)
-    chance = solve_chances(always, subjects, LAMBDA, moment, protected)
+    with torch.device("meta"):  # what is made without a word of where goes elsewhere here, and fits nothing
+        chance = solve_chances(always, subjects, LAMBDA, moment, protected)
     assert chance.width == WIDTH and [len(part) for part in chance.variants] == [2, 3]
     for drawn in combinations(subjects):
         parts = [*always, *(part for each, own in zip(subjects, drawn, strict=True) for part in each[own])]
@@ -69,7 +70,8 @@ def test_every_combination_is_the_solution_of_its_own_columns(tokens, moment, pr
 def test_pictures_may_have_nothing_in_common(tokens):
     source = random(2 + tokens, WIDTH, seed=4)
     subjects = [[[columns(source, seed)] for seed in (5, 6)]]
-    chance = solve_chances([], subjects, LAMBDA)
+    with torch.device("meta"):
+        chance = solve_chances([], subjects, LAMBDA)
     for own in (0, 1):
         alone = solve(subjects[0][own], LAMBDA, False).context_map
         assert relative(change(chance.map_of([own])), change(alone)) < 1e-5
@@ -104,7 +106,10 @@ def solved():
 def test_the_mean_weighs_every_variant_by_its_share(solved):
     shares = (0.25, 0.75), (0.5, 0.2, 0.3)
     expected = sum(shares[0][own[0]] * shares[1][own[1]] * change(solved.map_of(own)) for own in product(range(2), range(3)))
-    assert relative(change(solved.mean(shares)), expected) < 1e-5
+    for chance in (solved, solved.to(dtype=torch.float64)):
+        with torch.device("meta"):
+            mean = chance.mean(shares)
+        assert relative(change(mean), expected) < 1e-5
 
 
 @pytest.fixture
@@ -177,7 +182,8 @@ def measured(always, subjects, shares, chance, unit):
 def test_progress_is_that_of_every_variant_by_its_share(solved, unit):
     always, subjects = a_problem(3)
     shares = (0.25, 0.75), (0.5, 0.2, 0.3)
-    progress = progress_of(solved, always, subjects, shares, unit)
+    with torch.device("meta"):
+        progress = progress_of(solved, always, subjects, shares, unit)
     expected = measured(always, subjects, shares, solved, torch.ones(WIDTH).double() if unit is None else unit)
     assert (progress.asked, progress.moved, progress.along) == pytest.approx(expected, rel=1e-5)
 
