@@ -92,6 +92,17 @@ def test_what_cannot_be_drawn_is_refused(text, reason):
         parse_recipe(text)
 
 
+def test_variants_by_themselves_are_checked_as_well():
+    for wrong in ((Variant("b", 100),), (Variant("b", 50), Variant("B ", 50))):
+        with pytest.raises(EditError) as caught:
+            ChancePair("a", wrong)
+        assert str(caught.value) == (
+            "What is drawn by chance has two variants or more, each once; see that none stands there twice."
+        )
+    thirds = ChancePair("a", tuple(Variant(name, 33.3) for name in "bcd"))
+    assert thirds.shares == pytest.approx((1 / 3,) * 3) and sum(variant.share for variant in thirds.variants) == 100
+
+
 prompts = texts.filter(lambda text: tidy(text) and tidy(text) != AS_IS)
 chances = (
     st.tuples(prompts, st.lists(prompts, min_size=1, max_size=3), st.floats(0.1, 99), st.floats(-2, 2))

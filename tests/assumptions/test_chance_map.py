@@ -87,14 +87,33 @@ def test_the_rank_is_the_lowest_that_all_have():
     assert {part.dtype for part in (chance.always, *chance.variants, chance.right)} == {torch.float32}
 
 
+def test_what_is_left_out_is_relative_to_all():
+    """Requests of a millionth are fulfilled as well as whole ones."""
+    source = random(3, WIDTH, seed=4)
+    whole, small = (
+        solve_chances([], [[[columns(source, seed, strength)] for seed in (5, 6)]], LAMBDA) for strength in (1.0, 1e-6)
+    )
+    assert small.right.shape == whole.right.shape == (3, WIDTH)
+    assert relative(change(small.map_of([1])), 1e-6 * change(whole.map_of([1]))) < 1e-5
+
+
+def test_where_nothing_is_drawn_it_is_one_map():
+    always, _ = a_problem(3)
+    chance = solve_chances(always, [], LAMBDA)
+    assert (
+        chance.variants == () and relative(change(chance.map_of(())), change(solve(always, LAMBDA, False).context_map)) < 1e-5
+    )
+
+
 def test_a_solution_that_is_not_finite_is_refused():
     parts = torch.zeros(3, 1), (torch.zeros(2, 3, 1),), torch.ones(1, 3)
     ChanceMap(*parts)
     for wrong in range(3):
         broken = [torch.zeros(3, 1), [torch.zeros(2, 3, 1)], torch.ones(1, 3)]
         broken[wrong] = [torch.full((2, 3, 1), torch.inf)] if wrong == 1 else broken[wrong] * torch.nan
-        with pytest.raises(EditError, match="The edit is not finite; lower the strength or raise the regularization"):
+        with pytest.raises(EditError) as caught:
             ChanceMap(*broken)
+        assert str(caught.value) == "The edit is not finite; lower the strength or raise the regularization."
 
 
 @pytest.fixture
