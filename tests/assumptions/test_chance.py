@@ -42,6 +42,7 @@ def variants(text):
         ("a doctor -> 60% a woman | 40 % a man", {"a woman": 60, "a man": 40}),
         ("a doctor -> 30% a woman | as is", {"a woman": 30, AS_IS: 70}),
         ("a doctor -> 20% a | b | c", {"a": 20, "b": 40, "c": 40}),
+        ("a doctor -> 99.5% a | b", {"a": 99.5, "b": 0.5}),
         (r"a doctor -> \50% wool | a \| b", {r"\50% wool": 50, "a | b": 50}),
         (r"a doctor -> 50\% wool | silk", {"50% wool": 50, "silk": 50}),
         ("a doctor -> 5% of 100% wool | silk", {"of 100% wool": 5, "silk": 95}),
@@ -61,8 +62,12 @@ def test_a_bar_before_the_arrow_and_a_percent_sign_in_one_destination_are_text()
     [
         ("a -> 60% b | 50% c", "add up to 110 %; make them 100 %"),
         ("a -> 60% b | 40% c | d", "nothing is left for the variant without a number"),
-        ("a -> 30% b", "“30%” is a share, and there is one variant alone; write “| as is” behind it"),
-        ("a -> b | ", "A variant is empty"),
+        (
+            "a -> 30% b",
+            "“30%” is a share, and there is one variant alone; write “| as is” behind it for the others, "
+            "or \\% if it belongs to the text",
+        ),
+        ("a -> b | ", "A variant is empty; write one on either side of “|”, such as: a female doctor | a male doctor"),
         ("a -> b | B", "each once"),
         ("a -> b | a", "write “as is” for the source as it was"),
         ("a -> as is", "“as is” alone changes nothing"),
@@ -99,6 +104,10 @@ def test_variants_by_themselves_are_checked_as_well():
         assert str(caught.value) == (
             "What is drawn by chance has two variants or more, each once; see that none stands there twice."
         )
+    with pytest.raises(EditError) as caught:
+        Variant(" ", 50)
+    assert str(caught.value) == "A variant is empty; write one on either side of “|”, such as: a female doctor | a male doctor"
+    assert Variant(" b", "50") == Variant("b", 50.0) and isinstance(Variant("b", "50").share, float)
     thirds = ChancePair("a", tuple(Variant(name, 33.3) for name in "bcd"))
     assert thirds.shares == pytest.approx((1 / 3,) * 3) and sum(variant.share for variant in thirds.variants) == 100
 
