@@ -61,7 +61,7 @@ class ChanceMap:
         """What pictures get on average, given each subject's shares, in as low a rank as it has."""
         left = self.always
         for variants, own in zip(self.variants, shares, strict=True):
-            left = left + torch.tensordot(torch.tensor(own, dtype=left.dtype, device=left.device), variants, dims=1)
+            left = left + _mean(variants, own)
         return ContextMap.from_product(left, self.right)
 
     def scale(self, strength: float) -> ChanceMap:
@@ -158,7 +158,7 @@ def progress_of(
         EditError: some variant asks for nothing, or hardly anything of it is done.
     """
     # What other subjects draw meanwhile is their mean, which is near enough for a measure.
-    middle = [torch.tensordot(torch.tensor(own), part, dims=1) for own, part in zip(shares, chance.variants, strict=True)]
+    middle = [_mean(part, own) for part, own in zip(chance.variants, shares, strict=True)]
     total = torch.stack([chance.always, *middle]).sum(dim=0)
     parts = [(1.0, _progress(always, total, chance.right, unit))]
     for own, variants, part, mean in zip(shares, subjects, chance.variants, middle, strict=True):
@@ -175,17 +175,22 @@ def progress_of(
     return Progress(asked, moved, along)
 
 
+def _mean(variants: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
+    """sum over k of share k times L_k: (variants, width, rank) to (width, rank)."""
+    return torch.tensordot(torch.tensor(shares, dtype=variants.dtype, device=variants.device), variants, dims=1)
+
+
 def _progress(parts: Sequence[Columns], left: torch.Tensor, right: torch.Tensor, unit: torch.Tensor | None) -> Progress:
-    sizes = torch.zeros(3, dtype=torch.float64)
+    sizes = [0.0, 0.0, 0.0]
     for part in parts:
         shift = part.shift()
         rows = shift.abs().amax(dim=1) != 0
-        units = 1.0 if unit is None else unit
+        units = 1.0 if unit is None else unit.to(shift.device)
         moved = (part.source[rows].double() @ right.double().T) @ left.double().T / units
         asked, weight = shift[rows] / units, part.weight[rows, None]
         for place, (one, other) in enumerate(((asked, asked), (moved, moved), (moved, asked))):
-            sizes[place] += (one * other * weight).sum().cpu()
-    return Progress(*sizes.tolist())
+            sizes[place] += float((one * other * weight).sum())
+    return Progress(*sizes)
 
 
 def token_counts(

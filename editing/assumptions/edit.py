@@ -253,7 +253,7 @@ def _solve_chances(
     chance = solve_chances(always, subjects, strength, held, protected)
     progress = progress_of(chance, always, subjects, shares, unit)
     factor = 1.0 if held is None else _DRAWN.factor(progress.along, progress.asked)
-    chance = chance.scale(factor)
+    chance = chance.scale(factor).to("cpu")
     tokens, edited = token_counts(parts, always, subjects)
     mean = chance.mean(own.shares for own in recipe.drawn)
     solution = Solution(mean, tokens, edited, progress.residual(factor), strength)

@@ -33,6 +33,10 @@ def test_concepts_are_told_of_as_such():
     ]
 
 
+def test_an_edit_at_no_strength_is_not_reversed():
+    assert carried_in_full("MODEL", [CarriedEdit(ROSES, 0.0)]).endswith("blue roses, at 0 % of its strength")
+
+
 def test_an_edit_that_is_off_is_not_counted():
     off = parse_recipe("a doctor -> a female doctor @ 0\na pack of roses -> a pack of blue roses")
     assert carried_in_full("MODEL", [CarriedEdit(off)]).startswith("The MODEL carries 1 edit:")
@@ -45,9 +49,15 @@ def test_an_edits_own_report_names_the_others_only():
         "the model now carries 3 edits: a doctor → a female doctor @ 0.5, a pack of roses → a pack of blue roses "
         "(solved together); then Van Gogh → (forgotten) (at 50 % of its strength)"
     ]
+    assert carried_besides("model", [CarriedEdit(ROSES), CarriedEdit(TWO, -0.5)], TWO) == [
+        "the model now carries 3 edits: a pack of roses → a pack of blue roses; then a doctor → a female doctor @ 0.5, "
+        "a pack of roses → a pack of blue roses (solved together, at 50 % of its strength, reversed)"
+    ]
 
 
 def test_one_line_names_three_edits_of_a_solution():
     many = parse_recipe("\n".join(f"thing {number} -> other {number}" for number in range(9)))
     (line,) = carried_besides("model", [CarriedEdit(many)], ROSES)
     assert "thing 2 → other 2, 6 more (solved together)" in line and "thing 3" not in line
+    (line,) = carried_besides("model", [CarriedEdit(parse_recipe("a -> b\nc -> d\ne -> f"))], ROSES)
+    assert line == "the model now carries 3 edits: a → b, c → d, e → f (solved together)"

@@ -8,7 +8,7 @@ import clip_helpers
 import pytest
 import torch
 from edit_assumption.editing.assumptions import chance_map
-from edit_assumption.editing.assumptions.chance_draw import Picture, draw
+from edit_assumption.editing.assumptions.chance_draw import Picture, described_draw, draw
 from edit_assumption.editing.assumptions.chance_pair import AS_IS, ChancePair, Variant
 from edit_assumption.editing.assumptions.edit import make_edit
 from edit_assumption.editing.assumptions.edit_preview import preview
@@ -42,6 +42,7 @@ def variants(text):
         ("a doctor -> 60% a woman | 40 % a man", {"a woman": 60, "a man": 40}),
         ("a doctor -> 30% a woman | as is", {"a woman": 30, AS_IS: 70}),
         ("a doctor -> 20% a | b | c", {"a": 20, "b": 40, "c": 40}),
+        ("a doctor -> 99.5% a | b", {"a": 99.5, "b": 0.5}),
         (r"a doctor -> \50% wool | a \| b", {r"\50% wool": 50, "a | b": 50}),
         (r"a doctor -> 50\% wool | silk", {"50% wool": 50, "silk": 50}),
         ("a doctor -> 5% of 100% wool | silk", {"of 100% wool": 5, "silk": 95}),
@@ -61,8 +62,12 @@ def test_a_bar_before_the_arrow_and_a_percent_sign_in_one_destination_are_text()
     [
         ("a -> 60% b | 50% c", "add up to 110 %; make them 100 %"),
         ("a -> 60% b | 40% c | d", "nothing is left for the variant without a number"),
-        ("a -> 30% b", "“30%” is a share, and there is one variant alone; write “| as is” behind it"),
-        ("a -> b | ", "A variant is empty"),
+        (
+            "a -> 30% b",
+            "“30%” is a share, and there is one variant alone; write “| as is” behind it for the others, "
+            "or \\% if it belongs to the text",
+        ),
+        ("a -> b | ", "A variant is empty; write one on either side of “|”, such as: a female doctor | a male doctor"),
         ("a -> b | B", "each once"),
         ("a -> b | a", "write “as is” for the source as it was"),
         ("a -> as is", "“as is” alone changes nothing"),
@@ -90,6 +95,21 @@ def test_what_is_wrong_with_a_line_is_said(line, reason):
 def test_what_cannot_be_drawn_is_refused(text, reason):
     with pytest.raises(EditError, match=reason):
         parse_recipe(text)
+
+
+def test_variants_by_themselves_are_checked_as_well():
+    for wrong in ((Variant("b", 100),), (Variant("b", 50), Variant("B ", 50))):
+        with pytest.raises(EditError) as caught:
+            ChancePair("a", wrong)
+        assert str(caught.value) == (
+            "What is drawn by chance has two variants or more, each once; see that none stands there twice."
+        )
+    with pytest.raises(EditError) as caught:
+        Variant(" ", 50)
+    assert str(caught.value) == "A variant is empty; write one on either side of “|”, such as: a female doctor | a male doctor"
+    assert Variant(" b", "50") == Variant("b", 50.0) and isinstance(Variant("b", "50").share, float)
+    thirds = ChancePair("a", tuple(Variant(name, 33.3) for name in "bcd"))
+    assert thirds.shares == pytest.approx((1 / 3,) * 3) and sum(variant.share for variant in thirds.variants) == 100
 
 
 prompts = texts.filter(lambda text: tidy(text) and tidy(text) != AS_IS)
@@ -167,6 +187,38 @@ def test_subjects_draw_independently_and_others_change_nothing():
     together_ = draw([one, two], pictures)
     assert [own[:1] for own in together_] == draw([one], pictures)
     assert all(abs(count - 1000) < 120 for count in Counter(together_).values()) and len(Counter(together_)) == 4
+
+
+def test_a_picture_draws_the_same_alone_and_in_any_batch():
+    chances, pictures = parse_recipe("x -> a | b\ny -> c | d").chances, [Picture(seed, seed % 3) for seed in range(12)]
+    alone = [draw(chances, [picture])[0] for picture in pictures]
+    assert draw(chances, pictures) == alone and draw(chances, pictures[::-1]) == alone[::-1]
+    assert draw([], pictures) == [()] * 12 and draw(chances, []) == []
+
+
+def test_a_picture_that_was_drawn_once_is_drawn_again_in_later_releases():
+    (chance,) = parse_recipe("a Doctor -> 60% a woman | a man | as is").chances
+    drawn = [draw([chance], [Picture(seed, index)])[0][0] for seed in range(6) for index in range(3)]
+    assert drawn == [2, 2, 1, 1, 2, 1, 1, 1, 1, 2, 0, 1, 0, 2, 1, 0, 1, 1]
+    assert drawn == [draw([replace(chance, source="A DOCTOR")], [Picture(s, i)])[0][0] for s in range(6) for i in range(3)]
+
+
+def test_numbers_stand_for_variants_by_their_shares():
+    halves, tenths = parse_recipe("x -> a | b\ny -> " + " | ".join("abcdefghij")).chances
+    assert [halves.draw(number) for number in (0.0, 0.49, 0.5, 0.99)] == [0, 0, 1, 1]
+    assert [tenths.draw(number) for number in (0.05, 0.15, 0.95, 0.9999999999999999)] == [0, 1, 9, 9]  # ten tenths are below 1
+
+
+def test_what_was_drawn_is_said():
+    chances = parse_recipe("a doctor -> a man | a woman\na wizard -> a witch | as is").chances
+    assert described_draw(chances, (1, 0)) == "a woman, a witch"
+    assert described_draw(chances, (0, 1)) == "a man, a wizard as it is"
+
+
+def test_equal_shares_are_written_without_numbers():
+    for line in ("a doctor -> a man | a woman", "a doctor -> 30% a man | 70% a woman", "a doctor -> 12.5% a man | 87.5% as is"):
+        (chance,) = parse_recipe(line).chances
+        assert chance.to_text() == line
 
 
 @pytest.fixture(scope="module")

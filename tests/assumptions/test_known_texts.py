@@ -40,6 +40,20 @@ def test_texts_about_a_subject_have_all_of_its_words(subject, captions, words):
     assert TEXTS.about([subject]) == KnownTexts(captions, words)
 
 
+@pytest.mark.parametrize(("subject", "other"), [("a bass", "a base"), ("a pie", "a pi"), ("a dog", "a doe")])
+def test_words_that_are_no_plural_of_each_other_are_told_apart(subject, other):
+    texts = KnownTexts((subject, other))
+    assert texts.about([subject]).captions == (subject,) and texts.about([other]).captions == (other,)
+
+
+def test_a_plural_of_four_letters_is_a_plural():
+    assert KnownTexts(("two dogs", "two cats"), ("dogs",)).about(["a dog"]) == KnownTexts(("two dogs",), ("dogs",))
+
+
+def test_so_many_words_at_most():
+    assert TEXTS.within(2) == KnownTexts(TEXTS.captions, ("rose", "roses")) and TEXTS.within(99) == TEXTS
+
+
 def test_texts_about_several_subjects_speak_of_any():
     found = TEXTS.about(["a bus", "a rose", "a bus"])
     assert found.captions == ("a rose", "a red rose in a garden", "two roses, highly detailed", "a bus")

@@ -139,6 +139,49 @@ def test_fewer_words_are_read_where_windows_are_whole(tmp_path, monkeypatch):
     assert again.read == ["a cat"]
 
 
+def test_what_was_read_in_short_windows_goes_on_in_such_alone(tmp_path):
+    def stopped(folder, short):
+        with pytest.raises(KeyboardInterrupt):
+            kept_moment(folder, TEXTS, Reader(), lambda: short, Reader(stops_at=2).advance)
+
+    for folder, first, second, read in (
+        ("short", Reader(), Reader(), ["a cat", "a rose", "a tulip"]),  # the first to compare with whole windows
+        ("whole", None, Reader(), ["a cat", "a cat", "a dog", "a rose", "a tulip"]),
+    ):
+        stopped(tmp_path / folder, first)
+        found = kept_moment(tmp_path / folder, TEXTS, Reader(), lambda short=second: short)
+        assert second.read == read and found.sums.short
+        kept = kept_moment(tmp_path / folder, TEXTS, Reader(), lambda: pytest.fail("the windows were made again"))
+        torch.testing.assert_close(kept.whole(), found.whole(), rtol=1e-5, atol=1e-5)
+    stopped(tmp_path / "mixed", Reader())
+    whole = Reader()
+    assert not kept_moment(tmp_path / "mixed", TEXTS, whole).sums.short
+    assert whole.read == ["a cat", *TEXTS.captions, "a rose", "a tulip"]
+
+
+def test_what_comes_from_the_disk_knows_its_texts(tmp_path):
+    found, again = (kept_moment(tmp_path, TEXTS, Reader()) for _ in range(2))
+    torch.testing.assert_close(again.beside(["rose"], Reader()), found.beside(["rose"], Reader()), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found.beside(["rose"], Reader()), found.whole(), rtol=1e-2)
+
+
+def test_nothing_is_kept_of_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        kept_moment(tmp_path, TEXTS, Reader(), advance=Reader(stops_at=0).advance)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_removed_stays(tmp_path, monkeypatch):
+    def refuse(path, missing_ok):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(moment_file, "_KEPT", 1)
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    for seed in range(2):
+        keep_sums(tmp_path, TEXTS, identity(seed), sums(seed))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_files_of_other_texts_are_not_read_and_the_newest_comes_first(tmp_path, monkeypatch):
     others = KnownTexts(("a bird",), TEXTS.words)
     keep_sums(tmp_path, others, identity(), sums())

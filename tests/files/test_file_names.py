@@ -23,6 +23,8 @@ from edit_assumption.editing.file_names import tidy_name, with_marks_read
         ("rose.safetensors.safetensors", "edits/rose"),
         ("rose.safetensors .safetensors", "edits/rose"),
         ("v1.5 rose", "edits/v1.5 rose"),
+        ("X", "edits/X"),
+        ("X/a", "edits/X/a"),
         ("玫瑰", "edits/玫瑰"),
     ],
 )
@@ -36,15 +38,16 @@ def test_what_is_no_name_is_refused(written):
         tidy_name(written, "edits")
 
 
-@pytest.mark.parametrize("written", ["../x", "../../x", "edits/../../x", "/tmp/x", "C:/x", "..\\x"])
+@pytest.mark.parametrize("written", ["../x", "../../x", "edits/../../x", "/tmp/x", "C:/x", "c:/x", "..\\x"])
 def test_no_name_leads_out_of_the_output_folder(written):
     with pytest.raises(EditError, match="leads out of ComfyUI's output folder"):
         tidy_name(written, "edits")
 
 
 def test_names_that_no_file_can_have_are_refused():
-    with pytest.raises(EditError, match="at most 200 letters"):
-        tidy_name("x" * 300, "edits")
+    assert tidy_name("x" * 200, "edits") == "edits/" + "x" * 200
+    with pytest.raises(EditError, match=f"^“{'x' * 30}…” is too long .* at most 200 letters"):
+        tidy_name("x" * 201, "edits")
     assert tidy_name("玫" * 66, "edits") == "edits/" + "玫" * 66
     with pytest.raises(EditError, match="too long for a file's name; write at most 200 letters, or 66 in Chinese"):
         tidy_name("玫" * 67, "edits")
@@ -64,8 +67,10 @@ def test_marks_are_those_of_the_hosts_own_save_nodes(monkeypatch):
     prompt = {
         "3": {"class_type": "KSampler", "inputs": {"seed": 7, "model": ["1", 0], "sampler_name": "a/b"}},
         "9": {"class_type": "EditAssumption", "inputs": {"source": "roses"}},
+        "10": {"class_type": "Bare"},
     }
-    workflow = {"nodes": [{"id": 9, "title": "Mine", "properties": {"Node name for S&R": "Edit"}}, {"id": 3}]}
+    named = {"id": 9, "title": "Mine", "properties": {"Node name for S&R": "Edit"}}
+    workflow = {"nodes": [named, {"id": 3}, {"id": 9, "title": "v1.5"}]}
 
     def read(written):
         return with_marks_read(written, prompt, workflow)
@@ -74,4 +79,5 @@ def test_marks_are_those_of_the_hosts_own_save_nodes(monkeypatch):
     assert read("x %KSampler.seed% %Edit.source% %Mine.source%") == "x 7 roses roses"
     assert read("%KSampler.sampler_name%") == "a_b"
     assert read("%width% %KSampler.model% %Gone.seed% 50 %") == "%width% %KSampler.model% %Gone.seed% 50 %"
+    assert read("%Bare.seed% %v1.5.source%") == "%Bare.seed% %v1.5.source%"
     assert with_marks_read("%KSampler.seed%", None, None) == "%KSampler.seed%"

@@ -2,7 +2,7 @@
 
 import pytest
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.prompt_edits import PromptEdit, read_prompt
+from edit_assumption.editing.prompt_edits import PromptEdit, read_mark, read_prompt
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ def test_marks_are_taken_out_and_read(prompt, text, edits):
         ("a <edit::1>", "In the prompt, <edit::1> names no edit; write one such as <edit:blue roses:0.8>."),
         ("a <edit:x:1:2>", "In the prompt, <edit:x:1:2> has more than a name and a strength; write <edit:x:0.8>."),
         ("a <edit:x:1", "In the prompt, “<edit:x:1” has no “>” behind a name; write <edit:blue roses:0.8>."),
+        ("a <edit:x <edit:y", "In the prompt, “<edit:x <edit:y” has no “>” behind a name; write <edit:blue roses:0.8>."),
         ("a <edit:>", "In the prompt, “<edit:>” has no “>” behind a name; write <edit:blue roses:0.8>."),
     ],
 )
@@ -39,3 +40,8 @@ def test_what_is_not_understood_is_one_sentence(prompt, sentence):
     with pytest.raises(EditError) as error:
         read_prompt(prompt)
     assert str(error.value) == sentence
+
+
+def test_a_mark_of_nothing_names_no_edit():
+    with pytest.raises(EditError, match="names no edit; write one such as"):
+        read_mark([])
