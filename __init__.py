@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .editing.errors import EditError
     from .pipelines.pipeline_edit import PipelineEdit, apply_edit, edit_pipeline, edited
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ConceptEdit",
     "ConceptRecipe",

@@ -67,7 +67,7 @@ def run_generate(options: argparse.Namespace) -> str:
                 bar.update(len(options.seed))
             rows.append(Row(prompt, "", *pictures))
             drawn += [f"{prompt}, seed {seed}: {own}" for seed, own in zip(options.seed, put_on.drawn, strict=False)]
-    title = put_on.edit.recipe.to_text().splitlines()[0]
+    title = next(line for line in put_on.edit.recipe.to_text().splitlines() if not line.startswith("!"))
     figure = before_after_grid(rows, options.seed, title, f"strength {options.strength:g}, the same seeds in both")
     save_somewhere(lambda path: save_picture(figure, path, 110), options.out, "The picture", put_on.report)
     return "\n".join([put_on.report, *drawn, f"picture: {options.out}"])

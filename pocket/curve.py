@@ -28,8 +28,10 @@ def read_log(path: Path) -> dict[int, float]:
 
 
 def curves(folder: Path) -> Figure:
-    """The loss of every stage that has a log in the folder."""
+    """The loss of every stage that has a log in the folder. Raises :class:`EditError` if none has."""
     logs = {name: read_log(folder / f"{name}.jsonl") for name in _TITLES if (folder / f"{name}.jsonl").exists()}
+    if not logs:
+        raise EditError(f"“{folder}” has no logs of a training; name the folder with --logs.")
     figure = Figure(figsize=(11, 2.8), layout="constrained")
     for axes, (name, losses) in zip(figure.subplots(1, len(logs), squeeze=False)[0], logs.items(), strict=True):
         axes.plot(list(losses), list(losses.values()), color="#3b6fb5", lw=1.2)

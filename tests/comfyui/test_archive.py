@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import PurePosixPath
 
+import pathspec
 import pytest
 from comfy_server import HOW_TO, installed_hosts
 from servers import REPOSITORY
@@ -31,23 +32,16 @@ print(json.dumps([sorted(found), edit.recipe.to_text()]))
 """
 
 
-def ignored(path):
-    """Whether a pattern of .comfyignore is for this file: folders end in a slash, others are whole paths or endings."""
-    patterns = (line.strip() for line in (REPOSITORY / ".comfyignore").read_text().splitlines())
-    parts = PurePosixPath(path).parts
-    return any(
-        PurePosixPath(*parts[: number + 1]).match(pattern.rstrip("/"))
-        for pattern in patterns
-        if pattern and not pattern.startswith("#")
-        for number in range(len(parts))
-        if number < len(parts) - 1 or not pattern.endswith("/")
-    )
+def ignored():
+    """What .comfyignore names, read as comfy-cli reads it."""
+    return pathspec.GitIgnoreSpec.from_lines((REPOSITORY / ".comfyignore").read_text().splitlines())
 
 
 def shipped():
     """Every file under version control that goes into the archive."""
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    return [path for path in listed.splitlines() if not ignored(path)]
+    names = ignored()
+    return [path for path in listed.splitlines() if not names.match_file(path)]
 
 
 def imports_of(path):
@@ -86,6 +80,13 @@ def test_what_comfyui_never_imports_is_left_out():
     files = reached()
     packages = {str(parent / "__init__.py") for path in files for parent in PurePosixPath(path).parents}
     assert code <= files | packages
+
+
+def test_the_archive_is_small_and_without_tests_logs_and_pages():
+    files = shipped()
+    assert not [path for path in files if path.startswith(("tests/", "docs/", "benchmarks/")) or path.endswith(".jsonl")]
+    assert {"web/docs/EditAssumption.md", "workflows/a_quickstart.json", "pocket/weights/unet/config.json"} <= set(files)
+    assert sum((REPOSITORY / path).stat().st_size for path in files) < 20_000_000
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda folder: getattr(folder, "name", "none"))

@@ -57,6 +57,14 @@ def test_the_curve_takes_steps_that_were_done_again_once(tmp_path):
     assert axes.get_title() == "UNet" and list(axes.lines[0].get_ydata()) == [3.0, 1.0]
 
 
+def test_a_folder_without_logs_is_named(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from edit_assumption.pocket.curve import main
+
+    assert main(["--logs", str(tmp_path), "--out", str(tmp_path / "curve.png")]) == 2
+    assert "has no logs of a training; name the folder with --logs." in capsys.readouterr().err
+
+
 def test_what_is_said_and_shown_decides_how_often_a_sample_is_practised():
     stages = pytest.importorskip("edit_assumption.pocket.stages", reason="diffusers is not installed")
     from edit_assumption.pocket.captions import Sample
