@@ -26,7 +26,9 @@ INSTALLS = ("cd ", "git clone ", "pip install ")
 NAMED = {"concepts": ["concepts", "--lines", "a -> b"], "demo": ["demo"]}
 NAMED["iceb"] = ["iceb", "--csv", "a", "--model", "b", "--classifier", "c"]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
-PAGES += sorted(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("docs/**/*.md"))
+PAGES += sorted(
+    str(path.relative_to(REPOSITORY)) for folder in ("docs", "web/docs") for path in REPOSITORY.glob(f"{folder}/**/*.md")
+)
 
 
 class Parsed(Exception):
