@@ -206,18 +206,34 @@ def _piece_answers(source: Sequence[_Word], destination: Sequence[_Word]) -> lis
     return answers[::-1]
 
 
-def align(source: EncodedPrompt, destination: EncodedPrompt) -> list[int]:
+def align(source: EncodedPrompt, destination: EncodedPrompt, in_place: bool = False) -> list[int]:
     """For each position of ``source`` the position of ``destination`` whose embedding it should take.
 
     Words are aligned by :func:`align_words` over all chunks of a stream. What opens a chunk answers to what opens the chunk
     that the last word of the source's chunk answers to; the end token and padding answer to that chunk's end token and
     padding, one by one, the last position taking the rest (TIME's padding rule).
+
+    Args:
+        source, destination: encoded by the same encoder.
+        in_place: in windows that are filled with padding, have what stands behind the words answer to what stands at the same
+            place of the destination, be it a word. The source then reads as the destination does, row by row, where it is
+            the same up to its last word: “a wizard with a hat” for “a wizard”.
     """
+    if in_place and all(map(_is_filled, (source, destination))) and len(source.tokens) == len(destination.tokens):
+        (chunk,) = source.chunks
+        return align(source, destination)[: chunk.words.stop] + list(range(chunk.words.stop, chunk.stop))
     answers: dict[int, int] = {}
     for stream in dict.fromkeys(chunk.stream for chunk in source.chunks):
         ours, theirs = ([chunk for chunk in prompt.chunks if chunk.stream == stream] for prompt in (source, destination))
         answers |= _align_stream(source, ours, destination, theirs)
     return [answers[position] for position in range(len(source.tokens))]
+
+
+def _is_filled(prompt: EncodedPrompt) -> bool:
+    """Whether it is one window whose end is filled with padding: the end token, then one token again and again."""
+    (chunk, *more) = prompt.chunks
+    padding = prompt.tokens[chunk.words.stop + 1 : chunk.stop]
+    return not more and len(set(padding)) == 1
 
 
 def _align_stream(

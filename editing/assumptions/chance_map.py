@@ -177,7 +177,8 @@ def progress_of(
 
 def _mean(variants: torch.Tensor, shares: Sequence[float]) -> torch.Tensor:
     """sum over k of share k times L_k: (variants, width, rank) to (width, rank)."""
-    return torch.tensordot(torch.tensor(shares, dtype=variants.dtype, device=variants.device), variants, dims=1)
+    mean: torch.Tensor = torch.tensordot(torch.tensor(shares, dtype=variants.dtype, device=variants.device), variants, dims=1)
+    return mean
 
 
 def _progress(parts: Sequence[Columns], left: torch.Tensor, right: torch.Tensor, unit: torch.Tensor | None) -> Progress:

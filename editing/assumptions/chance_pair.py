@@ -91,7 +91,7 @@ class ChancePair:
         return tuple(self._pair(variant, self.weight * share) for variant, share in shares if not variant.as_is)
 
     def _pair(self, variant: Variant, weight: float) -> PromptPair:
-        return PromptPair(self.source, variant.destination, self.strength, weight, self.augmentations)
+        return PromptPair(self.source, variant.destination, self.strength, weight, self.augmentations, in_place=True)
 
     @property
     def stays(self) -> float:

@@ -30,9 +30,6 @@ has a point less on the bundled model's validation edits, 50 at once; see docs/m
 CARRIED = Carried(reach=1.2, most=1.5)
 """How far the solution is carried: in related prompts, which are not solved, tokens go only part of the way to what the
 destination says there. See docs/moments.md."""
-_DRAWN = Carried(reach=1.25, most=1.6)
-"""The same for edits by chance. No picture is to be in between its variants: of 640 pictures of the bundled model's wizard,
-half with a hat, 0.6 % are, and 2.2 % at a reach of 1.2; from 1.3 on pictures of other roles suffer."""
 VISIBLE = 3e-6
 """How much of a map is left out by default.
 
@@ -252,7 +249,7 @@ def _solve_chances(
     unit, shares = None if held is None else held.diagonal().sqrt(), [own.shares for own in recipe.drawn]
     chance = solve_chances(always, subjects, strength, held, protected)
     progress = progress_of(chance, always, subjects, shares, unit)
-    factor = 1.0 if held is None else _DRAWN.factor(progress.along, progress.asked)
+    factor = 1.0 if held is None else CARRIED.factor(progress.along, progress.asked)
     chance = chance.scale(factor).to("cpu")
     tokens, edited = token_counts(parts, always, subjects)
     mean = chance.mean(own.shares for own in recipe.drawn)

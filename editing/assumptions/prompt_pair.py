@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EditError
@@ -56,6 +56,7 @@ class PromptPair:
     An empty ``destination`` forgets the source. ``strength`` moves the target, c + strength (c* - c), and lies between -2
     and 2; 0 is off. ``weight`` (above 0) says how much the pair counts beside the others of a joint solve.
     ``augmentations`` are sentences in which the pair is repeated: a phrase that goes before it, or one with ``{}``.
+    ``in_place`` says what padding answers to (:func:`~..alignment.align`), and is no part of what is asked.
     """
 
     source: str
@@ -63,6 +64,7 @@ class PromptPair:
     strength: float = 1.0
     weight: float = 1.0
     augmentations: tuple[str, ...] = DEFAULT_AUGMENTATIONS
+    in_place: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         settle(self)

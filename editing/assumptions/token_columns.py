@@ -193,7 +193,7 @@ def pair_parts(pair: PromptPair, encoded: Mapping[str, EncodedPrompt], positions
     for source_text, destination_text in pair.sentences():
         source, destination = encoded[source_text], encoded[destination_text]
         chosen = positions_of(source, positions)
-        partner = align(source, destination)
+        partner = align(source, destination, pair.in_place)
         answers = torch.tensor([partner[position] for position in chosen], device=destination.embeddings.device)
         rows = _chosen(source, chosen)
         parts.append(Columns.of(rows, destination.embeddings, pair.strength, pair.weight, answers))

@@ -395,3 +395,24 @@ def test_timed_is_aligned_by_the_published_rule(name, least):
             compared += 1
             assert align_words(ours, theirs) == published_rule(ours, theirs)[: len(ours)], (source, destination)
     assert compared >= least
+
+
+def filled(*words, length=9):
+    tokens = ("<s>", *words, "</s>", *["<pad>"] * (length - len(words) - 2))
+    return EncodedPrompt(tokens, (Chunk(0, range(1, 1 + len(words)), length),), torch.zeros(length, 4))
+
+
+def test_in_place_padding_answers_to_the_words_that_stand_there():
+    source, destination = filled("a", "wizard"), filled("a", "wizard", "with", "a", "hat")
+    assert align(source, destination, in_place=True) == list(range(9))
+    assert align(source, destination) == [0, 1, 2, 6, 7, 8, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [filled("a", "wizard", "with", "a", "hat", length=10), filled("a", "wizard", "with", "a", "hat", length=7)],
+    ids=["another length", "no padding"],
+)
+def test_in_place_is_for_windows_alike_alone(destination):
+    source = filled("a", "wizard")
+    assert align(source, destination, in_place=True) == align(source, destination)
