@@ -468,3 +468,12 @@ def test_residuals_by_hand(more):
     assert torch.allclose(solution.context_map.change(), torch.outer(E2 + E3, E1) / 4, atol=1e-6)
     # Squared: each is 10/16 away, of which 1/2 no map can do; 1 was asked of each, of which the same.
     assert solution.residual == pytest.approx(((10 / 16 - 1 / 2) / (1 - 1 / 2)) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("along", "asked", "factor"),
+    [(1.0, 1.0, 1.2), (0.9, 1.0, 1.2 / 0.9), (0.5, 1.0, 1.5), (0.0, 1.0, 1.5), (2.0, 1.0, 0.6)],
+    ids=["as asked", "less", "much less", "not at all", "further"],
+)
+def test_how_far_a_solution_is_carried(along, asked, factor):
+    assert Carried(reach=1.2, most=1.5).factor(along, asked) == pytest.approx(factor)
