@@ -215,18 +215,25 @@ def align(source: EncodedPrompt, destination: EncodedPrompt, in_place: bool = Fa
 
     Args:
         source, destination: encoded by the same encoder.
-        in_place: in windows that are filled with padding, have what stands behind the words answer to what stands at the same
-            place of the destination, be it a word. The source then reads as the destination does, row by row, where it is
-            the same up to its last word: “a wizard with a hat” for “a wizard”.
+        in_place: where the destination goes on behind the source's last word, in windows that are filled with padding (“a
+            wizard with a hat” for “a wizard”), have each row answer to the one at its own place, be it a word. The source
+            then reads as the destination does, row by row.
     """
-    if in_place and all(map(_is_filled, (source, destination))) and len(source.tokens) == len(destination.tokens):
-        (chunk,) = source.chunks
-        return align(source, destination)[: chunk.words.stop] + list(range(chunk.words.stop, chunk.stop))
+    if in_place and _goes_on(source, destination):
+        return list(range(len(source.tokens)))
     answers: dict[int, int] = {}
     for stream in dict.fromkeys(chunk.stream for chunk in source.chunks):
         ours, theirs = ([chunk for chunk in prompt.chunks if chunk.stream == stream] for prompt in (source, destination))
         answers |= _align_stream(source, ours, destination, theirs)
     return [answers[position] for position in range(len(source.tokens))]
+
+
+def _goes_on(source: EncodedPrompt, destination: EncodedPrompt) -> bool:
+    """Whether both are one filled window of the same length, the destination's words beginning with all of the source's."""
+    if not (_is_filled(source) and _is_filled(destination)) or len(source.tokens) != len(destination.tokens):
+        return False
+    stop = source.chunks[0].words.stop
+    return source.tokens[:stop] == destination.tokens[:stop]
 
 
 def _is_filled(prompt: EncodedPrompt) -> bool:

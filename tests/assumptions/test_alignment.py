@@ -410,9 +410,13 @@ def test_in_place_padding_answers_to_the_words_that_stand_there():
 
 @pytest.mark.parametrize(
     "destination",
-    [filled("a", "wizard", "with", "a", "hat", length=10), filled("a", "wizard", "with", "a", "hat", length=7)],
-    ids=["another length", "no padding"],
+    [
+        filled("a", "wizard", "with", "a", "hat", length=10),
+        filled("a", "wizard", "with", "a", "hat", length=7),
+        filled("an", "old", "wizard"),
+    ],
+    ids=["another length", "no padding", "before the noun"],
 )
-def test_in_place_is_for_windows_alike_alone(destination):
+def test_in_place_is_for_destinations_that_go_on(destination):
     source = filled("a", "wizard")
     assert align(source, destination, in_place=True) == align(source, destination)
