@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
-from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.prompt_pair import check_strength
-from ..editing.errors import EditError
 from ..editing.wording import percent
+from .comfy.edited_text import mapped, with_pooled
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
 
 
@@ -42,26 +39,10 @@ class EditConditioning(io.ComfyNode):
             return io.NodeOutput(conditioning, ui=ui.PreviewText(f"{reason} The conditioning is unchanged."))
         edit = projections_edit(edit).scale(strength)
         edit.check_fixed()
-        context_map = edit.context_map
-        changed: list[Any] = []
-        for embeddings, details in conditioning:
-            if embeddings.shape[-1] != context_map.width:
-                raise EditError(
-                    f"The conditioning has {embeddings.shape[-1]} numbers a token, but the edit was made for "
-                    f"{context_map.width}; make the edit with the CLIP that the prompt is encoded with."
-                )
-            on_device = context_map.to(embeddings.device)
-            changed.append([on_device.apply(embeddings), _with_pooled(edit, details)])
+        changed = [[mapped(edit.context_map, rows), with_pooled(edit, details)] for rows, details in conditioning]
         moved = sum(float((new - old).float().norm()) for (new, _), (old, _) in zip(changed, conditioning, strict=True))
         total = sum(float(old.float().norm()) for old, _ in conditioning)
         return io.NodeOutput(changed, ui=ui.PreviewText(f"tokens changed by {percent(moved / max(total, 1e-30))}"))
-
-
-def _with_pooled(edit: Edit, details: dict[str, Any]) -> dict[str, Any]:
-    pooled = details.get("pooled_output")
-    if edit.pooled_map is None or pooled is None or pooled.shape[-1] != edit.pooled_map.width:
-        return dict(details)
-    return {**details, "pooled_output": edit.pooled_map.to(pooled.device).apply(pooled)}
 
 
 NODES = [EditConditioning]

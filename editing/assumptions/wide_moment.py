@@ -34,11 +34,6 @@ class WideMoment:
         """Of no token."""
         return cls(torch.zeros(0, width), torch.zeros(width, dtype=torch.float64))
 
-    @property
-    def width(self) -> int:
-        """d."""
-        return len(self.rest)
-
     def plus(self, tokens: torch.Tensor) -> WideMoment:
         """With sum c c^T over more tokens, (tokens, width)."""
         return replace(self, rows=torch.cat([self.rows, tokens.to(self.rows)])).few()

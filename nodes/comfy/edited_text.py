@@ -41,13 +41,10 @@ class EditedText:
         return executor(*args, **kwargs)
 
     def _mapped(self, part: dict[str, Any]) -> dict[str, Any]:
-        rows, changed = part.get("cross_attn"), {}
-        if rows is not None:
-            changed["cross_attn"] = mapped(self.edit.context_map, rows)
-        pooled, pooled_map = part.get("pooled_output"), self.edit.pooled_map
-        if pooled_map is not None and pooled is not None and pooled.shape[-1] == pooled_map.width:
-            changed["pooled_output"] = pooled_map.to(pooled.device).apply(pooled)
-        return {**part, **changed}
+        part = with_pooled(self.edit, part)
+        if part.get("cross_attn") is not None:
+            part["cross_attn"] = mapped(self.edit.context_map, part["cross_attn"])
+        return part
 
 
 def mapped(context_map: ContextMap, rows: torch.Tensor) -> torch.Tensor:
@@ -58,3 +55,11 @@ def mapped(context_map: ContextMap, rows: torch.Tensor) -> torch.Tensor:
             "edit with the CLIP that the prompt is encoded with."
         )
     return context_map.to(rows.device).apply(rows)
+
+
+def with_pooled(edit: Edit, details: dict[str, Any]) -> dict[str, Any]:
+    """A copy of what a conditioning holds beside its rows, with the pooled embedding mapped where the edit has a map for it."""
+    pooled = details.get("pooled_output")
+    if edit.pooled_map is None or pooled is None or pooled.shape[-1] != edit.pooled_map.width:
+        return dict(details)
+    return {**details, "pooled_output": edit.pooled_map.to(pooled.device).apply(pooled)}

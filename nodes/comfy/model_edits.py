@@ -48,7 +48,7 @@ class AppliedEdit:
 def text_inputs(model: Any) -> TextInputs:
     """Where text enters a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
     try:
-        return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
+        return _inputs(model)
     except UnknownModelError as error:
         raise EditError(f"{error} {_WAY_OUT}") from error
 
@@ -56,9 +56,13 @@ def text_inputs(model: Any) -> TextInputs:
 def known_text_inputs(model: Any) -> TextInputs | None:
     """The same; None where the table does not know, or weights are packed so that they cannot be edited."""
     try:
-        return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
+        return _inputs(model)
     except EditError:
         return None
+
+
+def _inputs(model: Any) -> TextInputs:
+    return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
 
 
 def _rows(model: Any, key: str, every: int) -> torch.Tensor:
