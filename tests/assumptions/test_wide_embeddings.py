@@ -12,6 +12,7 @@ from edit_assumption.editing.assumptions.reach import ordinary_reach
 from edit_assumption.editing.assumptions.recipe import parse_recipe
 from edit_assumption.editing.assumptions.token_columns import Columns
 from edit_assumption.editing.assumptions.wide_moment import WideMoment
+from edit_assumption.editing.assumptions.wide_space import WideSpace
 from edit_assumption.editing.encoder_identity import EncoderIdentity
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
 from formulas import distance
@@ -38,6 +39,12 @@ def of(tokens):
 
 def matrix(tokens):
     return tokens.double().T @ tokens.double()
+
+
+def of_both(seed):
+    """A moment with rows and a diagonal, and its matrix."""
+    moment = WideMoment(draw(6, seed), draw(1, seed + 1)[0].double().square() + seed)
+    return moment, whole(moment)
 
 
 @pytest.fixture
@@ -97,6 +104,26 @@ def test_blended_scaled_and_between():
     assert distance(blended.between(right), right @ exact @ right.T) < 1e-5
 
 
+def test_the_diagonal_takes_part_in_everything():
+    (one, first), (two, second), right = of_both(1), of_both(2), draw(5, 3).double()
+    assert distance(whole(one.scale(1 / 20)), first / 20) < 1e-6
+    assert distance(whole(one.blend(two, 0.7)), torch.lerp(first, second, 0.7)) < 1e-6
+    assert distance(whole(shrunk(one)), shrunk(first)) < 1e-6
+    assert distance(one.between(right), right @ first @ right.T) < 1e-6
+    part = WideMoment(one.rows[:2], one.rest / 3)
+    assert distance(whole(one.minus(part, 0.9)), first - 0.9 * whole(part)) < 1e-6
+    assert distance(whole(one.plus(draw(3, 4))), first + matrix(draw(3, 4))) < 1e-6
+
+
+def test_twice_as_many_rows_as_are_kept_wait(narrow):
+    assert [len(of(draw(rows, 1)).rows) for rows in (16, 17, 24)] == [16, 8, 8]
+
+
+def test_an_empty_moment_is_of_its_width_and_exact():
+    empty = WideMoment.empty(WIDTH)
+    assert empty.rows.shape == (0, WIDTH) and empty.rest.dtype == torch.float64
+
+
 def test_shrunk_is_that_of_the_matrix():
     tokens = draw(20, 1)
     tokens[:, -1] = 0  # a coordinate that no token uses
@@ -115,6 +142,25 @@ def test_the_solution_is_that_of_the_matrix(columns, held, protected, monkeypatc
     if held:
         reach = [ordinary_reach(expected.context_map, entry) for entry in (moment, exact)]
         assert reach[0] == pytest.approx(reach[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["moment", "identity"])
+def test_protected_tokens_of_every_size_stay(columns, held, monkeypatch):
+    monkeypatch.setattr(space, "WIDEST", WIDTH - 1)
+    protected = draw(4, 5) * torch.tensor([1e-6, 1.0, 1e4, 0.0])[:, None]
+    moment = shrunk(of(draw(60, 1))) if held else None
+    context_map = solve(columns, 0.1, moment=moment, protected=protected).context_map
+    tokens = protected[:3].double()
+    moved = (tokens @ context_map.right.double().T) @ context_map.left.double().T
+    assert (moved.norm(dim=1) / tokens.norm(dim=1)).max() < 1e-5
+    without = solve(columns, 0.1, moment=moment, protected=protected[:3]).context_map
+    assert distance(context_map.change(), without.change()) < 1e-6  # a token of zeros holds nothing
+
+
+def test_a_space_is_where_it_is_wanted():
+    placed = WideSpace.of(WIDTH, None, None, torch.device("meta"))
+    assert {part.device.type for part in (placed.unit, placed.basis, placed.less, placed.root)} == {"meta"}
+    assert len(placed.basis) == len(placed.less) == 0
 
 
 def test_more_tokens_than_numbers_are_solved_by_tokens(monkeypatch):
