@@ -24,9 +24,10 @@ from .module_view import own_view
 from .pipeline_concepts import edited_text
 from .recipe_solver import solve_recipe
 from .text_encoding import encoder_of
-from .text_models import component, text_inputs, text_model
+from .text_models import components, text_inputs, text_model
 
 _ATTRIBUTE = "_edit_assumption_edits"
+_NOT_DRAWN = "In diffusers' {} pipelines nothing can be drawn by chance yet; write one destination in place of the variants."
 
 
 @dataclass(eq=False)
@@ -175,23 +176,28 @@ class EditStack:
         inputs, known = text_inputs(pipe), text_model(pipe)
         fixed = [edit for edit in projections if not edit.chance]
         maps = [inputs.maps(edit) for edit in fixed]
-        view = self._hooks.enter_context(own_view(pipe, component(pipe)))
+        views = [self._hooks.enter_context(own_view(pipe, name)) for name in components(pipe)]
         every = {projection.key for projection in inputs.projections if projection.kind != POOLED}
         whole = all(every <= set(own) for own in maps)
         if not whole:
             in_turn = {key: [own[key] for own in maps if key in own] for key in every}
-            self._hooks.enter_context(mapped_projections(view, {key: own for key, own in in_turn.items() if own}))
+            unet = views[0]  # where an edit may be for some of the layers, there is one
+            self._hooks.enter_context(mapped_projections(unet, {key: own for key, own in in_turn.items() if own}))
         text = [TextMaps(edit.context_map if whole else None, edit.pooled_map) for edit in fixed]
         self._drawn = self._by_chance([edit for edit in projections if edit.chance])
         text += map(TextMaps, self._drawn.values())  # behind the others: it is the text that is mapped, before any layer
         if any(edit.text or edit.pooled for edit in text):
-            self._hooks.enter_context(mapped_text(view, known, text))
+            for view in views:
+                self._hooks.enter_context(mapped_text(view, known, text))
 
     def _by_chance(self, edits: Sequence[Edit]) -> dict[int, DrawnText]:
         if not edits:
             return {}
+        inputs = text_inputs(self.pipe)
         for edit in edits:
-            text_inputs(self.pipe).chosen(edit)
+            inputs.chosen(edit)
+        if inputs.family.by_text:  # whose prompts and negative prompts come in another order, or one after the other
+            raise EditError(_NOT_DRAWN.format(inputs.family.name))
         started = self._hooks.enter_context(started_pictures(self.pipe))
         return {id(edit): DrawnText(edit, started) for edit in edits}
 

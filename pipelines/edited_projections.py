@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..editing.assumptions.context_map import ContextMap
 from ..editing.errors import EditError
 from .mapped_text import TextMaps, mapped_text
 from .module_view import own_view
-from .text_models import component, text_model, text_width
+from .text_models import components, text_model, text_width
 
 
 @contextmanager
@@ -29,5 +29,7 @@ def edited_projections(pipe: Any, context_map: ContextMap) -> Iterator[None]:
         raise EditError(
             f"This pipeline reads text of another width ({width}) than the edit ({context_map.width}); make the edit with it."
         )
-    with own_view(pipe, component(pipe)) as view, mapped_text(view, known, [TextMaps(context_map)]):
+    with ExitStack() as stack:
+        for name in components(pipe):
+            stack.enter_context(mapped_text(stack.enter_context(own_view(pipe, name)), known, [TextMaps(context_map)]))
         yield

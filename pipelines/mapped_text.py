@@ -14,7 +14,7 @@ from ..editing.concepts.hooks import without_autocast
 from ..editing.errors import EditError
 from .compiled import Arguments, called_with
 from .drawn_text import DrawnText
-from .text_models import ADDED, ADDED_POOLED, TEXT, TextModel
+from .text_models import ADDED, ADDED_POOLED, TextModel
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class _MappedText:
             raise _Called
         text = [edit.text for edit in self.edits if edit.text is not None]
         pooled = [edit.pooled for edit in self.edits if edit.pooled is not None]
-        if text and TEXT in kwargs:
-            kwargs = {**kwargs, TEXT: mapped(kwargs[TEXT], text)}
+        name, place = self.known.argument, self.known.position
+        if text and name in kwargs:
+            kwargs = {**kwargs, name: mapped(kwargs[name], text)}
         elif text:
-            place = self.known.position
             args = (*args[:place], mapped(args[place], text), *args[place + 1 :])
         return args, self._with_pooled(kwargs, pooled) if pooled else kwargs
 

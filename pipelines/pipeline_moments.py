@@ -21,6 +21,7 @@ from .cache_folder import cache_folder
 from .compiled import original
 from .pipeline_concepts import text_encoders
 from .pipeline_encoder import PipelineEncoder
+from .supported import plain_tokenizer
 
 _TRIED = "a photo of a house"
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[EncoderIdentity, KnownMoment]] = weakref.WeakKeyDictionary()
@@ -83,7 +84,7 @@ def _words(pipe: Any) -> tuple[str, ...]:
     """Whole words of the tokenizer that a pipeline has for T5, else of its first."""
     last_first = ("tokenizer_3", "tokenizer_2", "tokenizer") if _reads_t5(pipe) else ("tokenizer",)
     names = [name for name in last_first if getattr(pipe, name, None) is not None]
-    return whole_words(getattr(pipe, names[0]).get_vocab())
+    return whole_words(plain_tokenizer(getattr(pipe, names[0])).get_vocab())
 
 
 def _reads_t5(pipe: Any) -> bool:

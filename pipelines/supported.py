@@ -13,7 +13,7 @@ from .compiled import original
 
 _CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _ENCODER = re.compile(r"text_encoder(_\d+)?")
-LOAD = "load one of SD 1.x, SD 2.x, SDXL, PixArt, SD3 or Flux"
+LOAD = "load one of SD 1.x, SD 2.x, SDXL, PixArt, SD3, Flux or a newer family that docs/models.md lists"
 """What is said where a pipeline is of none of these, or, for what only these have, of none of those with a UNet."""
 LOAD_UNET = "load one of SD 1.x, SD 2.x or SDXL"
 
@@ -60,3 +60,8 @@ def check_text(pipe: Any) -> None:
 def execution_device(pipe: Any) -> torch.device:
     """Where a pipeline computes, which is not where an offloaded one keeps its weights."""
     return torch.device(pipe._execution_device)
+
+
+def plain_tokenizer(part: Any) -> Any:
+    """A pipeline's tokenizer, out of a processor of text and pictures."""
+    return getattr(part, "tokenizer", part)

@@ -29,7 +29,7 @@ class _Streams:
     pooled: int = 0
 
 
-_FAMILIES: Mapping[str, _Streams] = {
+STREAMS: Mapping[str, _Streams] = {
     "PixArt": _Streams(("tokenizer",)),
     "SD3": _Streams(("tokenizer", "tokenizer_3"), 2),
     "Flux": _Streams(("tokenizer_2",), 1),
@@ -48,7 +48,7 @@ class T5Encoder:
     """
 
     def __init__(self, pipe: Any, family: str) -> None:
-        self.pipe, self.streams = pipe, _FAMILIES[family]
+        self.pipe, self.streams = pipe, STREAMS[family]
         missing = [name for name, part in pipe.components.items() if name.startswith("text_encoder") and part is None]
         if [name for name in missing if name != "text_encoder_3"]:
             raise EditError(f"The {type(pipe).__name__} has no {missing[0]}; load it with all of its text encoders.")

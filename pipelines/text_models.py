@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from .compiled import original
 from .supported import LOAD, LOAD_UNET
 from .weights_in_use import fetched
 
+TEXT = "encoder_hidden_states"
+ADDED, ADDED_POOLED = "added_cond_kwargs", "text_embeds"
+"""In which argument SDXL's UNet finds its pooled embedding, and under which name there."""
 _BASE = ".base_layer"
 _CALLED = {"unet": "UNet", "transformer": "transformer"}
 
@@ -26,9 +29,10 @@ class TextModel:
 
     Args:
         family: its name in :data:`~..editing.projections.FAMILIES`; empty where the width tells.
-        position: which argument ``encoder_hidden_states`` is, where it is given without its name.
+        position: which argument the text is, where it is given without its name.
         pooled: the argument with the pooled embedding; empty where none is read.
         layer, pooled_layer: the layers through which they enter; empty where cross-attention reads the text.
+        argument: the text's.
     """
 
     family: str
@@ -36,11 +40,9 @@ class TextModel:
     pooled: str = ""
     layer: str = ""
     pooled_layer: str = ""
+    argument: str = TEXT
 
 
-TEXT = "encoder_hidden_states"
-ADDED, ADDED_POOLED = "added_cond_kwargs", "text_embeds"
-"""In which argument SDXL's UNet finds its pooled embedding, and under which name there."""
 _UNET = TextModel("", 2, ADDED)
 _TRANSFORMERS: Mapping[str, TextModel] = {
     "PixArtTransformer2DModel": TextModel("PixArt", 1, layer="caption_projection.linear_1"),
@@ -50,6 +52,14 @@ _TRANSFORMERS: Mapping[str, TextModel] = {
     "FluxTransformer2DModel": TextModel(
         "Flux", 1, "pooled_projections", "context_embedder", "time_text_embed.text_embedder.linear_1"
     ),
+    "Flux2Transformer2DModel": TextModel("Flux.2", 1, layer="context_embedder"),
+    "ChromaTransformer2DModel": TextModel("Chroma", 1, layer="context_embedder"),
+    "QwenImageTransformer2DModel": TextModel("Qwen-Image", 1, layer="txt_in"),
+    "ZImageTransformer2DModel": TextModel("Z-Image or Lumina", 2, layer="cap_embedder.1", argument="cap_feats"),
+    "Lumina2Transformer2DModel": TextModel("Z-Image or Lumina", 2, layer="time_caption_embed.caption_embedder.1"),
+    "WanTransformer3DModel": TextModel("Wan", 2, layer="condition_embedder.text_embedder.linear_1"),
+    "LTXVideoTransformer3DModel": TextModel("LTX-Video", 1, layer="caption_projection.linear_1"),
+    "AuraFlowTransformer2DModel": TextModel("AuraFlow", 1, layer="context_embedder"),
 }
 
 
@@ -66,6 +76,13 @@ def component(pipe: Any) -> str:
     if parts[name] is None:
         raise EditError(f"This pipeline was loaded without its {_CALLED[name]}; load it with all of its parts.")
     return name
+
+
+def components(pipe: Any) -> list[str]:
+    """The names of all parts that read text: Wan 2.2 has two transformers. Raises :class:`EditError` as :func:`component`."""
+    first = component(pipe)
+    second = f"{first}_2"
+    return [first, second] if getattr(pipe, second, None) is not None else [first]
 
 
 def text_model(pipe: Any) -> TextModel:
@@ -109,9 +126,10 @@ def text_inputs(pipe: Any) -> TextInputs:
     if known.pooled_layer:
         entries.append(_entry(family.pooled, known.pooled_layer, POOLED))
     widths = {projection.key: _layer(model, projection.key).in_features for projection in entries}
-    if text_width(pipe) != family.width:
-        raise EditError(f"This {family.name} model reads text of an unknown width, {text_width(pipe)}; {LOAD}.")
-    return TextInputs(family, entries, widths, rows)
+    width = text_width(pipe)
+    if family.width not in (0, width):
+        raise EditError(f"This {family.name} model reads text of an unknown width, {width}; {LOAD}.")
+    return TextInputs(replace(family, width=width), entries, widths, rows)
 
 
 def text_width(pipe: Any) -> int:

@@ -14,9 +14,10 @@ import torch
 
 from ...editing.encoding import Chunk, EncodedPrompt
 from ...editing.errors import EditError
+from ...editing.templates import PROBES
 from ...editing.vocabulary import whole_words
 from .progress import stop_if_interrupted
-from .token_rows import PROBES, TokenRows, no_rows
+from .token_rows import TokenRows, no_rows
 
 _CHUNKS_AT_ONCE = 256
 _T5 = "t5xxl"

@@ -14,11 +14,8 @@ from typing import Any
 import torch
 
 from ...editing.errors import EditError
+from ...editing.templates import PROBES, first_difference, own_tokens, same_token
 
-PROBES = ("red", "blue")
-"""Two prompts that differ in every token of their own."""
-_ALIKE = 1e-2
-"""Relative difference of two rows below which they are the same but for rounding."""
 _NO_ROWS = (
     "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect one with a single text encoder, "
     "or that of an SD 1.x, SD 2.x, SDXL, SD3 or Flux checkpoint."
@@ -66,7 +63,7 @@ class TokenRows:
         if len(one) == len(rows_of_one):
             return cls(around, 0, padding, len(one) == len(tokens(PROBES[0])))
         first = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a[0] != b[0]), None)
-        shown = _first_difference(rows_of_one, rows_of_other)
+        shown = first_difference(rows_of_one, rows_of_other)
         if first is None or shown is None or not 0 <= first - shown <= len(one) - len(rows_of_one):
             raise no_rows()
         return cls(around, first - shown, padding, False)
@@ -86,15 +83,14 @@ class TokenRows:
         if len(shown) != count:
             raise no_rows()
         plain = _plain(entries, self.padding)
-        opening = _shared(plain, self.around)
-        end = len(plain) - _shared(plain[opening:][::-1], self.around[opening:][::-1])
-        return shown, range(min(max(0, opening - self.cut), count), min(max(0, end - self.cut), count))
+        own = own_tokens(plain, self.around)
+        return shown, range(min(max(0, own.start - self.cut), count), min(max(0, own.stop - self.cut), count))
 
 
 def _plain(entries: Sequence[Any], padding: Any) -> list[Any]:
     """Tokens without the padding behind them."""
     tokens = [token for token, _, _ in entries]
-    while tokens and entries[len(tokens) - 1][2] == 0 and _same(tokens[-1], padding):
+    while tokens and entries[len(tokens) - 1][2] == 0 and same_token(tokens[-1], padding):
         tokens.pop()
     return tokens
 
@@ -102,24 +98,6 @@ def _plain(entries: Sequence[Any], padding: Any) -> list[Any]:
 def _with_rows(entries: Sequence[Any], padding: Any, count: int) -> Sequence[Any]:
     """Without so much of the padding before them as has no rows."""
     leading = 0
-    while leading < len(entries) - count and entries[leading][2] == 0 and _same(entries[leading][0], padding):
+    while leading < len(entries) - count and entries[leading][2] == 0 and same_token(entries[leading][0], padding):
         leading += 1
     return entries[leading:]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two tokens are; an embedding's vector is like no other."""
-    return isinstance(one, int) and isinstance(other, int) and one == other
-
-
-def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How many tokens two prompts begin with together."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (a, b) in pairs if not _same(a, b)), min(len(one), len(other)))
-
-
-def _first_difference(one: torch.Tensor, other: torch.Tensor) -> int | None:
-    count = min(len(one), len(other))
-    apart = torch.linalg.vector_norm(one[:count] - other[:count], dim=1)
-    different = (apart > _ALIKE * torch.linalg.vector_norm(one[:count], dim=1)).nonzero()
-    return int(different[0]) if len(different) else None
