@@ -23,7 +23,6 @@ _NAME = re.compile(
 )
 _VIDEO = ("time_stack.", "temporal_transformer_blocks.", "motion_modules.")
 _PARTS = {"input": "down", "output": "up", "middle": "mid", "down": "down", "up": "up", "mid": "mid"}
-_BEHIND_NORM = "In {} models a norm stands before the layer that text enters through, so no weight does what an edit says."
 OTHER_MODELS = (
     "Edit Assumption knows where text enters SD 1.x, SD 2.x, SDXL (SSD-1B, Vega and KOALA among them), PixArt, SD3 and Flux"
 )
@@ -46,8 +45,9 @@ class Family:
         entry: the layer through which all text enters; empty where cross-attention reads it.
         mark: a part of a layer's name by which a model with such an entry is known.
         lacks: a part of a name that no layer of such a model has.
-        norm: the norm that stands before that entry; what a token's length is does not reach it, so no weight does exactly what
-            an edit says.
+        beside: another layer that reads the same text.
+        norm: the norm that stands before that entry, or several, numbered, each of which reads its part of a row; a token's
+            length does not reach the entry, so edits are solved behind it.
         pooled: the layer that reads the pooled embedding; empty where none does.
         diffusers_pooled: what diffusers calls that layer, where the name is another one.
         pooled_width: how many numbers the pooled embedding has; 0 where none is read.
@@ -67,6 +67,7 @@ class Family:
     entry: str = ""
     mark: str = ""
     lacks: str = ""
+    beside: str = ""
     norm: str = ""
     pooled: str = ""
     diffusers_pooled: str = ""
@@ -140,6 +141,7 @@ FAMILIES = (
     ),
     _by_text("Flux.2", "txt_in", "double_stream_modulation_img."),
     _by_text("Chroma", "txt_in", "distilled_guidance_layer."),
+    _by_text("Lens", "txt_in", "txt_norm.0.", norm="txt_norm"),
     _by_text("Qwen-Image", "txt_in", "txt_norm.", norm="txt_norm"),
     _by_text("LongCat-Image", "txt_in", "double_blocks."),
     _by_text("Z-Image or Lumina", "cap_embedder.1", "context_refiner.", norm="cap_embedder.0"),
@@ -151,6 +153,14 @@ FAMILIES = (
     _by_text("ERNIE-Image", "text_proj", "adaLN_modulation."),
     _by_text("JoyImage", "condition_embedder.text_embedder.linear_1", "double_blocks."),
     _by_text("Ideogram 4", "llm_cond_proj", "llm_cond_norm.", norm="llm_cond_norm"),
+    _by_text(
+        "OmniGen2",
+        "time_caption_embed.caption_embedder.1",
+        "ref_image_refiner.",
+        norm="time_caption_embed.caption_embedder.0",
+    ),
+    _by_text("PixelDiT", "y_embedder.proj", "pixel_embedder."),
+    _by_text("Hunyuan Video", "txt_in.input_embedder", "double_blocks.", beside="txt_in.c_embedder.in_layer"),
 )
 
 
@@ -224,15 +234,22 @@ def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Proje
             continue
         if family.lacks and any(family.lacks in key for key in shapes):
             continue
-        if family.norm:
-            raise UnknownModelError(_BEHIND_NORM.format(family.name))
         shape = tuple(shapes[keys[0]])
         if not family.width and len(shape) == 2:
             family = replace(family, width=shape[1])
-        if len(keys) > 1 or shape[1:] != (family.width,):
+        more = _keys_of(shapes, family.beside) if family.beside else []
+        if len(keys) > 1 or any(tuple(shapes[key])[1:] != (family.width,) for key in (*keys, *more)):
             raise EditError(f"The text input of this {family.name} model is stored packed; load it unquantised or in fp8.")
-        return family, [_whole_layer(keys[0], entry, INPUT), *_pooled_input(shapes, family)]
+        inputs = [_whole_layer(keys[0], entry, INPUT), *(_whole_layer(key, family.beside, INPUT) for key in more)]
+        return family, [*inputs, *_pooled_input(shapes, family)]
     raise UnknownModelError(f"This model has no place where text enters that is known. {OTHER_MODELS}; load one of these.")
+
+
+def norms_of(shapes: Mapping[str, Sequence[int]], family: Family) -> list[str]:
+    """The weights of the norms that stand before a family's entry, in the order of the parts of a row that they read."""
+    pattern = re.compile(rf"(?:^|\.){re.escape(family.norm)}(?:\.(\d+))?\.weight$")
+    matches = {key: match for key in shapes if family.norm and (match := pattern.search(key))}
+    return sorted(matches, key=lambda key: int(matches[key][1] or 0))
 
 
 def _keys_of(shapes: Mapping[str, Sequence[int]], layer: str) -> list[str]:

@@ -172,7 +172,7 @@ class ApplyEdit(io.ComfyNode):
         scaled = edit.scale(strength)
         place = Placement.of(model, applied_to)
         place.check_recipe(edit.recipe)
-        place.check_width(edit)
+        place.check_edit(edit)
         patched = put_on(model, scaled, place.weights, strength=strength)
         remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
         return io.NodeOutput(patched, clip, ui=ui.PreviewText(place.report(scaled, remarks)))

@@ -12,7 +12,7 @@ from comfy_api.latest import io, ui
 from ..editing.any_edit import AnyEdit
 from ..editing.any_lora import any_lora, write_any_lora
 from ..editing.assumptions.text_inputs import TextInputs
-from ..editing.errors import EditError
+from ..editing.errors import EditError, UnknownModelError
 from .comfy.model_edits import text_inputs
 from .comfy.paths import file_prefix, new_file
 from .comfy.progress import progress
@@ -94,7 +94,10 @@ class SaveEditAsLora(io.ComfyNode):
 def _inputs(model: Any) -> TextInputs:
     if model is None:
         raise EditError("This edit changes the model's projections; connect the MODEL that the LoRA is for.")
-    return text_inputs(model)
+    try:
+        return text_inputs(model)
+    except UnknownModelError as error:
+        raise EditError(f"{error} Save Edit keeps an edit of any model, and Apply Edit puts it on.") from error
 
 
 NODES = [SaveEditAsLora]

@@ -56,6 +56,8 @@ class Edit:
         pooled_map: M of the pooled embedding, for recipes that edit it, too.
         end_only: sources of which no word moves (:mod:`.end_only`); empty for an edit from a file.
         chance: for recipes that draw, the map of every combination; ``context_map`` is their mean then, which no host puts on.
+        norms: behind how many norms side by side the maps read text (:mod:`.behind_norm`); 0 where they read what the encoder
+            gives.
     """
 
     recipe: Recipe
@@ -68,6 +70,7 @@ class Edit:
     pooled_map: ContextMap | None = None
     end_only: tuple[str, ...] = ()
     chance: ChanceMap | None = None
+    norms: int = 0
     changes_what: ClassVar[str] = "the text projections (TIME)"
 
     def scale(self, strength: float) -> Edit:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from ...editing.assumptions.behind_norm import mapped_behind
 from ...editing.assumptions.chance_draw import Picture, described_draw, draw
 from ...editing.assumptions.chance_map import ChanceMapOn
 from ...editing.assumptions.edit import Edit
@@ -36,7 +37,7 @@ class ChanceDraws:
     def __init__(self, edit: Edit, tell: Tell) -> None:
         if edit.chance is None:
             raise ValueError("the edit draws nothing")
-        self.recipe, self.tell = edit.recipe, tell
+        self.recipe, self.tell, self._norms = edit.recipe, tell, edit.norms
         self._width, self._maps = edit.chance.width, ChanceMapOn(edit.chance)
         self._pictures, self._name = DrawnPictures(), f"{_NAME}_{uuid.uuid4()}"
 
@@ -88,7 +89,7 @@ class ChanceDraws:
             raise EditError(
                 f"The prompt has {text.shape[-1]} numbers a token, the edit {self._width}; use the CLIP that it was made with."
             )
-        return self._maps.apply(text, of_rows)
+        return mapped_behind(text, self._norms, lambda rows: self._maps.apply(rows, of_rows))
 
     def _lines(self, pictures: Sequence[Picture], drawn: Sequence[Sequence[int]]) -> list[str]:
         return [

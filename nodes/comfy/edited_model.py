@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ...editing.assumptions.edit import Edit, solve_edit
+from ...editing.assumptions.behind_norm import solve_behind, unit_encode
+from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
+from ...editing.assumptions.space import Moment
 from ...editing.carried_edits import carried_besides
 from .clip_encoder import ComfyEncoder
 from .known_moments import moment_of
@@ -66,12 +67,16 @@ class Solved:
         edit: what is on it, together with the incoming model's edits where they were solved together.
         times: what took how long, for people.
         own: what was asked, without the incoming model's edits.
+        place: where it was put; None where no model was connected.
+        why: why it was put there, where that was chosen.
     """
 
     model: Any
     edit: Edit
     times: str
     own: Recipe
+    place: Placement | None
+    why: Sequence[str] = ()
 
 
 class ModelEditor:
@@ -112,29 +117,36 @@ class ModelEditor:
         read, fresh = time.perf_counter(), self.encoder.encoded - before
         moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
-        edit = solve_edit(recipe, encoded, moment)
-        patched = put_on(self.model, edit, self.place.weights, self.encoder.key, instead_of=partner) if self.place else None
+        edit = solve_behind(recipe, encoded, moment, self._norms)
+        place, why = self.place.decided(edit, self.encoder) if self.place else (None, [])
+        patched = put_on(self.model, edit, place.weights, self.encoder.key, instead_of=partner) if place else None
         times = (
             f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
             f"{solving - read:.2f} s, solved and patched in {time.perf_counter() - solving:.2f} s"
         )
-        return Solved(patched, edit, times, own)
+        return Solved(patched, edit, times, own, place, why)
 
-    def _moment(self, recipe: Recipe, width: int) -> torch.Tensor:
-        return moment_of(self.encoder, width).beside(recipe.sources, self.encoder)
+    @property
+    def _norms(self) -> int:
+        return self.place.norms if self.place else 0
+
+    def _moment(self, recipe: Recipe, width: int) -> Moment:
+        known = moment_of(self.encoder, width, self._norms)
+        return known.beside(recipe.sources, unit_encode(self.encoder, self._norms))
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""
-        if not self.place:
+        if not solved.place:
             return describe(solved.edit, [], {}, [*remarks, _ON_NOTHING, solved.times])
-        inputs = self.place.inputs
+        inputs = solved.place.inputs
         experimental = inputs is not None and inputs.family.experimental
         remarks = [
             *remarks,
+            *solved.why,
             *carried_besides("model", carried_by(solved.model), solved.own),
             *([f"experimental: {inputs.family.name} has not been tried on real weights"] if experimental else []),
         ]
-        return self.place.report(solved.edit, [*remarks, solved.times])
+        return solved.place.report(solved.edit, [*remarks, solved.times])
 
 
 def edited(clip: Any, recipe: Recipe, model: Any = None, where: str = AUTOMATIC) -> io.NodeOutput:

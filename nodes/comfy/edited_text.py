@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ...editing.assumptions.context_map import ContextMap
+from ...editing.assumptions.behind_norm import mapped_behind
 from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
 from .no_checkpoint import BY_TEXT, refuse_checkpoint
@@ -43,18 +43,19 @@ class EditedText:
     def _mapped(self, part: dict[str, Any]) -> dict[str, Any]:
         part = with_pooled(self.edit, part)
         if part.get("cross_attn") is not None:
-            part["cross_attn"] = mapped(self.edit.context_map, part["cross_attn"])
+            part["cross_attn"] = mapped(self.edit, part["cross_attn"])
         return part
 
 
-def mapped(context_map: ContextMap, rows: torch.Tensor) -> torch.Tensor:
+def mapped(edit: Edit, rows: torch.Tensor) -> torch.Tensor:
     """M c for every row of a conditioning. Raises :class:`EditError` for rows of another width."""
+    context_map = edit.context_map
     if rows.shape[-1] != context_map.width:
         raise EditError(
             f"The conditioning has {rows.shape[-1]} numbers a token, but the edit was made for {context_map.width}; make the "
             "edit with the CLIP that the prompt is encoded with."
         )
-    return context_map.to(rows.device).apply(rows)
+    return mapped_behind(rows, edit.norms, context_map.to(rows.device).apply)
 
 
 def with_pooled(edit: Edit, details: dict[str, Any]) -> dict[str, Any]:

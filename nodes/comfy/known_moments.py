@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 
+from ...editing.assumptions.behind_norm import unit_encode
 from ...editing.assumptions.moment_file import kept_moment
 from ...editing.assumptions.moments import KnownMoment
 from ...editing.concepts.text_encoder import encode_short
@@ -24,29 +25,31 @@ from .text_encoders import text_encoders
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
-def moment_of(encoder: ComfyEncoder, width: int) -> KnownMoment:
+def moment_of(encoder: ComfyEncoder, width: int, norms: int = 0) -> KnownMoment:
     """The second moment for this encoder.
 
     Args:
         encoder: the CLIP's.
         width: of its embeddings.
+        norms: behind how many norms side by side the embeddings are read (:mod:`~...editing.assumptions.behind_norm`).
     """
-    model, key = encoder.clip.cond_stage_model, encoder.key
+    model, key = encoder.clip.cond_stage_model, (encoder.key, norms)
     known, moment = _latest.get(model, (None, None))
     if known != key:
         texts = KnownTexts(captions_for(width), encoder.words)
-        moment = kept_moment(kept_folder("moments"), texts, encoder, partial(_short, encoder), _Progress())
+        encode, short = unit_encode(encoder, norms), partial(_short, encoder, norms)
+        moment = kept_moment(kept_folder("moments"), texts, encode, short, _Progress())
         _latest[model] = key, moment
     return moment
 
 
-def _short(encoder: ComfyEncoder) -> EncodeShort | None:
+def _short(encoder: ComfyEncoder, norms: int) -> EncodeShort | None:
     """Through CLIP in plain torch, because ComfyUI's own modules read whole windows; None for an encoder of another kind."""
     try:
         encoders = text_encoders(encoder.clip)
     except EditError:
         return None
-    return partial(encode_short, encoders)
+    return unit_encode(partial(encode_short, encoders), norms)
 
 
 class _Progress:

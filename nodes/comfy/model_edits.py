@@ -13,7 +13,7 @@ import torch
 from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.text_inputs import TextInputs
 from ...editing.carried_edits import CarriedEdit
-from ...editing.errors import EditError, PackedWeightsError, UnknownModelError
+from ...editing.errors import EditError, PackedWeightsError
 from .chance_draws import ChanceDraws
 from .edited_text import EditedText
 from .no_checkpoint import allow_checkpoint
@@ -23,7 +23,6 @@ from .text_wrappers import put_first
 from .weight_adapter import ContextMapAdapter
 
 _ATTACHMENT = "edit_assumption"
-_WAY_OUT = "Or let “applied_to” be text: the edit goes onto your prompts, before the model reads them."
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,21 @@ class AppliedEdit:
 
 
 def text_inputs(model: Any) -> TextInputs:
-    """Where text enters a ``ModelPatcher``. Raises :class:`EditError` where the table does not know."""
-    try:
-        return _inputs(model)
-    except UnknownModelError as error:
-        raise EditError(f"{error} {_WAY_OUT}") from error
+    """Where text enters a ``ModelPatcher``.
+
+    Raises:
+        UnknownModelError: the table does not know.
+        EditError: weights are packed so that they cannot be edited.
+    """
+    return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
 
 
 def known_text_inputs(model: Any) -> TextInputs | None:
     """The same; None where the table does not know, or weights are packed so that they cannot be edited."""
     try:
-        return _inputs(model)
+        return text_inputs(model)
     except EditError:
         return None
-
-
-def _inputs(model: Any) -> TextInputs:
-    return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
 
 
 def _rows(model: Any, key: str, every: int) -> torch.Tensor:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...editing.assumptions.edit import Edit
+from ...editing.assumptions.norm_ways import compare_ways
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
-from ...editing.assumptions.text_inputs import TextInputs
+from ...editing.assumptions.text_inputs import BEHIND_ANOTHER, TextInputs
 from ...editing.encoding import Encode
-from ...editing.errors import EditError
+from ...editing.errors import EditError, UnknownModelError
 from .clip_encoder import ComfyEncoder
 from .model_edits import known_text_inputs, text_inputs
 
 AUTOMATIC, WEIGHTS, TEXT = PLACES = ("automatic", "weights", "text")
 _BY_LAYERS = "txtfusion."
+_WAY_OUT = "Or let “applied_to” be text: the edit goes onto your prompts, before the model reads them."
 _ON_TEXT = "put on the text that the model reads, once a sampling; no weight changes"
 _WHOLE = (
     "Keys or values alone, and blocks, are weights of the model; {} choose “keys and values” and leave the blocks empty to "
@@ -32,11 +34,13 @@ class Placement:
         model: a ``ModelPatcher``.
         inputs: where text enters it; None where the table does not know.
         by_text: whether edits go onto the text.
+        undecided: whether each edit shows which of both ways is the better one.
     """
 
     model: Any
     inputs: TextInputs | None
     by_text: bool
+    undecided: bool = False
 
     @classmethod
     def of(cls, model: Any, wanted: str = AUTOMATIC) -> Placement:
@@ -46,9 +50,34 @@ class Placement:
             EditError: the weights were asked for, and are not known.
         """
         if wanted == WEIGHTS:
-            return cls(model, text_inputs(model), False)
+            try:
+                return cls(model, text_inputs(model), False)
+            except UnknownModelError as error:
+                raise EditError(f"{error} {_WAY_OUT}") from error
         inputs = known_text_inputs(model)
-        return cls(model, inputs, wanted == TEXT or inputs is None or inputs.family.by_text)
+        undecided = wanted == AUTOMATIC and inputs is not None and inputs.norms > 0
+        return cls(model, inputs, wanted == TEXT or inputs is None or inputs.family.by_text, undecided)
+
+    @property
+    def norms(self) -> int:
+        """How many norms stand side by side before the layer that text enters through, where that is known."""
+        return self.inputs.norms if self.inputs else 0
+
+    def decided(self, edit: Edit, encode: Encode) -> tuple[Placement, list[str]]:
+        """The better place for an edit, and why; this one where nothing is left to choose.
+
+        Args:
+            edit: solved for this model.
+            encode: its text encoder.
+        """
+        if not self.undecided or edit.chance or self.inputs is None:
+            return self, []
+        try:
+            self.inputs.for_weights(edit)
+        except EditError:  # no weight can hold it
+            return self, []
+        ways = compare_ways(edit, encode)
+        return replace(self, by_text=ways.text_is_better), [ways.remark()]
 
     @property
     def weights(self) -> TextInputs | None:
@@ -84,12 +113,14 @@ class Placement:
 
         return encode_for_model
 
-    def check_width(self, edit: Edit) -> None:
-        """Raise :class:`EditError` for an edit of a width that the model does not read."""
+    def check_edit(self, edit: Edit) -> None:
+        """Raise :class:`EditError` for an edit of a width that the model does not read, or solved for another norm."""
         if self.inputs:
             self.inputs.check_width(edit.context_map.width)
         else:
             self._check_width(edit.context_map.width)
+        if edit.norms not in (0, self.norms):
+            raise EditError(BEHIND_ANOTHER)
 
     def _check_width(self, width: int) -> None:
         if not any(_reads(name, module, width) for name, module in self.model.model.diffusion_model.named_modules()):

@@ -19,8 +19,13 @@ FAMILIES = (
 POOLED = ("kandinsky5",)
 """What reads a pooled embedding, too."""
 WITH_SOUND = ("minimax_h3",)
-BY_WEIGHTS = ("flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv")
-"""Those with a layer through which all text enters, and no norm before it."""
+BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ideogram4")
+"""Those with a norm before the layer through which all text enters."""
+BY_WEIGHTS = (
+    "flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv", "hunyuan_image",
+    *BEHIND_NORM,
+)  # fmt: skip
+"""Those with a layer through which all text enters."""
 LEFT = {"flux2": 0.1}
 """Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
 EXACT = dict(destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
@@ -116,7 +121,7 @@ def test_the_clip_of_another_family_is_refused(comfy):
         comfy.run(graph.sample())
 
 
-@pytest.mark.parametrize("family", ["z_image", "minimax_h3"])
+@pytest.mark.parametrize("family", ["krea2", "minimax_h3"])
 def test_no_hook_can_hold_it(comfy, family):
     skip_unknown(comfy, family)
     graph = FamilyGraph(family)
