@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..editing.assumptions.behind_norm import mapped_behind
 from ..editing.assumptions.context_map import ContextMap
 from ..editing.concepts.hooks import without_autocast
 from ..editing.errors import EditError
@@ -67,9 +68,9 @@ class _MappedText:
         pooled = [edit.pooled for edit in self.edits if edit.pooled is not None]
         name, place = self.known.argument, self.known.position
         if text and name in kwargs:
-            kwargs = {**kwargs, name: mapped(kwargs[name], text)}
+            kwargs = {**kwargs, name: mapped(kwargs[name], text, self.known.norms)}
         elif text:
-            args = (*args[:place], mapped(args[place], text), *args[place + 1 :])
+            args = (*args[:place], mapped(args[place], text, self.known.norms), *args[place + 1 :])
         return args, self._with_pooled(kwargs, pooled) if pooled else kwargs
 
     def _with_pooled(self, kwargs: dict[str, Any], maps: Sequence[ContextMap]) -> dict[str, Any]:
@@ -95,13 +96,20 @@ class _MappedText:
         raise EditError("The edit does not reach the pipeline's model; load the model anew, without what was put in its place.")
 
 
-def mapped(rows: torch.Tensor, maps: Sequence[ContextMap | DrawnText]) -> torch.Tensor:
-    """Rows, (n, tokens, width) or (n, width), by the last map first; a list of such, each."""
+def mapped(rows: torch.Tensor, maps: Sequence[ContextMap | DrawnText], norms: int = 0) -> torch.Tensor:
+    """Rows, (n, tokens, width) or (n, width), by the last map first; a list of such, each.
+
+    Args:
+        rows: as the model is handed them.
+        maps: of the rows, or of what norms make of them.
+        norms: how many of these stand side by side; 0 for maps of the rows.
+    """
     if isinstance(rows, list | tuple):
-        return type(rows)(mapped(entry, maps) for entry in rows)
+        return type(rows)(mapped(entry, maps, norms) for entry in rows)
     with without_autocast(rows.device):
         for context_map in reversed(maps):
-            rows = (context_map if isinstance(context_map, DrawnText) else context_map.to(rows.device)).apply(rows)
+            on_device = context_map if isinstance(context_map, DrawnText) else context_map.to(rows.device)
+            rows = mapped_behind(rows, norms, on_device.apply)
     return rows
 
 

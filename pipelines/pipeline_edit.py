@@ -25,7 +25,7 @@ from .cache_folder import cache_folder
 from .edit_stack import Carried, EditStack
 from .pipeline_concepts import edit_concepts
 from .text_encoding import encoder_of
-from .text_models import text_inputs
+from .text_models import components, text_inputs
 
 
 class PipelineEdit:
@@ -119,10 +119,15 @@ class PipelineEdit:
             dtype: of the matrices.
 
         Raises:
-            EditError: the weights cannot be read, or a value does not fit ``dtype``.
+            EditError: the weights cannot be read, a value does not fit ``dtype``, or the pipeline has two transformers.
             OSError: it cannot be written.
         """
         edit = self._scaled()
+        if isinstance(edit, Edit) and len(components(self.pipe)) > 1:
+            raise EditError(
+                "This pipeline has two transformers, and a LoRA holds the edit for one of them; save the edit itself with "
+                "edit.save(…)."
+            )
         write_any_lora(path, edit, *any_lora(edit, lambda: text_inputs(self.pipe), tolerance, dtype))
 
     def _scaled(self) -> AnyEdit:
@@ -146,7 +151,8 @@ def edit_pipeline(
     """Make an edit for a pipeline, and put it on.
 
     Args:
-        pipe: a diffusers pipeline of SD 1.x, SD 2.x, SDXL, PixArt, SD3 or Flux. Its weights are not changed.
+        pipe: a diffusers pipeline of SD 1.x, SD 2.x, SDXL, PixArt, SD3, Flux or a newer family that docs/models.md lists. Its
+            weights are not changed.
         recipe: lines such as ``a pack of roses -> a pack of blue roses``, or a recipe. Lines with ``! mode: attention`` (or
             another mode) among them are concepts, which are edited in the text encoder (EMCID).
         strength: what the edit is scaled by, from -2 to 2.

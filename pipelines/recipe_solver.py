@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..editing.assumptions.edit import Edit, solve_edit
+from ..editing.assumptions.behind_norm import solve_behind, unit_encode
+from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import Recipe
 from ..editing.encoding import Encode
 from .pipeline_moments import known_moment
 from .text_encoding import encoder_of
+from .text_models import text_norms
 
 
 def solve_recipe(
@@ -30,9 +32,10 @@ def solve_recipe(
         EditError: the pipeline is not known, or the recipe cannot be solved.
     """
     recipe.check_active()
-    encode, prompts = encoder_of(pipe), recipe.prompts()
+    encode, prompts, norms = encoder_of(pipe), recipe.prompts(), text_norms(pipe)
     encoded = dict(zip(prompts, (read or encode)(prompts), strict=True))
     moment = None
     if recipe.regularizer == "captions":
-        moment = known_moment(pipe, encode, advance).beside(recipe.sources, encode)
-    return solve_edit(recipe, encoded, moment)
+        units = unit_encode(encode, norms)
+        moment = known_moment(pipe, units, advance).beside(recipe.sources, units)
+    return solve_behind(recipe, encoded, moment, norms)

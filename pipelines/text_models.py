@@ -33,6 +33,7 @@ class TextModel:
         pooled: the argument with the pooled embedding; empty where none is read.
         layer, pooled_layer: the layers through which they enter; empty where cross-attention reads the text.
         argument: the text's.
+        norm: the norm that stands before the layer (:mod:`~..editing.assumptions.behind_norm`); empty where none does.
     """
 
     family: str
@@ -41,6 +42,12 @@ class TextModel:
     layer: str = ""
     pooled_layer: str = ""
     argument: str = TEXT
+    norm: str = ""
+
+    @property
+    def norms(self) -> int:
+        """How many norms stand before the layer."""
+        return 1 if self.norm else 0
 
 
 _UNET = TextModel("", 2, ADDED)
@@ -54,9 +61,13 @@ _TRANSFORMERS: Mapping[str, TextModel] = {
     ),
     "Flux2Transformer2DModel": TextModel("Flux.2", 1, layer="context_embedder"),
     "ChromaTransformer2DModel": TextModel("Chroma", 1, layer="context_embedder"),
-    "QwenImageTransformer2DModel": TextModel("Qwen-Image", 1, layer="txt_in"),
-    "ZImageTransformer2DModel": TextModel("Z-Image or Lumina", 2, layer="cap_embedder.1", argument="cap_feats"),
-    "Lumina2Transformer2DModel": TextModel("Z-Image or Lumina", 2, layer="time_caption_embed.caption_embedder.1"),
+    "QwenImageTransformer2DModel": TextModel("Qwen-Image", 1, layer="txt_in", norm="txt_norm"),
+    "ZImageTransformer2DModel": TextModel(
+        "Z-Image or Lumina", 2, layer="cap_embedder.1", argument="cap_feats", norm="cap_embedder.0"
+    ),
+    "Lumina2Transformer2DModel": TextModel(
+        "Z-Image or Lumina", 2, layer="time_caption_embed.caption_embedder.1", norm="time_caption_embed.caption_embedder.0"
+    ),
     "WanTransformer3DModel": TextModel("Wan", 2, layer="condition_embedder.text_embedder.linear_1"),
     "LTXVideoTransformer3DModel": TextModel("LTX-Video", 1, layer="caption_projection.linear_1"),
     "AuraFlowTransformer2DModel": TextModel("AuraFlow", 1, layer="context_embedder"),
@@ -129,7 +140,13 @@ def text_inputs(pipe: Any) -> TextInputs:
     width = text_width(pipe)
     if family.width not in (0, width):
         raise EditError(f"This {family.name} model reads text of an unknown width, {width}; {LOAD}.")
-    return TextInputs(replace(family, width=width), entries, widths, rows)
+    gains = [f"{known.norm}.weight"] if known.norm else []
+    return TextInputs(replace(family, width=width), entries, widths, rows, gains)
+
+
+def text_norms(pipe: Any) -> int:
+    """How many norms stand before the layer that text enters through; 0 for a pipeline that has its text encoders alone."""
+    return text_model(pipe).norms if pipe.components.get("transformer") is not None else 0
 
 
 def text_width(pipe: Any) -> int:
@@ -164,7 +181,8 @@ def _rows(model: torch.nn.Module, key: str, every: int) -> torch.Tensor:
         weight: Any = layer.weight.detach()
         if type(weight) is not torch.Tensor and hasattr(weight, "dequantize"):
             weight = weight.dequantize()
-        if not weight.is_floating_point() or weight.shape != (layer.out_features, layer.in_features):
+        packed = weight.ndim > 1 and weight.shape != (layer.out_features, layer.in_features)
+        if packed or not weight.is_floating_point():
             raise PackedWeightsError("This model's weights are stored packed and cannot be read; load it unquantised.")
         rows: torch.Tensor = weight[::every].to("cpu", torch.float32, copy=True)
         return rows

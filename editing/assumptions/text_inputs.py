@@ -20,8 +20,8 @@ ReadRows = Callable[[str, int], torch.Tensor]
 """A weight's key, and of how many rows one is wanted, to (rows, width) of the weight without patches, a copy in float32 on the
 CPU. Raises :class:`~..errors.PackedWeightsError` where it cannot be read."""
 _NOT_BEHIND = (
-    "In this model a norm stands before the layer that text enters through, and this edit was solved without it; make the edit "
-    "with this MODEL connected, or connect the CLIP to Apply Edit."
+    "In this model a norm stands before the layer that text enters through, and this edit was solved without it; make it again "
+    "for this model (in ComfyUI with MODEL connected)."
 )
 BEHIND_ANOTHER = "This edit was solved for a model that reads text behind a norm, unlike this one; make it again for this one."
 _SAMPLED = 8

@@ -1,5 +1,6 @@
 """Edits on diffusers pipelines whose model reads a language model's rows within a template, or T5's alone."""
 
+import dataclasses
 import inspect
 import warnings
 
@@ -10,16 +11,17 @@ pytest.importorskip("diffusers")
 
 import edit_assumption as ea
 import tiny_language_pipelines
+from edit_assumption.editing.assumptions.behind_norm import mapped_behind
 from edit_assumption.editing.errors import EditError
 from edit_assumption.pipelines.cache_folder import VARIABLE
 from edit_assumption.pipelines.text_encoding import encoder_of
+from edit_assumption.pipelines.text_models import components, text_inputs
 from safetensors.torch import load_file
 
 SOURCE, DESTINATION = "a red rose", "a blue rose"
 LINE = f"{SOURCE} -> {DESTINATION}"
 EXACT = {"regularizer": "identity", "regularization": 1e-8, "augmentations": ()}
 PIPELINES = [pytest.param(build, id=name) for name, build in tiny_language_pipelines.PIPELINES.items()]
-BEHIND_NORM = ("Qwen-Image", "Z-Image", "Lumina 2")
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +77,9 @@ def test_the_sources_picture_is_the_destinations(pipe):
 @pytest.mark.parametrize("pipe", PIPELINES, indirect=True)
 def test_an_edit_is_its_map_of_all_that_the_pipeline_encodes(pipe):
     with ea.edited(pipe, LINE, regularizer="identity") as edit:
-        edited, context_map = draw(pipe, guided=True), edit.edit.context_map
+        edited, solved = draw(pipe, guided=True), edit.edit
     encode, plain = pipe.encode_prompt, draw(pipe, guided=True)
-    width = context_map.width
+    width = solved.context_map.width
 
     def is_text(part):
         return isinstance(part, torch.Tensor) and part.is_floating_point() and part.shape[-1] == width
@@ -85,7 +87,7 @@ def test_an_edit_is_its_map_of_all_that_the_pipeline_encodes(pipe):
     def mapped(part):
         if isinstance(part, list):
             return [mapped(entry) for entry in part]
-        return context_map.apply(part) if is_text(part) else part
+        return mapped_behind(part, solved.norms, solved.context_map.apply) if is_text(part) else part
 
     def encode_mapped(*args, **kwargs):
         return tuple(mapped(part) for part in encode(*args, **kwargs))
@@ -111,24 +113,29 @@ def test_both_transformers_of_wan_are_edited():
 
 
 @pytest.mark.parametrize("pipe", PIPELINES, indirect=True)
-def test_a_lora_does_what_the_edit_does_or_is_refused(pipe, tmp_path, request):
-    with ea.edited(pipe, LINE, regularizer="identity") as edit:
-        if request.node.callspec.id in BEHIND_NORM:
-            with pytest.raises(EditError, match="a norm stands before the layer"):
+def test_a_lora_draws_the_destinations_picture_or_says_why_not(pipe, tmp_path):
+    plain, wanted = draw(pipe), draw(pipe, DESTINATION)
+    with ea.edited(pipe, LINE, **EXACT) as edit:
+        if len(components(pipe)) > 1:
+            with pytest.raises(EditError, match="has two transformers"):
                 edit.save_lora(tmp_path / "lora.safetensors")
             return
         edit.save_lora(tmp_path / "lora.safetensors")
-        edited = draw(pipe)
     tensors = load_file(tmp_path / "lora.safetensors")
     up, down = (next(part for name, part in tensors.items() if side in name) for side in ("lora_up", "lora_down"))
-    plain = draw(pipe)
-    from edit_assumption.pipelines.text_models import components, text_inputs
-
     (layer,) = text_inputs(pipe).projections
-    for name in components(pipe):
-        with torch.no_grad():
-            getattr(pipe, name).get_parameter(layer.key).add_(up @ down)
-    assert apart(draw(pipe), edited) < 1e-3 * apart(plain, edited)
+    with torch.no_grad():
+        pipe.transformer.get_parameter(layer.key).add_(up @ down)
+    assert apart(draw(pipe), wanted) < 1e-3 * apart(plain, wanted)
+
+
+@pytest.mark.parametrize("pipe", PIPELINES[:1], indirect=True)
+def test_an_edit_that_was_solved_without_the_norm_is_refused(pipe, tmp_path):
+    with ea.edited(pipe, LINE, **EXACT) as edit:
+        solved = edit.edit
+    assert solved.norms == 1
+    with pytest.raises(EditError, match="a norm stands before the layer"):
+        ea.apply_edit(pipe, dataclasses.replace(solved, norms=0))
 
 
 @pytest.mark.parametrize("pipe", PIPELINES[:1], indirect=True)
