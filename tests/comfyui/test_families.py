@@ -14,16 +14,16 @@ OTHERS = {"aura": "a red rose"}
 FAMILIES = (
     "z_image", "lumina2", "qwen_image", "mage_flow", "krea2", "flux2", "flux2_klein", "chroma", "longcat", "wan",
     "cosmos_predict2", "minimax_h3", "hunyuan_image", "kandinsky5", "omnigen2", "ideogram4", "ernie", "joyimage", "aura",
-    "ltxv", "ltx2",
+    "ltxv", "ltx2", "hunyuan_video", "lens", "pixeldit",
 )  # fmt: skip
-POOLED = ("kandinsky5",)
+POOLED = ("kandinsky5", "hunyuan_video")
 """What reads a pooled embedding, too."""
 WITH_SOUND = ("minimax_h3",)
-BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ideogram4")
+BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ideogram4", "lens")
 """Those with a norm before the layer through which all text enters."""
 BY_WEIGHTS = (
     "flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv", "hunyuan_image",
-    *BEHIND_NORM,
+    "hunyuan_video", "pixeldit", *BEHIND_NORM,
 )  # fmt: skip
 """Those with a layer through which all text enters."""
 LEFT = {"flux2": 0.1}
@@ -129,6 +129,16 @@ def test_no_hook_can_hold_it(comfy, family):
     hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
     graph.add("PreviewAny", source=hooks[0])
     with pytest.raises(RunError, match=r"No hook can hold an edit of this model.* with Edit Conditioning"):
+        comfy.run(graph.sample())
+
+
+def test_a_model_that_is_handed_more_than_rows_is_refused(comfy):
+    skip_unknown(comfy, "hidream")
+    graph = FamilyGraph("hidream")
+    graph.edit()
+    with pytest.raises(
+        RunError, match=r"more of each prompt than its embeddings \(conditioning_llama3\), which no edit reaches"
+    ):
         comfy.run(graph.sample())
 
 
