@@ -1,5 +1,6 @@
 """Every family of models, its text edited: what the source gives is what the destination would have given."""
 
+import re
 from typing import ClassVar
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from comfy_graphs import Drawing, PocketGraph, latent, latent_of, text
 from comfy_server import RunError
 from formulas import distance
+from safetensors.torch import load_file
 
 SOURCE, DESTINATION = "a pink rose", "a blue rose"
 OTHERS = {"aura": "a red rose"}
@@ -111,6 +113,61 @@ def test_weights_and_lora_do_the_same_where_one_layer_reads_all_text(comfy, fami
     loaded = FamilyGraph(family)
     loaded.lora(text(outputs, save).split(" ")[1].removeprefix("loras/"))
     assert float((latent(comfy, loaded.sample()) - edited).norm() / (source - destination).norm()) < LEFT.get(family, 0.01)
+
+
+@pytest.mark.parametrize("family", BEHIND_NORM[:1])
+def test_behind_a_norm_the_better_way_is_chosen_and_said(comfy, family):
+    skip_unknown(comfy, family)
+    graph = FamilyGraph(family)
+    node = graph.edit(applied_to="automatic")
+    edited = latent_of(comfy, graph, outputs := comfy.run(graph.sample()))
+    said = text(outputs, node)
+    way = re.search(r"(text|weights) chosen: related prompts come within [\d.]+ % of the destination \([\d.]+ % by", said)[1]
+    assert ("put on the text" in said) == (way == "text") and ("projection" in said) == (way == "weights")
+    assert distance(edited, latent(comfy, FamilyGraph(family).sample(DESTINATION))) < 1e-3
+
+
+def test_a_checkpoint_holds_an_edit_behind_a_norm(comfy):
+    skip_unknown(comfy, "lens")
+    plain, edited = FamilyGraph("lens"), FamilyGraph("lens")
+    node = edited.edit(applied_to="weights")
+    into = dict(filename_prefix="loras/saved", tolerance=0.0, precision="float32")
+    edited.add("EditAssumptionSaveLora", model=edited.loaded, edit=node[1], **into)
+    for graph, name in ((plain, "plain"), (edited, "edited")):
+        graph.add("ModelSave", model=graph.model, filename_prefix=f"saved/{name}")
+        comfy.run(graph)
+    out = comfy.base / "output"
+    before, after = (load_file(out / "saved" / f"{name}_00001_.safetensors") for name in ("plain", "edited"))
+    lora = load_file(next((out / "loras").glob("saved_*.safetensors")))
+    up, down = (lora[f"diffusion_model.txt_in.lora_{side}.weight"] for side in ("up", "down"))
+    changed = [key for key in before if not torch.equal(before[key], after[key])]
+    assert [key.endswith("txt_in.weight") for key in changed] == [True]
+    assert distance(after[changed[0]] - before[changed[0]], up @ down) < 1e-3
+
+
+def test_an_edit_of_another_place_is_refused(comfy):
+    skip_unknown(comfy, "chroma", "qwen_image")
+    for source, target, place, why in (
+        (
+            "qwen_image",
+            "chroma",
+            "automatic",
+            "solved for a model that reads text behind a norm, unlike this one; make it again",
+        ),
+        (
+            "chroma",
+            "qwen_image",
+            "weights",
+            "a norm stands before the layer that text enters through, and this edit was solved w",
+        ),
+    ):
+        graph = FamilyGraph(source)
+        edit = graph.edit()[1]
+        model = graph.add("TestFamily", family=target)[0]
+        applied = graph.add("EditAssumptionApplyEdit", model=model, edit=edit, strength=1.0, applied_to=place)
+        graph.add("PreviewAny", source=applied[0])
+        with pytest.raises(RunError, match=why):
+            comfy.run(graph)
 
 
 def test_the_clip_of_another_family_is_refused(comfy):
