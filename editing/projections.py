@@ -160,7 +160,9 @@ FAMILIES = (
         norm="time_caption_embed.caption_embedder.0",
     ),
     _by_text("PixelDiT", "y_embedder.proj", "pixel_embedder."),
-    _by_text("Hunyuan Video", "txt_in.input_embedder", "double_blocks.", beside="txt_in.c_embedder.in_layer"),
+    _by_text(
+        "Hunyuan Video", "txt_in.input_embedder", "double_blocks.", "vector_in.in_layer", beside="txt_in.c_embedder.in_layer"
+    ),
 )
 
 

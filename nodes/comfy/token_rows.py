@@ -56,7 +56,7 @@ class TokenRows:
             EditError: the rows cannot be told apart.
         """
         padding = getattr(tokenizer, "pad_token", None)
-        around = tuple(_plain(tokens(""), padding))
+        around = _around(tokens, padding)
         rows_of_one, rows_of_other = (rows(text) for text in PROBES)
         one = _with_rows(tokens(PROBES[0]), padding, len(rows_of_one))
         other = _with_rows(tokens(PROBES[1]), padding, len(rows_of_other))
@@ -85,6 +85,14 @@ class TokenRows:
         plain = _plain(entries, self.padding)
         own = own_tokens(plain, self.around)
         return shown, range(min(max(0, own.start - self.cut), count), min(max(0, own.stop - self.cut), count))
+
+
+def _around(tokens: Callable[[str], Sequence[Any]], padding: Any) -> tuple[Any, ...]:
+    """What stands around every prompt: the empty one's tokens, or, where it has another template, what two prompts share."""
+    one, other, empty = (_plain(tokens(text), padding) for text in (*PROBES, ""))
+    opening = _shared(one, other)
+    template = one[:opening] + one[len(one) - _shared(one[opening:][::-1], other[opening:][::-1]) :]
+    return tuple(empty if 2 * len(empty) > len(template) else template)
 
 
 def _plain(entries: Sequence[Any], padding: Any) -> list[Any]:

@@ -127,7 +127,7 @@ def test_other_safetensors_are_refused(tmp_path, metadata):
     refused(path, "is not an edit; choose a file that Save Edit wrote")
 
 
-@pytest.mark.parametrize("version", ["4", "10", "1.5", "", None])
+@pytest.mark.parametrize("version", ["5", "10", "1.5", "", None])
 def test_newer_versions_are_refused(saved, version):
     rewrite(saved, format_version=version)
     refused(saved, "newer version of Edit Assumption; update it")

@@ -3,15 +3,20 @@
 import base64
 import io as streams
 import json
+import re
+import zlib
 from functools import cache
 from importlib import import_module
+from typing import ClassVar
 
 import comfy.model_base
 import comfy.model_patcher
+import comfy.ops
 import comfy.sd
 import comfy.supported_models as families
 import comfy.supported_models_base
 import comfy.text_encoders.flux
+import comfy.text_encoders.hunyuan_video
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -117,6 +122,10 @@ MODELS = {
         "HunyuanImage21", "HunyuanImage21",
         {**HUNYUAN, "in_channels": 64, "out_channels": 64, "vec_in_dim": None, "patch_size": [1, 1], "axes_dim": [64, 64]},
     ),
+    "hunyuan_video": (
+        "HunyuanVideo", "HunyuanVideo",
+        {**HUNYUAN, "vec_in_dim": 768, "patch_size": [1, 2, 2], "axes_dim": [16, 56, 56]},
+    ),
     "kandinsky5": (
         "Kandinsky5", "Kandinsky5",
         dict(
@@ -173,6 +182,28 @@ MODELS = {
             connector_attention_head_dim=64, connector_num_attention_heads=2, connector_num_layers=1,
         ),
     ),
+    "lens": (
+        "Lens", "Lens",
+        dict(
+            image_model="lens", num_layers=1, num_attention_heads=1, attention_head_dim=32, enc_hidden_dim=WIDTH,
+            axes_dims_rope=(8, 12, 12), in_channels=128, out_channels=128, patch_size=1, selected_layer_index=(0, 1),
+        ),
+    ),
+    "pixeldit": (
+        "PixelDiTT2I", "PixelDiTT2I",
+        dict(
+            image_model="pixeldit_t2i", num_groups=2, hidden_size=64, pixel_hidden_size=8, pixel_attn_hidden_size=64,
+            pixel_num_groups=2, patch_depth=1, pixel_depth=1, patch_size=4, txt_embed_dim=WIDE,
+        ),
+    ),
+    "hidream": (
+        "HiDream", "HiDream",
+        dict(
+            image_model="hidream", patch_size=2, in_channels=16, out_channels=16, num_layers=1, num_single_layers=1,
+            attention_head_dim=32, num_attention_heads=2, caption_channels=[WIDTH, WIDTH], text_emb_dim=2048,
+            num_routed_experts=2, num_activated_experts=1, axes_dims_rope=(16, 16), llama_layers=[0, 1],
+        ),
+    ),
 }  # fmt: skip
 CLIPS = {
     "z_image": ("z_image", "ZImageTokenizer", "te", {"qwen3_4b": LANGUAGE}),
@@ -188,6 +219,13 @@ CLIPS = {
     "cosmos_predict2": ("cosmos", "CosmosT5Tokenizer", "te", {"t5xxl": T5}),
     "minimax_h3": ("minimax", "MiniMaxH3Tokenizer", "te", {"qwen3vl_32b": LANGUAGE}),
     "hunyuan_image": ("hunyuan_image", "HunyuanImageTokenizer", "te", {"qwen25_7b": LANGUAGE}),
+    "hunyuan_video": (
+        "hunyuan_video",
+        "HunyuanVideoTokenizer",
+        "hunyuan_video_clip",
+        {"llama": {**LANGUAGE, "num_hidden_layers": 4}, "clip_l": {}},
+        {},
+    ),
     "kandinsky5": ("kandinsky5", "Kandinsky5TokenizerImage", "te", {"qwen25_7b": LANGUAGE, "clip_l": {}}),
     "omnigen2": ("omnigen2", "Omnigen2Tokenizer", "te", {"qwen25_3b": LANGUAGE}),
     "ideogram4": ("ideogram4", "Ideogram4Tokenizer", "te", {"qwen3vl_8b": DEEP}),
@@ -196,7 +234,21 @@ CLIPS = {
     "aura": ("aura_t5", "AuraT5Tokenizer", "AuraT5Model", {"pile_t5xl": {**T5, "d_model": WIDE}}),
     "ltxv": ("lt", "LTXVT5Tokenizer", "ltxv_te", {"t5xxl": {**T5, "d_model": WIDE}}),
     "ltx2": ("lt", "LTXAVGemmaTokenizer", "ltxav_te", {"": {**LANGUAGE, "vocab_size": PIECES}}, {"video_projection_dim": 128}),
+    "lens": ("gpt_oss", "LensTokenizer", "lens_te", {}),
+    "pixeldit": (
+        "pixeldit",
+        "PixelDiTGemma2Tokenizer",
+        "PixelDiTGemma2TE",
+        {"gemma2_2b": {**LANGUAGE, "hidden_size": WIDE, "vocab_size": PIECES}},
+    ),
+    "hidream": ("hidream", "HiDreamTokenizer", "hidream_clip", {"llama": LANGUAGE, "t5xxl": T5}, {"clip_g": False}),
 }
+OPENING = 80
+"""Tokens of Lens's template that its encoder cuts off."""
+GPT_OSS = dict(
+    hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=32,
+    num_local_experts=2, num_experts_per_tok=1, vocab_size=WORDS,
+)  # fmt: skip
 
 
 @cache
@@ -224,6 +276,38 @@ def tekken():
     return json.dumps({"config": config, "vocab": singles, "special_tokens": named}).encode()
 
 
+class LlamaWords:
+    """A word for a token, and the template's marks, in the place of Llama 3's tokenizer."""
+
+    MARKS: ClassVar = {
+        "<|begin_of_text|>": 128000, "<|start_header_id|>": 128006, "<|end_header_id|>": 128007, "<|eot_id|>": 128009,
+        "user": 882, "\n\n": 271,
+    }  # fmt: skip
+
+    @classmethod
+    def from_pretrained(cls, path, **kwargs):
+        return cls()
+
+    def __call__(self, text):
+        pieces = re.findall(r"<\|\w+\|>|\n\n|\w+|[^\w\s]", f"<|begin_of_text|>{text}")
+        return {"input_ids": [self.MARKS.get(piece, 1000 + zlib.crc32(piece.encode()) % 100000) for piece in pieces]}
+
+    def get_vocab(self):
+        return self.MARKS
+
+
+@cache
+def wordwise():
+    """A tokenizer of whole words in Hugging Face's form, with the template's marks, which Lens's checkpoint holds."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["<unk>", "a", "pink", "blue", "red", "rose", "photo", "of", "image", "pack", "tulips", "house"]
+    made = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.add_special_tokens(["<|start|>", "<|message|>", "<|end|>", "<|channel|>"])
+    return torch.ByteTensor(list(made.to_str().encode()))
+
+
 def family_model(name):
     config, model_class, settings = MODELS[name]
     config = getattr(families, config)(dict(settings))
@@ -234,23 +318,38 @@ def family_model(name):
     return comfy.model_patcher.ModelPatcher(model, CPU, CPU)
 
 
+def experts():
+    """Layers whose weights are there before a checkpoint is read, the experts of a GPT among them."""
+
+    class Operations(comfy.ops.manual_cast):
+        MoEExperts = comfy.ops.mixed_precision_ops({}, torch.float32, full_precision_mm=True).MoEExperts
+
+    return Operations
+
+
 def family_clip(name):
+    comfy.text_encoders.hunyuan_video.LlamaTokenizerFast = LlamaWords
     module, tokenizer, encoder, configs, *settings = CLIPS[name]
     module = import_module(f"comfy.text_encoders.{module}")
     encoder = getattr(module, encoder)
     if not isinstance(encoder, type):  # a function that makes the class
         encoder = encoder(**dict(*settings))
     target = comfy.supported_models_base.ClipTarget(getattr(module, tokenizer), encoder)
-    options = {"dtype": torch.float32} | {f"{part}_model_config": config for part, config in configs.items()}
+    options = {"dtype": torch.float32, "gpt_oss_config": GPT_OSS, "selected_layers": (0, 1), "txt_offset": OPENING}
+    options |= {f"{part}_model_config": config for part, config in configs.items()}
+    if name == "lens":
+        options["custom_operations"] = experts()
     clip = comfy.sd.CLIP(
         target,
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
-        tokenizer_data={"spiece_model": pieces(), "tekken_model": tekken()},
+        tokenizer_data={"spiece_model": pieces(), "tekken_model": tekken(), "tokenizer_json": wordwise()},
         model_options=options,
     )
     for part in clip.cond_stage_model.modules():
         if hasattr(part, "visual"):
             part.visual = None  # no picture is read, and it is large
+        if hasattr(part, "num_experts") and getattr(part, "weight", 0) is None:  # a bank that a checkpoint would bring
+            part.weight = torch.nn.Parameter(torch.zeros(part._orig_shape), requires_grad=False)
     randomise(clip.cond_stage_model, seed=2)
     return clip
 

@@ -1,0 +1,160 @@
+"""Edits behind the norm that text enters through, against the layer's own formula: W (g * c / rms(c)) + b."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from edit_assumption.editing.any_lora import any_lora
+from edit_assumption.editing.assumptions.behind_norm import mapped_behind, solve_behind, unit_encode, unit_rows
+from edit_assumption.editing.assumptions.moments import read_captions, second_moment
+from edit_assumption.editing.assumptions.norm_ways import NormWays, Way, compare_ways
+from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.text_inputs import TextInputs
+from edit_assumption.editing.edit_file import load_edit, read_header, save_edit
+from edit_assumption.editing.encoding import Chunk, EncodedPrompt
+from edit_assumption.editing.errors import EditError
+from formulas import distance
+
+WIDTH = 48
+RECIPE = parse_recipe("! augmentations: none\na rose -> a blue rose", regularizer="identity", regularization=1e-6)
+ENTRIES = {
+    1: {"cap_embedder.1.weight": (8, WIDTH), "cap_embedder.0.weight": (WIDTH,), "context_refiner.0.w.weight": (4, 4)},
+    3: {"txt_in.weight": (8, WIDTH)} | {f"txt_norm.{part}.weight": (WIDTH // 3,) for part in range(3)},
+}
+"""A model's weights by how many norms stand side by side before its text layer."""
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def encode(prompts):
+    """Rows of very different lengths, one for each word, that tell of the words before it, too."""
+    found = []
+    for prompt in prompts:
+        words = prompt.split()
+        starts = [" ".join(words[: place + 1]) for place in range(len(words))]
+        rows = torch.stack([random(WIDTH, seed=sum(start.encode())) * 3.0 ** len(start) ** 0.5 for start in starts])
+        found.append(EncodedPrompt(tuple(words), (Chunk(0, range(len(words)), len(words)),), rows))
+    return found
+
+
+def embeddings(prompt):
+    return encode([prompt])[0].embeddings
+
+
+def gain(norms):
+    return 0.5 + random(WIDTH, seed=9).abs()
+
+
+def weight():
+    return random(8, WIDTH, seed=4)
+
+
+def inputs(norms):
+    parts = dict(
+        zip((key for key in ENTRIES[norms] if "norm" in key or ".0.weight" in key), gain(norms).chunk(norms), strict=False)
+    )
+    parts |= {key: weight() for key, shape in ENTRIES[norms].items() if len(shape) == 2}
+    return TextInputs.of_shapes(ENTRIES[norms], lambda key, every: parts[key][::every].clone())
+
+
+def seen(rows, norms):
+    """What the layer is handed: each part by its own root mean square, times the norm's weights."""
+    parts = rows.unflatten(-1, (norms, -1))
+    return (parts / parts.square().mean(dim=-1, keepdim=True).sqrt()).flatten(-2) * gain(norms)
+
+
+def solved(norms=1):
+    encoded = dict(zip(RECIPE.prompts(), encode(RECIPE.prompts()), strict=True))
+    return solve_behind(RECIPE, encoded, None, norms)
+
+
+@pytest.mark.parametrize("norms", [1, 3])
+def test_the_weight_reads_the_source_as_it_read_the_destination(norms):
+    ((key, context_map),) = inputs(norms).maps(solved(norms)).items()
+    edited = context_map.apply_to_weight(weight())
+    assert key in ENTRIES[norms] and inputs(norms).norms == norms
+    rows, wanted = seen(embeddings("a rose"), norms), seen(embeddings("a blue rose"), norms)[[0, 2]]
+    assert distance(rows @ edited.T, wanted @ weight().T) < 1e-4 < distance(rows @ weight().T, wanted @ weight().T)
+
+
+@pytest.mark.parametrize("norms", [1, 3])
+def test_on_the_text_the_norm_gives_the_destination(norms):
+    edit = solved(norms)
+    moved = mapped_behind(embeddings("a rose"), norms, edit.context_map.apply)
+    assert distance(seen(moved, norms), seen(embeddings("a blue rose"), norms)[[0, 2]]) < 1e-4
+    zeros = torch.zeros(2, WIDTH)
+    assert torch.equal(mapped_behind(zeros, norms, edit.context_map.apply), zeros)
+    half = mapped_behind(embeddings("a rose").half(), norms, edit.context_map.apply)
+    assert half.dtype == torch.float16 and distance(half.float(), moved) < 1e-2
+
+
+def test_a_map_of_raw_rows_is_no_weight():
+    raw = solved(0)
+    with pytest.raises(
+        EditError, match="a norm stands before the layer that text enters through, and this edit was solved wit"
+    ):
+        inputs(1).maps(raw)
+    behind = solved(1)
+    plain = TextInputs.of_shapes(
+        {"txt_in.weight": (8, WIDTH), "distilled_guidance_layer.a.weight": (2, 2)}, lambda *_: weight()
+    )
+    with pytest.raises(EditError, match="solved for a model that reads text behind a norm, unlike this one; make it again"):
+        plain.maps(behind)
+    assert plain.maps(raw)
+
+
+def test_a_norm_that_shuts_a_number_off_is_refused():
+    shut = replace(inputs(1), read_rows=lambda key, every: gain(1) * (torch.arange(WIDTH) > 0))
+    with pytest.raises(EditError, match="shuts off a part of the text, so no weight does what the edit says; let “applied_to”"):
+        shut.maps(solved(1))
+
+
+def test_a_lora_is_the_change_of_the_weight():
+    edit = solved(1)
+    family, tensors = any_lora(edit, lambda: inputs(1))
+    name = "diffusion_model.cap_embedder.1"
+    change = tensors[f"{name}.lora_up.weight"] @ tensors[f"{name}.lora_down.weight"]
+    (context_map,) = inputs(1).maps(edit).values()
+    assert family.name == "Z-Image or Lumina" and distance(weight() + change, context_map.apply_to_weight(weight())) < 1e-5
+
+
+def test_captions_are_held_behind_the_norm_too():
+    captions = ["a dog in the snow", "two white cats", "an old house"]
+    found = read_captions(unit_encode(encode, 1), captions).whole()
+    units = [replace(prompt, embeddings=seen(prompt.embeddings, 1) / gain(1)) for prompt in encode(captions)]
+    assert distance(found, second_moment(units)) < 1e-5
+
+
+def test_the_file_says_it(tmp_path):
+    path = tmp_path / "edit.safetensors"
+    save_edit(solved(3), path)
+    assert read_header(path)["format_version"] == "4"
+    edit = load_edit(path)
+    assert edit.norms == 3 and edit.check_encoder(encode) == ""
+    save_edit(solved(0), path)
+    assert read_header(path)["format_version"] == "1" and load_edit(path).norms == 0
+    save_edit(replace(solved(1), norms=5), path)
+    with pytest.raises(EditError, match="5 norms do not fit 48 numbers a token"):
+        load_edit(path)
+
+
+def test_both_ways_are_compared_by_what_the_layer_reads():
+    edit = solved(1).scale(0.9)
+    ways = compare_ways(edit, encode, ["a dog in the snow"])
+    kept = unit_rows(embeddings("a dog in the snow"), 1)
+    moved = edit.context_map.apply(kept)
+    assert ways.weights.moved == pytest.approx(float((moved - kept).norm() / kept.norm()), rel=1e-4)
+    shorter = moved / moved.square().mean(dim=1, keepdim=True).sqrt()
+    assert ways.text.moved == pytest.approx(float((shorter - kept).norm() / kept.norm()), rel=1e-4)
+    assert 0 < ways.text.left != ways.weights.left > 0
+
+
+def test_the_nearer_way_is_chosen_and_said():
+    near, far = Way(0.2, 0.05), Way(0.3, 0.06)
+    said = NormWays(text=near, weights=far).remark()
+    assert said == (
+        "text chosen: related prompts come within 20 % of the destination (30 % by weights), captions move by 5 % (6 %)"
+    )
+    assert NormWays(text=far, weights=near).remark().startswith("weights chosen: related prompts come within 20 %")
