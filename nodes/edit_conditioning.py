@@ -9,6 +9,7 @@ from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.wording import percent
 from .comfy.edited_text import mapped, with_pooled
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
+from .comfy.text_beside import check_conditioning
 
 
 class EditConditioning(io.ComfyNode):
@@ -39,6 +40,8 @@ class EditConditioning(io.ComfyNode):
             return io.NodeOutput(conditioning, ui=ui.PreviewText(f"{reason} The conditioning is unchanged."))
         edit = projections_edit(edit).scale(strength)
         edit.check_fixed()
+        for _, details in conditioning:
+            check_conditioning(details)
         changed = [[mapped(edit, rows), with_pooled(edit, details)] for rows, details in conditioning]
         moved = sum(float((new - old).float().norm()) for (new, _), (old, _) in zip(changed, conditioning, strict=True))
         total = sum(float(old.float().norm()) for old, _ in conditioning)

@@ -20,6 +20,7 @@ from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
 from .drawn_pictures import DrawnPictures
 from .no_checkpoint import BY_CHANCE, refuse_checkpoint
+from .text_beside import check_conditioning
 from .text_wrappers import put_first
 
 _NAME = "edit_assumption"
@@ -49,6 +50,8 @@ class ChanceDraws:
     def outer_sample(self, executor: Any, noise: torch.Tensor, latent_image: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Draw, then sample."""
         guider = executor.class_obj
+        for part in (part for parts in guider.conds.values() for part in parts or ()):
+            check_conditioning(part)
         seed = kwargs.get("seed", args[5] if len(args) > 5 else None)
         pictures = self._pictures.among(noise, latent_image, seed)
         drawn = draw(self.recipe.drawn, pictures, self.recipe.spread)

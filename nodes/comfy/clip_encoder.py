@@ -17,6 +17,7 @@ from ...editing.errors import EditError
 from ...editing.templates import PROBES
 from ...editing.vocabulary import whole_words
 from .progress import stop_if_interrupted
+from .text_beside import handed_beside, refuse_beside
 from .token_rows import TokenRows, no_rows
 
 _CHUNKS_AT_ONCE = 256
@@ -24,9 +25,6 @@ _T5 = "t5xxl"
 _CACHE_BYTES = 128 * 2**20
 _KNOWN = {"l", "g", "h", _T5}
 """The encoders that are known to go together as :meth:`ComfyEncoder._find_streams` has it."""
-
-_REACHED = ("cond", "pooled_output", "hooks")
-"""What a CLIP gives that edits reach, or that is not a prompt's."""
 
 Tokens = dict[str, list[list[tuple[Any, float, int]]]]
 """As ``clip.tokenize(…, return_word_ids=True)`` gives them: encoder name to chunks of (token or vector, weight, word)."""
@@ -188,17 +186,11 @@ class ComfyEncoder:
         """Whether the CLIP has encoders beside that of the rows that need no like number of chunks."""
         return len(self._names) > 1 and not self._names <= _KNOWN
 
-    @property
-    def beside_rows(self) -> tuple[str, ...]:
-        """What the CLIP hands a model of each prompt beside rows and a pooled embedding, such as Anima's T5 numbers."""
+    def check_rows_alone(self) -> None:
+        """Raise :class:`EditError` where a model is handed more of a prompt than rows that are edited."""
         if self._cache.beside is None:
-            one, other = (self._handed(text) for text in PROBES)
-            self._cache.beside = tuple(name for name in one if not _equal(one[name], other.get(name)))
-        return self._cache.beside
-
-    def _handed(self, text: str) -> dict[str, Any]:
-        handed = self.clip.encode_from_tokens(self.clip.tokenize(text), return_dict=True)
-        return {name: value for name, value in handed.items() if name not in _REACHED and not name.endswith("mask")}
+            self._cache.beside = handed_beside(self.clip)
+        refuse_beside("This CLIP hands the model", self._cache.beside)
 
     @cached_property
     def _flags(self) -> dict[str, Any]:
@@ -309,15 +301,6 @@ def _with_words(tokens: dict[str, Any]) -> Tokens:
 
 def _chunk(tokens: Tokens, number: int) -> dict[str, list]:
     return {name: chunks[number] for name, chunks in tokens.items()}
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two values of any kind are; tensors by their numbers."""
-    if torch.is_tensor(one) and torch.is_tensor(other):
-        return one.shape == other.shape and torch.equal(one, other)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
-    return type(one) is type(other) and bool(one == other)
 
 
 def _fingerprint(vector: torch.Tensor) -> str:

@@ -108,6 +108,8 @@ class ModelEditor:
             self.place.check_encoder(self.encoder)
             encode = self.place.checked(encode)
             partner = joinable(self.model, recipe, self.encoder.key)
+        else:
+            self.encoder.check_rows_alone()
         if partner:
             recipe = partner.edit.recipe.merge(recipe)
         begin, before = time.perf_counter(), self.encoder.encoded

@@ -15,6 +15,7 @@ from ...editing.assumptions.behind_norm import mapped_behind
 from ...editing.assumptions.edit import Edit
 from ...editing.errors import EditError
 from .no_checkpoint import BY_TEXT, refuse_checkpoint
+from .text_beside import check_conditioning
 from .text_wrappers import put_first
 
 
@@ -41,6 +42,7 @@ class EditedText:
         return executor(*args, **kwargs)
 
     def _mapped(self, part: dict[str, Any]) -> dict[str, Any]:
+        check_conditioning(part)
         part = with_pooled(self.edit, part)
         if part.get("cross_attn") is not None:
             part["cross_attn"] = mapped(self.edit, part["cross_attn"])

@@ -23,6 +23,10 @@ from .text_wrappers import put_first
 from .weight_adapter import ContextMapAdapter
 
 _ATTACHMENT = "edit_assumption"
+_SMOOTHED = (
+    "The layers that read text in this quantised model scale it first, so no weight does what an edit says; let “applied_to” "
+    "be text, or load the model unquantised."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,12 @@ def text_inputs(model: Any) -> TextInputs:
         UnknownModelError: the table does not know.
         EditError: weights are packed so that they cannot be edited.
     """
-    return TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
+    inputs = TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
+    for projection in inputs.projections:
+        layer = model.model.get_submodule(projection.key.removesuffix(".weight"))
+        if getattr(layer, "pre_quant_scale", None) is not None:
+            raise EditError(_SMOOTHED)
+    return inputs
 
 
 def known_text_inputs(model: Any) -> TextInputs | None:

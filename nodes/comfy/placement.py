@@ -91,14 +91,8 @@ class Placement:
 
     def check_encoder(self, encoder: ComfyEncoder) -> None:
         """Raise :class:`EditError` where the model is handed more of a prompt than rows that are edited."""
-        if not self.by_text:
-            return
-        beside = encoder.beside_rows
-        if beside:
-            raise EditError(
-                f"This CLIP hands the model more of each prompt than its embeddings ({', '.join(beside)}), which no edit "
-                "reaches; no edit is known for this model."
-            )
+        if self.by_text:
+            encoder.check_rows_alone()
 
     def checked(self, encode: Encode) -> Encode:
         """``encode`` that refuses text of a width that the model does not read."""

@@ -90,8 +90,8 @@ class TokenRows:
 def _around(tokens: Callable[[str], Sequence[Any]], padding: Any) -> tuple[Any, ...]:
     """What stands around every prompt: the empty one's tokens, or, where it has another template, what two prompts share."""
     one, other, empty = (_plain(tokens(text), padding) for text in (*PROBES, ""))
-    opening = _shared(one, other)
-    template = one[:opening] + one[len(one) - _shared(one[opening:][::-1], other[opening:][::-1]) :]
+    own = own_tokens(one, other)
+    template = one[: own.start] + one[own.stop :]
     return tuple(empty if 2 * len(empty) > len(template) else template)
 
 

@@ -81,20 +81,22 @@ def test_a_judge_needs_the_model(comfy):
 
 
 class UnknownGraph(Drawing):
-    """Lumina 2: a norm stands before the layer that text enters through."""
+    """Krea 2: it reads an encoder's layers one by one."""
 
     negative = ""
     sampling: ClassVar = dict(Drawing.sampling, cfg=2.0, scheduler="simple")
-    empty = "EmptySD3LatentImage"
 
     def __init__(self):
-        super().__init__("TestFamily", family="lumina2")
+        super().__init__("TestFamily", family="krea2")
+
+    def sample(self, prompt=SOURCE, **more):
+        return super().sample(prompt, latent_image=self.vae, **more)
 
 
 def test_the_refusal_of_an_unknown_model_can_be_followed(comfy):
     refused = UnknownGraph()
     refused.edit(applied_to="weights")
-    with pytest.raises(RunError, match=r"a norm stands before the layer that text enters through.* let “applied_to” be text"):
+    with pytest.raises(RunError, match=r"no place where text enters that is known.* let “applied_to” be text"):
         comfy.run(refused.sample())
     plain = latent(comfy, UnknownGraph().sample(SOURCE))
     pictures = []
@@ -122,5 +124,24 @@ def test_tokens_that_go_to_the_model_beside_the_rows_are_refused(comfy):
     graph = PocketGraph()
     node = graph.add("EditAssumption", clip=graph.add("TestAnimaClip")[0], **{**DEFAULTS, **ROSES})
     graph.add("EditAssumptionSaveEdit", edit=node[1], filename_prefix="none")
-    with pytest.raises(RunError, match="No edit is known for the way in which this CLIP makes rows"):
+    with pytest.raises(RunError, match=r"more of each prompt than its embeddings \(t5xxl_ids\), which no edit reaches"):
+        comfy.run(graph)
+
+
+@pytest.mark.parametrize("name", ["t5xxl_ids", "direct_context"])
+@pytest.mark.parametrize("way", ["conditioning", "text", "chance"])
+def test_text_that_a_conditioning_holds_beside_its_rows_is_refused(comfy, name, way):
+    def through(link):
+        beside = graph.add("TestTextBeside", conditioning=link, name=name)[0]
+        return on_prompts(graph, edit)(beside) if way == "conditioning" else beside
+
+    graph = PocketGraph()
+    if way == "chance":
+        graph.edit_by("EditAssumptionList", recipe="a wizard -> a wizard with a hat | a wizard without a hat")
+    elif way == "text":
+        graph.edit(**ROSES, applied_to="text")
+    else:
+        edit = graph.add("EditAssumption", clip=graph.clip, **{**DEFAULTS, **ROSES})[1]
+    graph.sample("roses", through=through)
+    with pytest.raises(RunError, match=rf"holds more of each prompt than its embeddings \({name}\), which no edit reaches"):
         comfy.run(graph)

@@ -70,6 +70,18 @@ def test_a_quantised_model_is_edited_as_the_unquantised_one(comfy, known, unquan
         assert distance(saved[key], exact[key]) < rounding, key
 
 
+def test_layers_that_scale_what_they_read_are_edited_by_text(comfy, known, unquantised):
+    name = "nvfp4_smoothed"
+    if name not in known:
+        pytest.skip(f"this ComfyUI does not know {name}")
+    plain, wanted, *_ = unquantised
+    before = drawn(comfy, name)[0]
+    after, said = drawn(comfy, name, strength=1.0)
+    assert distance(after - before, wanted - plain) < FORMATS["nvfp4"][1] and "put on the text" in said
+    with pytest.raises(RunError, match=r"scale it first, so no weight does what an edit says; let “applied_to” be text"):
+        drawn(comfy, name, strength=1.0, applied_to="weights")
+
+
 def test_hooks_on_a_quantised_model_are_refused(comfy, known):
     if "float8_e4m3fn" not in known:
         pytest.skip("this ComfyUI has no quantised models")

@@ -18,7 +18,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 from safetensors.torch import load_file, save_file
 
 from .adapters import LOADS_ANEW, TestAdapters, TestLoadedAnew
-from .clips import TestAnimaClip, TestFlags, anima
+from .clips import TestAnimaClip, TestFlags, TestTextBeside, anima
 from .newer_families import TestFamily
 from .quantised import TestQuantisedClip, formats, quantised
 from .teachers import TestNoiseTeacher
@@ -231,6 +231,7 @@ class TestExtension(ComfyExtension):
             *([TestLoadedAnew] if LOADS_ANEW else []),
             *([TestAnimaClip] if anima else []),
             TestFlags,
+            TestTextBeside,
             TestNoiseTeacher,
         ]
 

@@ -29,6 +29,23 @@ class TestAnimaClip(io.ComfyNode):
         return io.NodeOutput(clip)
 
 
+class TestTextBeside(io.ComfyNode):
+    """The conditioning, holding more of the prompt than its rows."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="TestTextBeside",
+            category="tests",
+            inputs=[io.Conditioning.Input("conditioning"), io.String.Input("name")],
+            outputs=[io.Conditioning.Output()],
+        )
+
+    @classmethod
+    def execute(cls, conditioning, name):
+        return io.NodeOutput([[rows, {**details, name: torch.zeros(1, 4)}] for rows, details in conditioning])
+
+
 class TestFlags(io.ComfyNode):
     """The CLIP, with a flag among its tokens, as Qwen-Image 2.1's tokenizer has one."""
 

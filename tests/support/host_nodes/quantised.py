@@ -15,11 +15,14 @@ except ImportError:  # before 0.3.69
     QUANT_ALGOS = {}
 
 OWN_SCALE = ("int8_tensorwise",)
+SMOOTHED = "_smoothed"
+"""Behind a format: what text layers read is scaled first, number by number, and their weights are divided by it."""
 
 
 def formats():
     """Those that this host can write and read."""
-    return ["none", *(QUANT_ALGOS if hasattr(comfy.ops, "mixed_precision_ops") else ())]
+    known = list(QUANT_ALGOS) if hasattr(comfy.ops, "mixed_precision_ops") else []
+    return ["none", *known, *[f"{name}{SMOOTHED}" for name in known if "pre_quant_scale" in QUANT_ALGOS[name]["parameters"]]]
 
 
 def quantised(module, format_name):
@@ -27,11 +30,16 @@ def quantised(module, format_name):
     state = {key: tensor.clone() for key, tensor in module.state_dict().items()}
     if format_name == "none":
         return state
+    smoothed, format_name = format_name.endswith(SMOOTHED), format_name.removesuffix(SMOOTHED)
     layout = QUANT_ALGOS[format_name]["comfy_tensor_layout"]
     options = {} if format_name in OWN_SCALE else {"scale": "recalculate"}
     comfy_quant = torch.tensor(list(json.dumps({"format": format_name}).encode()), dtype=torch.uint8)
     for name in [name for name, part in module.named_modules() if "Linear" in type(part).__name__]:
         key = f"{name}.weight"
+        if smoothed and "attn2.to_" in name:
+            scale = torch.linspace(0.5, 2, state[key].shape[1])
+            state[key] = state[key] / scale
+            state[f"{name}.pre_quant_scale"] = scale
         try:
             tensors = QuantizedTensor.from_float(state[key].float(), layout, **options).state_dict(key)
         except (ValueError, AssertionError, RuntimeError):
