@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ...editing.errors import EditError
 from ...pipelines.command_inputs import load_pipeline, settings_of
+from ...pipelines.demo import check_words
 from ...pipelines.draw import draw_pictures
 from ...pipelines.pipeline_judges import Judge
 from ...pipelines.processes import Processes, launched
@@ -63,6 +64,8 @@ def run_papers(
         raise EditError("From text alone no picture is drawn; leave out --reference, --judge and --keep-pictures.")
     processes = launched()
     edit_set = read_edit_set(options.data, options.destination, options.edits)
+    if options.model is None:
+        check_words(edit_set.texts)
     groups = groups_of(edit_set, options.together or [len(edit_set.edits) if edit_set.whole else 1])
     with results_folder(options.out, FILES) if processes.main else nullcontext(lambda write, text: None) as put:
         if options.text_only:
@@ -110,7 +113,7 @@ def _from_pictures(
 ) -> str:
     reference = own_pictures(options.reference) if options.reference else []
     name = options.judge or (DEFAULT_JUDGE if options.model else POCKET)
-    clip = name if name != POCKET else DEFAULT_JUDGE
+    clip = DEFAULT_JUDGE if name == POCKET else name
     measured = metrics(clip, processes.device) if reference else None
     judge = judge or judge_by_name(name, processes.device)
     usual = (_STEPS, _GUIDANCE) if options.model else (STEPS, GUIDANCE)

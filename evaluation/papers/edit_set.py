@@ -75,6 +75,13 @@ class EditSet:
         """Those that there are prompts for."""
         return tuple(measure for measure in MEASURES if any(edit.cases.get(measure) for edit in self.edits))
 
+    @property
+    def texts(self) -> list[str]:
+        """All that is edited, drawn or written by the oracle."""
+        cases = [case for edit in self.edits for own in edit.cases.values() for case in own]
+        pairs = [text for edit in self.edits for text in (edit.source, edit.destination, *edit.variants)]
+        return list(dict.fromkeys([*pairs, *(text for case in cases for text in (case.prompt, *case.oracles))]))
+
 
 def value(measure: str, chosen: Sequence[float]) -> float:
     """An edit's value of a measure, from 1 for every picture that the judge found nearer to the wanted text, else 0.

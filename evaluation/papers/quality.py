@@ -89,16 +89,54 @@ def torchmetrics_metrics(clip: str, device: torch.device) -> Metrics:
         import torchvision  # noqa: F401
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
-        from torchmetrics.multimodal.clip_score import CLIPScore
     except ImportError as error:
         raise EditError(
             "FID, CLIP score and LPIPS are not installed; install them with: pip install edit-assumption[evaluate]"
         ) from error
     return Metrics(
         lambda: FrechetInceptionDistance().to(device),
-        lambda: CLIPScore(model_name_or_path=clip).to(device),
+        lambda: clip_score(clip).to(device),
         lambda: LearnedPerceptualImagePatchSimilarity(net_type="alex").to(device),
     )
+
+
+class _ClipVectors(torch.nn.Module):
+    """A CLIP model whose features are plain tensors, as torchmetrics takes them; those of transformers 5 are not."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.config = model, model.config
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    def get_image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(n, width)."""
+        return _vectors(self.model.get_image_features(pixel_values=pixel_values))
+
+    def get_text_features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(n, width)."""
+        return _vectors(self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask))
+
+
+def _vectors(answer: Any) -> torch.Tensor:
+    vectors: torch.Tensor = answer if isinstance(answer, torch.Tensor) else answer.pooler_output
+    return vectors
+
+
+def clip_score(name: str) -> Any:
+    """torchmetrics' CLIP score by any CLIP model of transformers. Raises :class:`EditError` where there is none."""
+    from torchmetrics.multimodal.clip_score import CLIPScore
+    from transformers import CLIPModel, CLIPProcessor
+
+    try:
+        model, processor = CLIPModel.from_pretrained(name), CLIPProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise EditError(
+            f"CLIP score needs a CLIP model, and “{name}” cannot be loaded as one; give it with --judge."
+        ) from error
+    return CLIPScore(model_name_or_path=lambda: (_ClipVectors(model), processor))
 
 
 class Quality:
