@@ -32,6 +32,10 @@ def add_papers(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--noise-seed", type=int, default=0, metavar="N", help="EMCID's, for the mode full")
     group.add_argument("--keep-pictures", action="store_true", help="keep all pictures, not contact sheets alone")
     group.add_argument(
+        "--lpips", action="store_true",
+        help="how far each method moves every prompt's pictures (LPIPS), as UCE measures artists; keeps all pictures",
+    )  # fmt: skip
+    group.add_argument(
         "--reference", type=Path, metavar="FOLDER",
         help="your own pictures with a metadata.csv (file_name, text): FID, CLIP score and LPIPS of each method beside them",
     )  # fmt: skip

@@ -26,8 +26,9 @@ from ..results_folder import Write, results_folder
 from .edit_set import EditSet
 from .formats import read_edit_set
 from .judges import DEFAULT_JUDGE, POCKET, judge_by_name
+from .kept_lpips import add_lpips
 from .paper_methods import MethodSettings, PaperMethod, chosen_methods, paper_methods
-from .picture_files import KeptPictures
+from .picture_files import UNEDITED, KeptPictures
 from .quality import Metrics, Quality, own_pictures, torchmetrics_metrics
 from .report import FILES, table, write
 from .run import Group, PaperRun, groups_of, judged
@@ -60,8 +61,8 @@ def run_papers(
             raise EditError(f"{option} is for the bundled suite; leave it out where there is a file of edits.")
     if options.seeds < 1 or options.at_once < 1:
         raise EditError("Give 1 or more with --seeds and --at-once.")
-    if options.text_only and (options.reference or options.judge or options.keep_pictures):
-        raise EditError("From text alone no picture is drawn; leave out --reference, --judge and --keep-pictures.")
+    if options.text_only and (options.reference or options.judge or options.keep_pictures or options.lpips):
+        raise EditError("From text alone no picture is drawn; leave out --reference, --judge, --lpips and --keep-pictures.")
     processes = launched()
     edit_set = read_edit_set(options.data, options.destination, options.edits)
     if options.model is None:
@@ -69,7 +70,7 @@ def run_papers(
     groups = groups_of(edit_set, options.together or [len(edit_set.edits) if edit_set.whole else 1])
     with results_folder(options.out, FILES) if processes.main else nullcontext(lambda write, text: None) as put:
         if options.text_only:
-            return _from_text(options, edit_set, groups, put)
+            return _from_text(options, edit_set, groups, put) if processes.main else ""
         return _from_pictures(options, edit_set, groups, put, processes, judge, metrics)
 
 
@@ -114,7 +115,7 @@ def _from_pictures(
     reference = own_pictures(options.reference) if options.reference else []
     name = options.judge or (DEFAULT_JUDGE if options.model else POCKET)
     clip = DEFAULT_JUDGE if name == POCKET else name
-    measured = metrics(clip, processes.device) if reference else None
+    measured = metrics(clip, processes.device) if reference or options.lpips else None
     judge = judge or judge_by_name(name, processes.device)
     usual = (_STEPS, _GUIDANCE) if options.model else (STEPS, GUIDANCE)
     steps = usual[0] if options.steps is None else options.steps
@@ -127,7 +128,10 @@ def _from_pictures(
             **_about(options, edit_set, methods), "judge": name, "steps": steps, "guidance": guidance, "seeds": options.seeds,
             "mode of EMCID": options.mode if any(method.name == "EMCID" for method in methods) else None,
         }  # fmt: skip
-        kept = KeptPictures(partial(draw_pictures, steps=steps, guidance=guidance), options.out, options.keep_pictures)
+        if options.lpips and not any(method.name == UNEDITED for method in methods):
+            raise EditError("LPIPS compares with the unedited model; add --method unedited.")
+        keep = options.keep_pictures or options.lpips
+        kept = KeptPictures(partial(draw_pictures, steps=steps, guidance=guidance), options.out, keep)
         scored = ScoredPictures(pipe, judged(judge), kept, at_once=options.at_once, advance=bar.update)
         parts = Parts(options.out / PARTS, _decides(options, about))
         run = PaperRun(pipe, groups, methods, scored, kept, parts, seeds)
@@ -136,7 +140,9 @@ def _from_pictures(
             put(lambda folder: write(results, folder, about, groups, seeds), table(results))
 
         results = summed(run(processes, lambda known: report(summed(known))))
-        if measured:
+        if measured and options.lpips and measured.lpips and processes.main:
+            add_lpips(results, methods, groups, options.out, seeds, measured.lpips)
+        if measured and reference:
             quality = Quality(reference, measured, kept.draw, options.at_once, bar.update)
             _add_quality(results, quality, pipe, methods, groups, processes)
         report(results)
@@ -148,7 +154,8 @@ def _decides(options: argparse.Namespace, about: Mapping[str, object]) -> dict[s
     digest = hashlib.sha256(options.data.read_bytes()).hexdigest()
     emcid = {"regularization": options.regularization, "layers": options.layers, "noise": options.noise_seed}
     files = {name: _digest(getattr(options, name)) for name in ("captions", "templates")}
-    told = {"digest": digest, "destination": options.destination, "mode": options.mode, **emcid, **files}
+    kept = options.keep_pictures or options.lpips  # what was measured without them has to be drawn again for them
+    told = {"digest": digest, "destination": options.destination, "mode": options.mode, "kept": kept, **emcid, **files}
     return {name: value for name, value in about.items() if name not in ("methods", "mode of EMCID")} | told
 
 

@@ -133,9 +133,7 @@ def clip_score(name: str) -> Any:
     try:
         model, processor = CLIPModel.from_pretrained(name), CLIPProcessor.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise EditError(
-            f"CLIP score needs a CLIP model, and “{name}” cannot be loaded as one; give it with --judge."
-        ) from error
+        raise EditError(f"The CLIP score needs CLIP, and “{name}” cannot be loaded as one; give one with --judge.") from error
     return CLIPScore(model_name_or_path=lambda: (_ClipVectors(model), processor))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...editing.whole_file import save_whole_text
 from .edit_set import EFFICACY, GENERALITY, MEASURES, SHARES, SPECIFICITY
+from .kept_lpips import COLUMNS
 from .page import page
 from .published import published_lines
 from .quality import QUALITY
@@ -32,7 +33,7 @@ def table(results: Sequence[PaperScores]) -> str:
     """A row for each result: means with their 95 % confidence intervals; shares in percent; "–" where nothing was measured."""
     measures = [measure for measure in MEASURES if any(measure in entry.values for entry in results)]
     whole = any(entry.harmonic is not None for entry in results)
-    quality = [name for name in QUALITY if any(name in entry.quality for entry in results)]
+    quality = [name for name in (*QUALITY, *COLUMNS) if any(name in entry.quality for entry in results)]
     columns = [*measures, *(["harmonic mean"] if whole else ()), *quality]
     lines = [f"| method | edits together | {' | '.join(columns)} |", f"|---|---:|{'---:|' * len(columns)}"]
     for entry in results:

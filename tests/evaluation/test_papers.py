@@ -1,15 +1,22 @@
 """``evaluate --data``: the whole protocol on the pocket model, with a tiny file of each format and judges made here."""
 
 import json
+import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
+import edit_assumption
 import tiny_families
 import tiny_models
 from edit_assumption import cli
@@ -21,6 +28,7 @@ from edit_assumption.evaluation.papers.edit_set import BIAS, EFFICACY, GENERALIT
 from edit_assumption.evaluation.papers.formats import read_edit_set
 from edit_assumption.evaluation.papers.judges import ClassifierJudge, QuestionJudge, judge_by_name
 from edit_assumption.evaluation.papers.paper_methods import CHANCE, EMCID, MethodSettings, paper_methods
+from edit_assumption.evaluation.papers.picture_files import UNEDITED, file_name
 from edit_assumption.evaluation.papers.quality import CLIP_SCORE, FID, LPIPS, Metrics, Quality, clip_score, own_pictures
 from edit_assumption.evaluation.papers.run import groups_of, judged, shots_of
 from edit_assumption.evaluation.papers.text_alone import TextAlone
@@ -175,6 +183,25 @@ def test_any_pipeline_that_is_edited_can_be_measured(family, tmp_path):
     with known["UCE"].put_on(made, edits.edits):
         scored = run.ScoredPictures(made, judged(lambda pictures, _: [int(torch.equal(pictures, plain))]), draw)
         assert scored.look([(shot, texts)]) == {(shot, texts): 1.0}
+
+
+def test_processes_share_the_edits_out(tmp_path):
+    """Two of them write what one does, and the main one speaks."""
+    path, out = write(tmp_path, "TIMED"), tmp_path / "out"
+    more = ["--steps", "1", "--seeds", "1", "--method", "unedited", "--method", "TIME"]
+    assert cli.main(["evaluate", "--data", str(path), "--out", str(out), *more]) == 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    launch = "--multi_gpu --num_machines 1 --mixed_precision no --dynamo_backend no --num_processes 2 --main_process_port"
+    words = [sys.executable, "-m", "accelerate.commands.launch", *launch.split(), port, "-m", "edit_assumption.cli", "evaluate"]
+    words += ["--data", str(path), "--out", str(tmp_path / "shared"), *more]
+    folders = os.pathsep.join([str(Path(edit_assumption.__file__).parents[1]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": folders, "OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=400)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert results(tmp_path / "shared") == results(out) and answer.stdout.count("| TIME |") == 1
+    assert {path.name for path in (tmp_path / "shared/parts").iterdir()} == {path.name for path in (out / "parts").iterdir()}
 
 
 def test_edits_together_and_too_many(tmp_path, capsys):
@@ -405,6 +432,26 @@ def test_quality_stands_in_the_table(tmp_path):
     table = command.run_papers(options, metrics=lambda clip, device: Metrics(None, None, Changed))
     unedited, oracle, time = table.splitlines()[2:]
     assert unedited.endswith("| – |") and oracle.endswith("| – |") and float(time.split("|")[-2]) > 0
+
+
+def test_lpips_compares_kept_pictures(tmp_path, capsys):
+    asked = ["--method", "unedited", "--method", "TIME"]
+    path, out = write(tmp_path, "artists"), tmp_path / "out"
+    words = ["evaluate", "--data", str(path), "--out", str(out), "--steps", "1", "--destination", "tree", "--lpips", *asked]
+    table = command.run_papers(cli._parser().parse_args(words), metrics=lambda clip, device: Metrics(None, None, Changed))
+    assert "| LPIPS, efficacy | LPIPS, specificity |" in table.splitlines()[0]
+    expected = {}
+    for measure in (EFFICACY, SPECIFICITY):
+        apart = []
+        for case in (case for edit in read_edit_set(path, "tree").edits for case in edit.cases[measure]):
+            name = f"{file_name(Shot(case.prompt, case.seeds[0]))}.png"
+            after, before = (np.asarray(Image.open(out / "pictures" / place / name), float) for place in ("time/2-0", UNEDITED))
+            apart.append(np.abs(after - before).mean() / 127.5)
+        expected[f"LPIPS, {measure}"] = sum(apart) / len(apart)
+    assert results(out)["TIME"]["quality"] == pytest.approx(expected, rel=1e-4) and not results(out)["unedited"]["quality"]
+    assert evaluate(path, out, "--lpips", "--method", "TIME", "--destination", "tree") == 2
+    said = capsys.readouterr().err
+    assert "pip install edit-assumption[evaluate]" in said or "add --method unedited" in said
 
 
 def test_own_pictures_are_checked(tmp_path):
