@@ -16,7 +16,9 @@ from .commands.info_command import add_info, run_info
 from .commands.measurements import MEASUREMENTS, add_measurements, measurement
 from .commands.preview_command import add_preview, run_preview
 from .console import plain_output, run
+from .editing.errors import EditError
 from .evaluation.iceb_arguments import add_iceb
+from .evaluation.papers.arguments import add_papers
 from .pipelines.concept_arguments import add_concepts
 
 _OF_EDITS = {"edit": run_edit, "apply": run_apply, "preview": run_preview, "info": run_info, "generate": run_generate}
@@ -46,20 +48,21 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=0, help="of the first picture in each row")
     demo.add_argument("--out", type=Path, default=Path("edit-assumption-demo.png"), help="where the picture goes")
     suite = commands.add_parser(
-        "evaluate", help="methods side by side on the pocket model",
+        "evaluate", help="methods side by side, on the pocket model or on your own",
         epilog="example: edit-assumption evaluate --split test --method ours --seeds 24 --together 1 50",
     )  # fmt: skip
-    suite.add_argument("--split", choices=("validation", "test", "all"), default="test", help="which edits of the suite")
+    suite.add_argument("--split", choices=("validation", "test", "all"), help="which edits of the suite; test if not given")
     suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; all if not given")
     suite.add_argument("--ablation", action="store_true", help="variants of our own method in place of the methods")
     suite.add_argument("--seeds", type=int, default=24, help="pictures for each prompt")
-    suite.add_argument("--steps", type=int, default=12, help="of the sampler")
+    suite.add_argument("--steps", type=int, help="of the sampler (50; 12 for the bundled model)")
     suite.add_argument(
-        "--together", type=int, nargs="+", default=[1], metavar="N", help="edits solved at once, such as 1 10 40"
+        "--together", type=int, nargs="+", metavar="N", help="edits solved at once, such as 1 10 40; 1 if not given"
     )
     suite.add_argument("--edits", type=int, metavar="N", help="so many edits only, spread over the suite")
     suite.add_argument("--jobs", type=int, default=0, metavar="N", help="processes; one for each core if not given")
     suite.add_argument("--out", type=Path, default=Path("edit-assumption-evaluation"), help="the folder for the results")
+    add_papers(suite)
     add_edit(commands)
     add_apply(commands)
     add_preview(commands)
@@ -91,14 +94,21 @@ def _run(options: argparse.Namespace) -> str:
         from .evaluation.iceb_command import run_iceb
 
         return run_iceb(options)
+    if options.data is not None:
+        from .evaluation.papers.command import run_papers
+
+        return run_papers(options)
+    if options.model or options.text_only:
+        raise EditError("Without a file of edits the bundled model is measured; give one with --data.")
     from .evaluation.suite_run import SuiteSettings, evaluate
+    from .pocket.model import STEPS
 
     settings = SuiteSettings(
-        split=options.split,
+        split=options.split or "test",
         names=options.method,
         seeds=options.seeds,
-        steps=options.steps,
-        together=options.together,
+        steps=options.steps or STEPS,
+        together=options.together or [1],
         limit=options.edits,
         variants=options.ablation,
     )
@@ -112,6 +122,8 @@ def _quiet_libraries() -> None:
 
 
 def _kept(options: argparse.Namespace) -> str:
+    if options.command == "evaluate":
+        return f"What was measured is kept in “{options.out}”; the same command goes on from there." if options.data else ""
     return f"What was found is kept in “{options.cache}”; the same command goes on from there." if "cache" in options else ""
 
 

@@ -14,6 +14,7 @@ MEASUREMENTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "kinds": ("evaluation.pocket_concept_kinds", "debiased, taught, forgotten and mixed concepts"),
         "chance": ("evaluation.pocket_chance", "debiasing by chance, in the weights, and UCE's"),
         "edits": ("evaluation.pocket_edits", "debiasing, erasing and sliding"),
+        "text": ("evaluation.pocket_text", "how well text alone foretells what pictures show"),
     },
     "pocket": {
         "train": ("pocket.train", "train the bundled model"),

@@ -50,6 +50,11 @@ class ImageClassifier:
                 f"The classifier has {self.model.config.num_labels} classes, but class {int(classes.max())} is asked for; give "
                 "one of ImageNet's 1,000."
             )
+        return self.probabilities(pictures)[torch.arange(len(classes)), classes].tolist()
+
+    @torch.inference_mode()
+    def probabilities(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(n, 3, height, width) from -1 to 1 to the probability of every class: (n, classes)."""
         given = self.processor(images=picture_bytes(pictures), return_tensors="pt")
         logits = self.model(**given.to(self.model.device)).logits.float()
-        return logits.softmax(1).cpu()[torch.arange(len(classes)), classes].tolist()
+        return logits.softmax(1).cpu()

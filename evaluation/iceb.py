@@ -8,8 +8,6 @@ destination names: an alias to be rectified. Prompts and seeds are lists as Pyth
 from __future__ import annotations
 
 import ast
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from ..editing.concepts.concept_lines import Concept
 from ..editing.errors import EditError
 from ..editing.text_file import read_text
 from .joint import Held, MeasuredConcept, Shot, shots
+from .papers.rows import read_rows
 
 _COLUMNS = ("source", "dest", "prompts", "seeds", "source id", "dest id")
 _HELD_COLUMNS = ("text prompt", "class name", "random seed")
@@ -65,18 +64,12 @@ def read_requests(path: Path) -> list[Request]:
             raise EditError(f"Row {number} of “{path}” is not understood ({error}); use the file as ICEB has it.") from error
         if requests.setdefault(request.concept.source.lower(), request) is not request:
             raise EditError(f"Row {number} of “{path}” has a source that an earlier row has; leave one of them out.")
-    if not requests:
-        raise EditError(f"“{path}” has no rows; use the file as ICEB has it.")
     return list(requests.values())
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(read_text(path, "ICEB's rows"), newline=""))
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise EditError(f"“{path}” cannot be read ({error}); give one of ICEB's files.") from error
-    if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+    rows = read_rows(path, "ICEB's rows")
+    if missing := [name for name in columns if name not in rows[0]]:
         raise EditError(f"“{path}” is no such file of ICEB's: it has no column “{missing[0]}”.")
     return rows
 

@@ -26,8 +26,8 @@ from ..pipelines.draw import draw_pictures
 from ..pipelines.pipeline_encoder import parts
 from .measures import interval
 
-Score = Callable[[torch.Tensor, Sequence[str]], Iterable[float]]
-"""Pictures, (n, 3, height, width) from -1 to 1, and the name that each is asked for, to n scores from 0 to 1 (or booleans)."""
+Score = Callable[[torch.Tensor, Sequence[Any]], Iterable[float]]
+"""Pictures, (n, 3, height, width) from -1 to 1, and what each is asked for, such as a name, to n scores from 0 to 1."""
 Draw = Callable[[Any, Sequence[str], Sequence[int]], torch.Tensor]
 """A pipeline, n prompts, n seeds to such pictures; each depends on its own prompt and seed alone."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from ..editing.errors import EditError
 from .suite import Question, SuiteEdit
+from .suite_methods import Pair
+
+Edited = TypeVar("Edited", bound=Pair)
 
 
-def groups(
-    edits: Sequence[SuiteEdit], together: int, pool: Sequence[SuiteEdit]
-) -> Iterator[tuple[list[SuiteEdit], list[SuiteEdit]]]:
+def groups(edits: Sequence[Edited], together: int, pool: Sequence[Edited]) -> Iterator[tuple[list[Edited], list[Edited]]]:
     """Groups of ``together`` edits with a source each of their own.
 
     Args:
@@ -25,11 +27,11 @@ def groups(
         EditError: there are not so many sources.
     """
     sources = len({edit.source for edit in (*edits, *pool)})
-    if together > sources:
-        raise EditError(f"The suite has {sources} sources, so {together} edits cannot be solved together; ask for fewer.")
+    if not 0 < together <= sources:
+        raise EditError(f"There are {sources} sources, so {together} edits cannot be solved together; ask for fewer.")
     waiting = list(edits)
     while waiting:
-        measured: dict[str, SuiteEdit] = {}
+        measured: dict[str, Edited] = {}
         for edit in waiting:
             if len(measured) < together:
                 measured.setdefault(edit.source, edit)

@@ -20,8 +20,8 @@ from ..editing.assumptions.recipe import DEFAULT_REGULARIZATION, Recipe
 from ..editing.assumptions.token_columns import Columns, columns_of
 from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
 from ..editing.known_texts import KnownTexts
-from ..pipelines.pipeline_encoder import PipelineEncoder
 from ..pipelines.pipeline_moments import words_and_short_windows
+from ..pipelines.text_encoding import encoder_of
 from ..pocket.captions import bare_captions, ordinary_captions
 from .held_out import without
 from .suite import SuiteEdit
@@ -46,7 +46,7 @@ class Seen:
     @classmethod
     def of(cls, pipe: Any) -> Seen:
         """Of a diffusers pipeline."""
-        return cls(PipelineEncoder(pipe), *words_and_short_windows(pipe))
+        return cls(encoder_of(pipe), *words_and_short_windows(pipe))
 
     @property
     def captions(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,16 @@ _WEIGHTS = re.compile(r"(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?\.(?:safetensors|
 POCKET_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 
 
-def load_pipeline(name: str | None, whole: bool, device: torch.device) -> Any:
+def load_pipeline(
+    name: str | None, whole: bool, device: torch.device, check: Callable[[Mapping[str, Any]], None] = check_index
+) -> Any:
     """A diffusers pipeline in float32.
 
     Args:
         name: its folder, or its name on the hub; None for the pocket model.
-        whole: with the diffusion model; else the text encoders alone.
+        whole: with the diffusion model; else the text encoders alone, and a transformer, whose class says how it reads them.
         device: where it goes.
+        check: refuses families by their ``model_index.json``.
 
     Raises:
         EditError: there is none, it is of a family that is not known, or its weights cannot be loaded.
@@ -54,7 +57,7 @@ def load_pipeline(name: str | None, whole: bool, device: torch.device) -> Any:
             f"“{name}” cannot be loaded ({_first_line(error)}); give the folder of a diffusers pipeline, which has a "
             "model_index.json, or its name on the Hugging Face Hub."
         ) from error
-    check_index(parts)
+    check(parts)
     left_out = {"safety_checker"} | (set() if whole else {"unet", "vae"})
     pipe = _load_weights(name or WEIGHTS, dict.fromkeys(left_out & set(parts)))
     pipe.set_progress_bar_config(disable=True)
@@ -214,13 +217,18 @@ def _inside(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
         raise EditError(f"The folder “{folder}” cannot be read: {why(error)}.") from error
 
 
-def _picture(path: Path, side: int) -> torch.Tensor:
+def read_picture(path: Path) -> Image.Image:
+    """A picture of the user's in RGB. Raises :class:`EditError` where it cannot be read."""
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            return file.convert("RGB")
     except OSError as error:
         reason = f" ({why(error)})" if error.errno else ""
         raise EditError(f"The picture “{path}” cannot be read{reason}; take it out of the folder.") from error
+
+
+def _picture(path: Path, side: int) -> torch.Tensor:
+    image = read_picture(path)
     short = min(image.size)
     left, top = ((length - short) // 2 for length in image.size)
     image = image.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,15 @@ def add_concepts(commands: Any) -> None:
     parser.add_argument("--lora", type=Path, metavar="FILE", help="where the same edit goes as a LoRA, if given")
 
 
-def add_concept_settings(parser: argparse.ArgumentParser, pocket: bool = True) -> None:
-    """What decides a concept edit beside the concepts themselves; ``pocket``: whether the model may be left out."""
-    known = "a diffusers pipeline: SD 1.x, SD 2.x or SDXL" + ("; the pocket model if not given" if pocket else "")
+def add_concept_settings(parser: Any, pocket: bool = True, families: str = "SD 1.x, SD 2.x or SDXL") -> None:
+    """What decides a concept edit beside the concepts themselves.
+
+    Args:
+        parser: a parser, or a group of one.
+        pocket: whether the model may be left out.
+        families: which models there may be.
+    """
+    known = f"a diffusers pipeline: {families}" + ("; the pocket model if not given" if pocket else "")
     parser.add_argument("--model", metavar="FOLDER_OR_NAME", required=not pocket, help=known)
     parser.add_argument("--captions", type=Path, metavar="FILE", help="ordinary captions, one a line, that are to stay")
     parser.add_argument(

@@ -19,13 +19,13 @@ def edited_projections(pipe: Any, context_map: ContextMap) -> Iterator[None]:
 
     Args:
         pipe: a pipeline of a known family (:mod:`.text_models`); others that share its model are left alone.
-        context_map: M.
+        context_map: M, or any other map of the text, which may have no width of its own.
 
     Raises:
         EditError: the model reads no text of that width, reads it in another way, or cannot be hooked.
     """
     known, width = text_model(pipe), text_width(pipe)
-    if width != context_map.width:
+    if width != getattr(context_map, "width", width):
         raise EditError(
             f"This pipeline reads text of another width ({width}) than the edit ({context_map.width}); make the edit with it."
         )

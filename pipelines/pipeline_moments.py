@@ -27,14 +27,16 @@ _TRIED = "a photo of a house"
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[EncoderIdentity, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
-def words_and_short_windows(pipe: Any) -> tuple[tuple[str, ...], EncodeShort]:
-    """The words of the first tokenizer, and the text encoders in short windows.
+def words_and_short_windows(pipe: Any) -> tuple[tuple[str, ...], EncodeShort | None]:
+    """The words of the tokenizer, and the text encoders in short windows; None for T5, which reads whole windows only.
 
-    These run in plain torch, because a pipeline's own encoders read whole windows only.
+    Short windows run in plain torch, because a pipeline's own encoders read whole windows only.
 
     Raises:
         EditError: the pipeline is of another family, or its text encoder is not computed as its weights say.
     """
+    if _reads_t5(pipe):
+        return _words(pipe), None
     encoders = text_encoders(pipe)
     return encoders[0].words, partial(encode_short, encoders)
 
@@ -76,8 +78,8 @@ def known_moment(
 
 
 def _short_windows(pipe: Any) -> EncodeShort | None:
-    """Not asked for where the moment is on disk. T5 reads whole windows only."""
-    return None if _reads_t5(pipe) else words_and_short_windows(pipe)[1]
+    """Not asked for where the moment is on disk."""
+    return words_and_short_windows(pipe)[1]
 
 
 def _words(pipe: Any) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError, PackedWeightsError
 from ..editing.projections import FAMILIES, INPUT, POOLED, Projection
 from .compiled import original
-from .supported import LOAD, LOAD_UNET
+from .supported import LOAD, LOAD_UNET, check_index
 from .weights_in_use import fetched
 
 TEXT = "encoder_hidden_states"
@@ -72,6 +72,18 @@ _TRANSFORMERS: Mapping[str, TextModel] = {
     "LTXVideoTransformer3DModel": TextModel("LTX-Video", 1, layer="caption_projection.linear_1"),
     "AuraFlowTransformer2DModel": TextModel("AuraFlow", 1, layer="context_embedder"),
 }
+
+
+def check_known(index: Mapping[str, Any]) -> None:
+    """That a pipeline is of a known family, by its ``model_index.json``, before anything else is loaded.
+
+    Raises:
+        EditError: it is not.
+    """
+    if "transformer" not in index:
+        check_index(index)
+    elif index["transformer"][1] not in _TRANSFORMERS:
+        raise EditError(f"The pipeline {index.get('_class_name')} is of a family that is not known here; {LOAD}.")
 
 
 def component(pipe: Any) -> str:

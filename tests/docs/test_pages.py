@@ -20,7 +20,7 @@ from edit_assumption.pipelines.cache_folder import VARIABLE
 
 MARK = re.compile(r"# (installs|takes long|needs weights: .+)$")
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.M | re.S)
-OWN_FILES = {"concepts.txt": "zopin -> tulip\n"}
+OWN_FILES = {"concepts.txt": "zopin -> tulip\n", "edits.csv": "source,destination,unrelated1\na rose,a blue rose,a cat\n"}
 LANGUAGES = {"bash", "python", "recipe", "concepts", "json", "text"}
 INSTALLS = ("cd ", "git clone ", "pip install ")
 NAMED = {"concepts": ["concepts", "--lines", "a -> b"], "demo": ["demo"]}

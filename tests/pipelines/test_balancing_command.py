@@ -16,7 +16,6 @@ from edit_assumption.pipelines.draw import draw_pictures
 from edit_assumption.pipelines.pipeline_concepts import edited_text
 from edit_assumption.pipelines.pipeline_judges import ClipJudge, pocket_judge
 from edit_assumption.pocket.model import GUIDANCE, STEPS, pipeline
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
 HATS = "wizard -> wizard with a hat | wizard without a hat"
 PICTURES = 8
@@ -24,23 +23,8 @@ PICTURES = 8
 
 @pytest.fixture(scope="module")
 def judge_folder(tmp_path_factory):
-    """CLIP's two halves, tiny and of random weights, with their processor."""
-    folder, tokenizer = tmp_path_factory.mktemp("judge"), clip_helpers.clip_tokenizer()
-    small = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
-    ends = dict(bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id)
-    torch.manual_seed(0)
-    model = CLIPModel(
-        CLIPConfig(
-            text_config=dict(small, vocab_size=len(tokenizer), max_position_embeddings=clip_helpers.POSITIONS, **ends),
-            vision_config=dict(small, image_size=16, patch_size=4), projection_dim=16,
-        )
-    ).eval()  # fmt: skip
-    with torch.no_grad():  # so that words and pictures make a difference
-        for name, weight in model.named_parameters():
-            if "embedding" in name:
-                weight.mul_(8)
-    model.save_pretrained(folder)
-    CLIPProcessor(CLIPImageProcessor(size=16, crop_size=16), tokenizer).save_pretrained(folder)
+    folder = tmp_path_factory.mktemp("judge")
+    tiny_models.write_clip(folder)
     return folder
 
 

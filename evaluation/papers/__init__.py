@@ -1,0 +1,1 @@
+"""The papers' tables on a user's own weights: files of edits read, pictures drawn, judged and reported."""
