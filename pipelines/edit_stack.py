@@ -183,7 +183,7 @@ class EditStack:
             in_turn = {key: [own[key] for own in maps if key in own] for key in every}
             unet = views[0]  # where an edit may be for some of the layers, there is one
             self._hooks.enter_context(mapped_projections(unet, {key: own for key, own in in_turn.items() if own}))
-        text = [TextMaps(edit.context_map if whole else None, edit.pooled_map) for edit in fixed]
+        text = [TextMaps(edit.context_map if whole else None, edit.pooled_map, edit.norms) for edit in fixed]
         self._drawn = self._by_chance([edit for edit in projections if edit.chance])
         text += map(TextMaps, self._drawn.values())  # behind the others: it is the text that is mapped, before any layer
         if any(edit.text or edit.pooled for edit in text):

@@ -14,12 +14,13 @@ from .text_models import components, text_model, text_width
 
 
 @contextmanager
-def edited_projections(pipe: Any, context_map: ContextMap) -> Iterator[None]:
+def edited_projections(pipe: Any, context_map: ContextMap, norms: int = 0) -> Iterator[None]:
     """While it is open, every projection W that reads the pipeline's text acts as W M; opened in turn, as W M1 M2.
 
     Args:
         pipe: a pipeline of a known family (:mod:`.text_models`); others that share its model are left alone.
         context_map: M, or any other map of the text, which may have no width of its own.
+        norms: behind how many norms side by side M reads the text (:mod:`~..editing.assumptions.behind_norm`).
 
     Raises:
         EditError: the model reads no text of that width, reads it in another way, or cannot be hooked.
@@ -31,5 +32,6 @@ def edited_projections(pipe: Any, context_map: ContextMap) -> Iterator[None]:
         )
     with ExitStack() as stack:
         for name in components(pipe):
-            stack.enter_context(mapped_text(stack.enter_context(own_view(pipe, name)), known, [TextMaps(context_map)]))
+            view = stack.enter_context(own_view(pipe, name))
+            stack.enter_context(mapped_text(view, known, [TextMaps(context_map, norms=norms)]))
         yield

@@ -26,10 +26,12 @@ class TextMaps:
         text: M, for every row of the text, or what maps it row by row; None where the layers map it themselves
             (:mod:`.mapped_projections`).
         pooled: M of the pooled embedding, where that is edited.
+        norms: behind how many norms side by side M reads the text (:mod:`~..editing.assumptions.behind_norm`).
     """
 
     text: ContextMap | DrawnText | None
     pooled: ContextMap | None = None
+    norms: int = 0
 
 
 @contextmanager
@@ -64,13 +66,13 @@ class _MappedText:
     def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         if self.trying:
             raise _Called
-        text = [edit.text for edit in self.edits if edit.text is not None]
+        text = [edit for edit in self.edits if edit.text is not None]
         pooled = [edit.pooled for edit in self.edits if edit.pooled is not None]
         name, place = self.known.argument, self.known.position
         if text and name in kwargs:
-            kwargs = {**kwargs, name: mapped(kwargs[name], text, self.known.norms)}
+            kwargs = {**kwargs, name: _with_text(kwargs[name], text)}
         elif text:
-            args = (*args[:place], mapped(args[place], text, self.known.norms), *args[place + 1 :])
+            args = (*args[:place], _with_text(args[place], text), *args[place + 1 :])
         return args, self._with_pooled(kwargs, pooled) if pooled else kwargs
 
     def _with_pooled(self, kwargs: dict[str, Any], maps: Sequence[ContextMap]) -> dict[str, Any]:
@@ -94,6 +96,12 @@ class _MappedText:
         finally:
             self.trying = False
         raise EditError("The edit does not reach the pipeline's model; load the model anew, without what was put in its place.")
+
+
+def _with_text(rows: torch.Tensor, edits: Sequence[TextMaps]) -> torch.Tensor:
+    for edit in reversed(edits):
+        rows = mapped(rows, [edit.text] if edit.text is not None else [], edit.norms)
+    return rows
 
 
 def mapped(rows: torch.Tensor, maps: Sequence[ContextMap | DrawnText], norms: int = 0) -> torch.Tensor:

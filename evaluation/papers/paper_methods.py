@@ -9,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ...editing.assumptions.behind_norm import mapped_behind
 from ...editing.assumptions.chance_pair import ChancePair, Variant
+from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.prompt_pair import PromptPair
 from ...editing.assumptions.recipe import Recipe
 from ...editing.concepts.concept_edit import ConceptEdit
@@ -36,8 +38,8 @@ class PaperMethod:
 
     Args:
         name: for tables.
-        make: a pipeline and edits to what is put on: a map of the text, an edit of the text encoder, a recipe that is drawn by
-            chance, or None for nothing.
+        make: a pipeline and edits to what is put on: an edit or a map of the text, an edit of the text encoder, a recipe
+            that is drawn by chance, or None for nothing.
         oracle: whether the destination is written into the prompts.
         plain: whether the pipeline stays as it is.
     """
@@ -56,6 +58,8 @@ class PaperMethod:
             return
         if isinstance(made, ConceptEdit):
             on = edited_text(pipe, made)
+        elif isinstance(made, Edit):
+            on = edited_projections(pipe, made.context_map, made.norms)
         elif isinstance(made, Recipe):
             on = edited(pipe, made)
         else:
@@ -79,8 +83,9 @@ class PaperMethod:
         return encoded if made is None else [_mapped(made, prompt) for prompt in encoded]
 
 
-def _mapped(text_map: Any, prompt: EncodedPrompt) -> EncodedPrompt:
-    return replace(prompt, embeddings=text_map.apply(prompt.embeddings[None])[0])
+def _mapped(made: Any, prompt: EncodedPrompt) -> EncodedPrompt:
+    text_map, norms = (made.context_map, made.norms) if isinstance(made, Edit) else (made, 0)
+    return replace(prompt, embeddings=mapped_behind(prompt.embeddings[None], norms, text_map.apply)[0])
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,9 @@ def paper_methods(edit_set: EditSet, settings: MethodSettings) -> dict[str, Pape
     def solved(method: Method) -> Callable[[Any, Sequence[PaperEdit]], Any]:
         return lambda pipe, edits: method.solve(seen(pipe), edits)
 
-    def ours(pipe: Any, edits: Sequence[PaperEdit]) -> Any:
+    def ours(pipe: Any, edits: Sequence[PaperEdit]) -> Edit:
         pairs = tuple(PromptPair(edit.source, edit.destination) for edit in edits)
-        return solve_recipe(pipe, Recipe(pairs)).context_map
+        return solve_recipe(pipe, Recipe(pairs))
 
     def emcid(pipe: Any, edits: Sequence[PaperEdit]) -> ConceptEdit:
         recipe = settings.concepts.recipe([_concept(edit) for edit in edits])
