@@ -170,8 +170,7 @@ class ApplyEdit(io.ComfyNode):
         if clip is not None:
             return _solved_again(model, clip, edit, strength, applied_to)
         scaled = edit.scale(strength)
-        place = Placement.of(model, applied_to)
-        place.check_recipe(edit.recipe)
+        place = Placement.of(model, applied_to).for_recipe(edit.recipe)
         place.check_edit(edit)
         patched = put_on(model, scaled, place.weights, strength=strength)
         remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]

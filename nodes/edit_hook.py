@@ -48,7 +48,7 @@ class EditHook(io.ComfyNode):
             inputs = known_text_inputs(model)
             if inputs is None or inputs.family.once:
                 raise EditError(f"No hook can hold an edit of this model, whose text is edited before the steps; {_INSTEAD}.")
-            adapters = adapters_for(projections_edit(edit), inputs)
+            adapters = adapters_for(projections_edit(edit), inputs.for_edit(projections_edit(edit)))
             check_hooks(model)
             hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
             hook.need_weight_init = False

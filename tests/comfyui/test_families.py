@@ -25,9 +25,11 @@ BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ide
 """Those with a norm before the layer through which all text enters."""
 BY_WEIGHTS = (
     "flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv", "hunyuan_image",
-    "hunyuan_video", "pixeldit", *BEHIND_NORM,
+    "hunyuan_video", "pixeldit", "cosmos_predict2", "anima", *BEHIND_NORM,
 )  # fmt: skip
 """Those with a layer through which all text enters."""
+BY_BLOCKS = ("wan", "cosmos_predict2", "anima")
+"""Those whose blocks read text as a UNet's do."""
 LEFT = {"flux2": 0.1}
 """Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
 EXACT = dict(destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
@@ -195,6 +197,63 @@ def test_a_model_that_is_handed_more_than_rows_is_refused(comfy):
     graph.edit()
     with pytest.raises(
         RunError, match=r"more of each prompt than its embeddings \(conditioning_llama3\), which no edit reaches"
+    ):
+        comfy.run(graph.sample())
+
+
+@pytest.mark.parametrize("family", BY_BLOCKS)
+def test_keys_values_and_blocks_are_edited_where_blocks_read_text(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    left = {}
+    for name, edits in {
+        "keys": [dict(projections="keys")],
+        "both in turn": [dict(projections="keys"), dict(projections="values")],
+        "block by block": [dict(blocks="blocks.0"), dict(blocks="blocks.1")],
+    }.items():
+        graph = FamilyGraph(family)
+        nodes = [graph.edit(applied_to="automatic", **edit) for edit in edits]
+        edited = latent_of(comfy, graph, outputs := comfy.run(graph.sample()))
+        left[name] = float((edited - destination).norm() / (source - destination).norm())
+        assert all("2 projections patched" in text(outputs, node) for node in nodes)
+    assert left["both in turn"] < 0.01 and left["block by block"] < 0.01 < left["keys"]
+
+
+def test_an_edit_behind_layers_of_the_model_is_put_on_again_there_alone(comfy):
+    skip_unknown(comfy, "wan", "anima")
+    pictures = []
+    for again in (False, True):
+        graph = FamilyGraph("wan")
+        node = graph.edit(applied_to="automatic", projections="values")
+        if again:
+            graph.model = graph.add("EditAssumptionApplyEdit", model=graph.loaded, edit=node[1], strength=1.0)[0]
+        pictures.append(latent(comfy, graph.sample()))
+    assert distance(*pictures) < 1e-5
+    for kind, why in (
+        ("EditAssumptionApplyEdit", "reads text behind layers of Anima’s own, unlike this one"),
+        ("EditAssumptionConditioning", "what Anima’s own layers make of a prompt; put it on the MODEL with Apply Edit"),
+        ("EditAssumptionPreviewEdit", "which the text alone does not show"),
+    ):
+        graph = FamilyGraph("anima")
+        edit = graph.edit(applied_to="automatic")[1]
+        given = {
+            "EditAssumptionApplyEdit": dict(model=graph.add("TestFamily", family="wan")[0], strength=1.0),
+            "EditAssumptionConditioning": dict(
+                conditioning=graph.add("CLIPTextEncode", clip=graph.clip, text="a rose")[0], strength=1.0
+            ),
+            "EditAssumptionPreviewEdit": dict(clip=graph.clip, related="", unrelated=""),
+        }[kind]
+        graph.add("PreviewAny", source=graph.add(kind, edit=edit, **given)[0])
+        with pytest.raises(RunError, match=why):
+            comfy.run(graph)
+
+
+def test_the_text_of_a_model_with_layers_of_its_own_is_refused(comfy):
+    skip_unknown(comfy, "anima")
+    graph = FamilyGraph("anima")
+    graph.edit()
+    with pytest.raises(
+        RunError, match="layers of its own read a prompt before keys and values do; let “applied_to” be weights"
     ):
         comfy.run(graph.sample())
 
