@@ -30,6 +30,8 @@ BY_WEIGHTS = (
 """Those with a layer through which all text enters."""
 BY_BLOCKS = ("wan", "cosmos_predict2", "anima")
 """Those whose blocks read text as a UNet's do."""
+HOOKED = ("z_image", "krea2", "wan", "lens")
+"""Of those whose text a hook maps: behind a norm, behind several, behind layers of all steps, before a layer."""
 LEFT = {"flux2": 0.1}
 """Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
 EXACT = dict(destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
@@ -47,8 +49,8 @@ class FamilyGraph(Drawing):
     def edit(self, **inputs):
         return super().edit(source=self.source, **{**EXACT, **inputs})
 
-    def sample(self, prompt=None):
-        encoded = self.add("CLIPTextEncode", clip=self.clip, text=prompt or self.source)[0]
+    def sample(self, prompt=None, through=lambda link: link):
+        encoded = through(self.add("CLIPTextEncode", clip=self.clip, text=prompt or self.source)[0])
         self.sampled = self.add(
             "KSampler", model=self.model, positive=encoded, negative=encoded, latent_image=self.latent, seed=self.seed,
             **self.sampling,
@@ -180,15 +182,55 @@ def test_the_clip_of_another_family_is_refused(comfy):
         comfy.run(graph.sample())
 
 
-@pytest.mark.parametrize("family", ["krea2", "minimax_h3"])
-def test_no_hook_can_hold_it(comfy, family):
+@pytest.mark.parametrize("family", ["ltx2", "minimax_h3"])
+def test_no_hook_can_hold_what_is_read_before_the_steps(comfy, family):
     skip_unknown(comfy, family)
     graph = FamilyGraph(family)
     node = graph.edit()
     hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
     graph.add("PreviewAny", source=hooks[0])
-    with pytest.raises(RunError, match=r"No hook can hold an edit of this model.* with Edit Conditioning"):
+    with pytest.raises(RunError, match=r"No hook can hold this edit of this model.* with Edit Conditioning"):
         comfy.run(graph.sample())
+
+
+def hooked(comfy, family, *frames, **inputs):
+    """The source with the edit as a hook, at strengths from parts of the steps on; and what the node says."""
+    graph = FamilyGraph(family)
+    node = graph.edit(**inputs)
+    graph.model = graph.loaded
+    hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
+    keyframes = []
+    for strength, start in frames:
+        before = {"prev_hook_kf": keyframes[0]} if keyframes else {}
+        keyframes = graph.add("CreateHookKeyframe", strength_mult=strength, start_percent=start, **before)
+    link = graph.add("SetHookKeyframes", hooks=hooks[0], hook_kf=keyframes[0])[0] if frames else hooks[0]
+    graph.sample(
+        through=lambda encoded: graph.add(
+            "ConditioningSetProperties", cond_NEW=encoded, strength=1.0, set_cond_area="default", hooks=link
+        )[0]
+    )
+    return latent_of(comfy, graph, outputs := comfy.run(graph)), text(outputs, hooks)
+
+
+@pytest.mark.parametrize("family", HOOKED)
+def test_a_hook_maps_the_text_for_a_part_of_the_steps(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    size = float((source - destination).norm())
+    always, said = hooked(comfy, family)
+    assert float((always - destination).norm()) < 0.01 * size and "on the text of the prompts that have the hook" in said
+    assert torch.equal(hooked(comfy, family, (0.0, 0.0))[0], source)
+    late = hooked(comfy, family, (0.0, 0.0), (1.0, 0.5))[0]
+    assert float((late - source).norm()) > 0.01 * size and float((late - always).norm()) > 0.01 * size
+
+
+@pytest.mark.parametrize("family", ["anima", "hunyuan_video"])
+def test_a_hook_on_weights_where_the_text_is_not_all(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    edited, said = hooked(comfy, family, applied_to="automatic", pooled=family in POOLED)
+    assert float((edited - destination).norm()) < 0.01 * float((source - destination).norm())
+    assert "projections while the hook is on" in said
 
 
 def test_a_model_that_is_handed_more_than_rows_is_refused(comfy):
