@@ -92,8 +92,7 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
         recipe = recipe_from_json(header["recipe"])
         pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None
         layers = header.get(_LAYERS, "")
-        fit = layers or encoder.shape[-1] == left.shape[0]
-        if encoder.ndim != 2 or left.ndim != 2 or not fit or not left.shape[1]:
+        if encoder.ndim != 2 or left.ndim != 2 or not left.shape[1] or not (layers or encoder.shape[1] == left.shape[0]):
             raise ValueError("tensors do not fit each other")
         norms = int(header.get(_NORMS, 0))
         if norms < 0 or (norms and left.shape[0] % norms):

@@ -93,9 +93,9 @@ class TextInputs:
         Raises:
             EditError: the edit is of another width, was solved on other rows, or names a block that the model lacks.
         """
-        self.check_width(edit.context_map.width)
         if not self.reads.holds(edit):
             raise EditError(elsewhere(edit, self.reads))
+        self.check_width(edit.context_map.width)
         return edit.chosen(self.projections)
 
     def for_edit(self, edit: Edit) -> TextInputs:

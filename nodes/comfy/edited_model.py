@@ -18,7 +18,7 @@ from ...editing.assumptions.space import Moment
 from ...editing.carried_edits import carried_besides
 from .adapter_encoder import encoder_for
 from .known_moments import moment_of
-from .model_edits import carried_by, joinable, put_on
+from .model_edits import carried_by, joinable, order_remark, put_on
 from .placement import AUTOMATIC, Placement
 from .progress import stop_if_interrupted
 from .schemas import EditType
@@ -142,6 +142,7 @@ class ModelEditor:
             *remarks,
             *solved.why,
             *carried_besides("model", carried_by(solved.model), solved.own),
+            *order_remark(solved.model, solved.edit),
             *([f"experimental: {inputs.family.name} has not been tried on real weights"] if experimental else []),
         ]
         return solved.place.report(solved.edit, [*remarks, solved.times])

@@ -134,12 +134,12 @@ class Placement:
 
     def check_edit(self, edit: Edit) -> None:
         """Raise :class:`EditError` for an edit of a width that the model does not read, or solved on other rows."""
+        if (edit.norms or edit.layers) and not self.reads.holds(edit):
+            raise EditError(elsewhere(edit, self.reads))
         if self.inputs:
             self.inputs.check_width(edit.context_map.width)
         else:
             self._check_width(edit.context_map.width)
-        if (edit.norms or edit.layers) and not self.reads.holds(edit):
-            raise EditError(elsewhere(edit, self.reads))
 
     def _check_width(self, width: int) -> None:
         if not any(_reads(name, module, width) for name, module in self.model.model.diffusion_model.named_modules()):

@@ -324,6 +324,14 @@ def test_a_chain_is_solved_together_in_any_order(comfy):
     assert distance(pictures[0], latent(comfy, FamilyGraph("z_image").sample(DESTINATION))) < 1e-3
 
 
+def test_what_is_drawn_after_an_edit_of_the_text_says_so(comfy):
+    skip_unknown(comfy, "wan")
+    graph = FamilyGraph("wan")
+    graph.edit(regularization=0.002)
+    node = graph.edit(destination=f"{DESTINATION} | a dead rose")
+    assert "drawn after the model's edits of the text" in text(comfy.run(graph.sample()), node)
+
+
 def test_an_edit_of_the_text_moves_to_the_weights_with_a_second_one(comfy):
     skip_unknown(comfy, "chroma")
     graph = FamilyGraph("chroma")
