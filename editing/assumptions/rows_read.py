@@ -18,6 +18,10 @@ from .edit import Edit, solve_edit
 from .recipe import Recipe
 from .space import Moment
 
+_PADDING = 16
+"""Rows of padding that are kept before a model's own layers. They make the same of each, up to 500 of one prompt, and it is
+to stay."""
+
 
 @dataclass(frozen=True)
 class RowsRead:
@@ -41,8 +45,10 @@ class RowsRead:
 
     def prompt(self, prompt: EncodedPrompt) -> EncodedPrompt:
         """A prompt with the rows that are read."""
-        rows = prompt.embeddings if self.through is None else self.through(prompt.embeddings)
-        return replace(prompt, embeddings=unit_rows(rows, self.norms) if self.norms else rows)
+        if self.through is not None:
+            prompt = _few_zeros(prompt)
+            return replace(prompt, embeddings=self.through(prompt.embeddings))
+        return replace(prompt, embeddings=unit_rows(prompt.embeddings, self.norms)) if self.norms else prompt
 
     def encode(self, encode: Encode) -> Encode:
         """An encoder that gives the rows that are read."""
@@ -70,3 +76,13 @@ class RowsRead:
         edit = solve_edit(recipe, {text: self.prompt(prompt) for text, prompt in encoded.items()}, moment)
         encoder = EncoderIdentity.of(edit.encoder.prompt, encoded[edit.encoder.prompt])
         return replace(edit, norms=self.norms, layers=self.layers, encoder=encoder)
+
+
+def _few_zeros(prompt: EncodedPrompt) -> EncodedPrompt:
+    """A prompt of one window with a few of the rows of zeros behind it."""
+    used = prompt.embeddings.any(dim=1).nonzero().flatten()
+    kept = min(len(prompt.tokens), (int(used[-1]) + 1 if len(used) else 0) + _PADDING)
+    if len(prompt.chunks) > 1 or prompt.chunks[0].words.stop > kept:
+        return prompt
+    chunk = replace(prompt.chunks[0], stop=kept)
+    return replace(prompt, tokens=prompt.tokens[:kept], chunks=(chunk,), embeddings=prompt.embeddings[:kept])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 
@@ -163,13 +164,14 @@ def _inner(
     if not projections or len({shapes[projection.key][-1] for projection in projections}) > 1:
         return None
 
+    @cache
+    def layers() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(read_rows(key, 1), read_rows(key.replace(".weight", ".bias"), 1)) for key in (first, second)]
+
     def through(rows: torch.Tensor) -> torch.Tensor:
-        for key in (first, second):
-            weight, bias = (read_rows(name, 1).to(rows.device) for name in (key, key.replace(".weight", ".bias")))
-            if key == second:
-                rows = torch.nn.functional.gelu(rows, approximate="tanh")
-            rows = torch.nn.functional.linear(rows, weight, bias)
-        return rows
+        one, two = layers()
+        hidden = torch.nn.functional.gelu(torch.nn.functional.linear(rows.cpu(), *one), approximate="tanh")
+        return torch.nn.functional.linear(hidden, *two)
 
     width = shapes[projections[0].key][-1]
     reads = RowsRead(layers=family.name, through=through)

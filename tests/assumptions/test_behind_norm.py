@@ -207,3 +207,14 @@ def test_the_file_of_an_edit_behind_layers_says_it(tmp_path):
     assert again.layers == "Wan" and again.context_map.width == 24 and read_header(path)["format_version"] == "4"
     with pytest.raises(EditError, match="one of what Wan’s own layers make of a prompt"):
         preview(again, encode)
+
+
+def test_of_padding_before_layers_of_the_model_a_few_rows_are_kept():
+    (prompt,) = encode(["a blue rose"])
+    padded = replace(
+        prompt, tokens=(*prompt.tokens, *["<pad>"] * 60), chunks=(Chunk(0, range(3), 63),),
+        embeddings=torch.cat([prompt.embeddings, torch.zeros(60, WIDTH)]),
+    )  # fmt: skip
+    found = RowsRead(layers="Wan", through=lambda rows: rows + 1).prompt(padded)
+    assert len(found.tokens) == 3 + 16 == found.chunks[0].stop and found.words == [0, 1, 2]
+    assert torch.equal(found.embeddings, padded.embeddings[:19] + 1)
