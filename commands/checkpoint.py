@@ -76,7 +76,7 @@ class Checkpoint:
         """
         if isinstance(edit, ConceptEdit):
             return self._concept_changes(edit)
-        return {key: context_map.apply_to_weight for key, context_map in self.inputs.maps(edit).items()}
+        return {key: context_map.apply_to_weight for key, context_map in self.inputs.for_edit(edit).maps(edit).items()}
 
     def _concept_changes(self, edit: ConceptEdit) -> dict[str, Change]:
         changes: dict[str, Change] = {}

@@ -37,7 +37,7 @@ def any_lora(
     """
     if isinstance(edit, ConceptEdit):
         return concept_family(edit), concept_lora_tensors(edit, tolerance, dtype)
-    model = inputs()
+    model = inputs().for_edit(edit)
     chosen, edit = model.chosen(edit), model.for_weights(edit)
     weights = model.weights(chosen)
     return model.family, lora_tensors(edit, model.family, chosen, weights, tolerance, dtype, progress(len(chosen)))

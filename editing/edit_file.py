@@ -23,12 +23,12 @@ from .whole_file import save_whole, why
 
 FORMAT = "edit_assumption"
 VERSION = 4
-"""Of edits that were solved behind a norm. One by chance is written as version 3, one of concepts as 2, another one of the
-projections as 1, which the first release reads, too."""
+"""Of edits that were solved behind a norm or layers of the model's own. One by chance is written as version 3, one of concepts
+as 2, another one of the projections as 1, which the first release reads, too."""
 _TENSORS = ("left", "right", "encoder")
 _POOLED = ("pooled_left", "pooled_right")
 _CHANCE, _VARIANTS = ("chance_always", "chance_right"), "chance_variants_{}"
-_ORDINARY, _NORMS = "ordinary_reach", "norms"
+_ORDINARY, _NORMS, _LAYERS = "ordinary_reach", "norms", "layers"
 
 
 def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ def save_edit(edit: AnyEdit, path: str | os.PathLike[str], metadata: Mapping[str
         OSError: it cannot be written; a file that was there before is still there.
     """
     tensors, header = concept_file.contents(edit) if isinstance(edit, ConceptEdit) else _contents(edit)
-    version = 2 if isinstance(edit, ConceptEdit) else VERSION if edit.norms else 3 if edit.chance else 1
+    version = 2 if isinstance(edit, ConceptEdit) else VERSION if edit.norms or edit.layers else 3 if edit.chance else 1
     header = {**(metadata or {}), "format": FORMAT, "format_version": str(version), **header}
     save_whole(tensors, path, header)
 
@@ -59,6 +59,7 @@ def _contents(edit: Edit) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         "residual": repr(edit.residual),
         **({} if edit.ordinary_reach is None else {_ORDINARY: repr(edit.ordinary_reach)}),
         **({_NORMS: str(edit.norms)} if edit.norms else {}),
+        **({_LAYERS: edit.layers} if edit.layers else {}),
     }
     tensors = dict(zip(_TENSORS, (edit.context_map.left, edit.context_map.right, edit.encoder.embeddings), strict=True))
     if edit.pooled_map:
@@ -90,7 +91,8 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
         left, right, encoder = (file.get_tensor(tensor).float() for tensor in _TENSORS)
         recipe = recipe_from_json(header["recipe"])
         pooled = ContextMap(*(file.get_tensor(tensor).float() for tensor in _POOLED)) if recipe.pooled else None
-        if encoder.ndim != 2 or left.ndim != 2 or encoder.shape[1] != left.shape[0] or not left.shape[1]:
+        layers = header.get(_LAYERS, "")
+        if encoder.ndim != 2 or left.ndim != 2 or not left.shape[1] or not (layers or encoder.shape[1] == left.shape[0]):
             raise ValueError("tensors do not fit each other")
         norms = int(header.get(_NORMS, 0))
         if norms < 0 or (norms and left.shape[0] % norms):
@@ -106,6 +108,7 @@ def load_edit(path: str | os.PathLike[str]) -> AnyEdit:
             pooled_map=pooled,
             chance=_chance(file, recipe, left.shape[0]) if recipe.drawn else None,
             norms=norms,
+            layers=layers,
         )
 
 

@@ -46,6 +46,8 @@ class Family:
         mark: a part of a layer's name by which a model with such an entry is known.
         lacks: a part of a name that no layer of such a model has.
         beside: another layer that reads the same text.
+        behind: the layer behind the entry and a GELU (tanh) that hands the text on to the keys and values of all blocks.
+        keys, values: layers of every ``blocks.N`` that read text as a UNet's ``to_k`` and ``to_v`` do.
         norm: the norm that stands before that entry, or several, numbered, each of which reads its part of a row; a token's
             length does not reach the entry, so edits are solved behind it.
         pooled: the layer that reads the pooled embedding; empty where none does.
@@ -56,6 +58,8 @@ class Family:
         latent_side: height and width of the latents that it was trained on; 0 where concept edits do not know the model.
         experimental: whether the family has been tried on the host's classes only.
         by_text: whether its prompts are edited before the model reads them, where one has the choice.
+        own_layers: whether layers of the model's own make rows of the prompt before keys and values read it.
+        plain_names: whether its LoRA files name layers as ComfyUI does, with ``diffusion_model.`` before them.
         once: whether its entry runs once a sampling in ComfyUI, so that no hook that comes and goes between steps reaches it.
     """
 
@@ -68,6 +72,9 @@ class Family:
     mark: str = ""
     lacks: str = ""
     beside: str = ""
+    behind: str = ""
+    keys: str = ""
+    values: str = ""
     norm: str = ""
     pooled: str = ""
     diffusers_pooled: str = ""
@@ -76,11 +83,14 @@ class Family:
     latent_side: int = 0
     experimental: bool = False
     by_text: bool = False
+    own_layers: bool = False
+    plain_names: bool = False
     once: bool = False
 
 
 def _by_text(name: str, entry: str, mark: str, pooled: str = "", **details: Any) -> Family:
     """A family whose prompts are edited before the model reads them, unless a LoRA or a checkpoint is to hold the edit."""
+    details = {"by_text": True, **details}
     label = name.lower().replace(" ", "-")
     return Family(
         name,
@@ -92,7 +102,7 @@ def _by_text(name: str, entry: str, mark: str, pooled: str = "", **details: Any)
         pooled=pooled,
         pooled_width=768 if pooled else 0,
         experimental=True,
-        by_text=True,
+        plain_names=True,
         **details,
     )
 
@@ -145,7 +155,11 @@ FAMILIES = (
     _by_text("Qwen-Image", "txt_in", "txt_norm.", norm="txt_norm"),
     _by_text("LongCat-Image", "txt_in", "double_blocks."),
     _by_text("Z-Image or Lumina", "cap_embedder.1", "context_refiner.", norm="cap_embedder.0"),
-    _by_text("Wan", "text_embedding.0", "time_projection."),
+    _by_text(
+        "Wan", "text_embedding.0", "time_projection.", behind="text_embedding.2", keys="cross_attn.k", values="cross_attn.v"
+    ),
+    _by_text("Anima", "", "llm_adapter.", keys="cross_attn.k_proj", values="cross_attn.v_proj", own_layers=True, by_text=False),
+    _by_text("Cosmos Predict2", "", "adaln_modulation_cross_attn.", keys="cross_attn.k_proj", values="cross_attn.v_proj"),
     _by_text("MiniMax H3", "condition_proj", "token_refiner.", once=True),
     _by_text("LTX-Video", "caption_projection.linear_1", "patchify_proj.", lacks="audio_"),
     _by_text("AuraFlow", "cond_seq_linear", "double_layers."),
@@ -175,8 +189,8 @@ class Projection:
         module: its name inside the UNet, without prefix and ``.weight``.
         diffusers_module: the same module as diffusers names it.
         kind: "keys", "values", :data:`INPUT` or :data:`POOLED`.
-        part: "down", "mid", "up", or "input" of a text input or pooled input.
-        block: the block's own name, such as ``input_blocks.4`` or ``down_blocks.1``.
+        part: "down", "mid", "up", "blocks" of a transformer, or "input" of a text input or pooled input.
+        block: the block's own name, such as ``input_blocks.4``, ``down_blocks.1`` or ``blocks.7``.
     """
 
     key: str
@@ -224,18 +238,20 @@ def find(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]
         )
         for key, match in matches.items()
     ]
-    (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.entry])
+    (family,) = families_of(widths.pop(), [family for family in FAMILIES if not family.mark])
     return family, [*projections, *_pooled_input(shapes, family)]
 
 
 def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Projection]]:
-    for family in (family for family in FAMILIES if family.entry):
+    for family in (family for family in FAMILIES if family.mark):
         entry = family.entry
-        keys = _keys_of(shapes, entry)
+        keys = _keys_of(shapes, entry) if entry else [projection.key for projection in cross_attention(shapes, family)]
         if not keys or not any(family.mark in key for key in shapes):
             continue
         if family.lacks and any(family.lacks in key for key in shapes):
             continue
+        if not entry:
+            return _read_by_blocks(shapes, family)
         shape = tuple(shapes[keys[0]])
         if not family.width and len(shape) == 2:
             family = replace(family, width=shape[1])
@@ -245,6 +261,28 @@ def _find_entry(shapes: Mapping[str, Sequence[int]]) -> tuple[Family, list[Proje
         inputs = [_whole_layer(keys[0], entry, INPUT), *(_whole_layer(key, family.beside, INPUT) for key in more)]
         return family, [*inputs, *_pooled_input(shapes, family)]
     raise UnknownModelError(f"This model has no place where text enters that is known. {OTHER_MODELS}; load one of these.")
+
+
+def _read_by_blocks(shapes: Mapping[str, Sequence[int]], family: Family) -> tuple[Family, list[Projection]]:
+    projections = cross_attention(shapes, family)
+    widths = {shapes[projection.key][-1] if len(shapes[projection.key]) == 2 else 0 for projection in projections}
+    if len(widths) > 1 or 0 in widths:
+        raise EditError(f"The text projections of this {family.name} model are stored packed; load it unquantised or in fp8.")
+    return replace(family, width=widths.pop()), projections
+
+
+def cross_attention(shapes: Mapping[str, Sequence[int]], family: Family) -> list[Projection]:
+    """The keys and values of a transformer's blocks; none where its blocks do not read text."""
+    layers = {layer: kind for layer, kind in ((family.keys, "keys"), (family.values, "values")) if layer}
+    pattern = re.compile(
+        rf"(?:^|\b(?:diffusion_model|net)\.)(?P<module>(?P<block>(?:vace_)?blocks\.\d+)\."
+        rf"(?P<layer>{'|'.join(map(re.escape, layers))}))(?:\.weight)?$"
+    )
+    matches = {key: match for key in shapes if layers and (match := pattern.search(key))}
+    return [
+        Projection(key, match["module"], match["module"], layers[match["layer"]], "blocks", match["block"])
+        for key, match in matches.items()
+    ]
 
 
 def norms_of(shapes: Mapping[str, Sequence[int]], family: Family) -> list[str]:
@@ -309,7 +347,7 @@ def select(
 def lora_name(projection: Projection, family: Family) -> str:
     """The layer's name in a LoRA file: kohya's, such as ``lora_unet_down_blocks_0_attentions_0_…_attn2_to_k``, or the one by
     which ComfyUI knows every layer, such as ``diffusion_model.txt_in``."""
-    if family.by_text:
+    if family.plain_names:
         return f"diffusion_model.{projection.module}"
     module = projection.diffusers_module if family.diffusers_lora_names else projection.module
     return "lora_unet_" + module.replace(".", "_")

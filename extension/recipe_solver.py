@@ -43,7 +43,7 @@ def text_inputs(model: Any) -> TextInputs:
         return host().weight(model, key)[::every].to("cpu", torch.float32, copy=True)
 
     inputs = TextInputs.of_shapes(host().shapes(model), rows)
-    if inputs.family.entry:
+    if inputs.family.mark:
         raise EditError(f"{inputs.family.name} is not known here; load an SD 1.x, SD 2.x or SDXL checkpoint.")
     return inputs
 

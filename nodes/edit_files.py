@@ -19,7 +19,7 @@ from ..editing.edit_file import save_edit
 from ..editing.errors import EditError
 from ..pictures.cover import cover_entry
 from .comfy.edited_model import ModelEditor
-from .comfy.model_edits import carried_by, put_on
+from .comfy.model_edits import carried_by, order_remark, put_on
 from .comfy.paths import EDITS, file_prefix, new_file, saved_edits
 from .comfy.placement import AUTOMATIC, Placement
 from .comfy.recipe_inputs import place_input
@@ -170,11 +170,11 @@ class ApplyEdit(io.ComfyNode):
         if clip is not None:
             return _solved_again(model, clip, edit, strength, applied_to)
         scaled = edit.scale(strength)
-        place = Placement.of(model, applied_to)
-        place.check_recipe(edit.recipe)
+        place = Placement.of(model, applied_to).for_recipe(edit.recipe)
         place.check_edit(edit)
         patched = put_on(model, scaled, place.weights, strength=strength)
-        remarks = [*strength_remark(strength), *carried_besides("model", carried_by(patched), edit.recipe)]
+        carried = carried_besides("model", carried_by(patched), edit.recipe)
+        remarks = [*strength_remark(strength), *carried, *order_remark(patched, edit)]
         return io.NodeOutput(patched, clip, ui=ui.PreviewText(place.report(scaled, remarks)))
 
 

@@ -8,13 +8,17 @@ import comfy.hooks
 from comfy_api.latest import io, ui
 
 from ..editing.any_edit import AnyEdit
+from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.prompt_pair import check_strength
 from ..editing.errors import EditError
-from .comfy.model_edits import adapters_for, known_text_inputs
+from .comfy.model_edits import adapters_for
+from .comfy.placement import Placement
 from .comfy.schemas import NO_EDIT, edit_input, projections_edit, schema, strength_input
 from .comfy.stored_weights import is_quantised
+from .comfy.text_hook import TextHook, reads_text_in_steps
 
 _INSTEAD = "put the edit on the prompt with Edit Conditioning, or on the model with Apply Edit"
+_ON_TEXT = "on the text of the prompts that have the hook; no weight changes"
 _TWICE = "dynamic VRAM is on: while hooks are used, ComfyUI loads the model a second time"
 
 
@@ -45,23 +49,42 @@ class EditHook(io.ComfyNode):
         says = [NO_EDIT] if edit is None else ["Strength 0: the hook does nothing."] if strength == 0 else []
         hooks = comfy.hooks.HookGroup() if prev_hooks is None else prev_hooks.clone()
         if check_strength(strength) != 0 and edit is not None:
-            inputs = known_text_inputs(model)
-            if inputs is None or inputs.family.once:
-                raise EditError(f"No hook can hold an edit of this model, whose text is edited before the steps; {_INSTEAD}.")
-            adapters = adapters_for(projections_edit(edit), inputs)
-            check_hooks(model)
-            hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
-            hook.need_weight_init = False
-            hook.weights, hook.weights_clip = adapters, {}
+            hook, says = _hook(model, projections_edit(edit), strength)
             hooks.add(hook)
-            says = [f"{len(adapters)} projections while the hook is on", *([_TWICE] if _is_dynamic(model) else [])]
         return io.NodeOutput(hooks, ui=ui.PreviewText("\n".join(says)))
 
 
+def _hook(model: Any, edit: Edit, strength: float) -> tuple[comfy.hooks.Hook, list[str]]:
+    """A hook on weights or on the text, and what it does, for people.
+
+    Raises:
+        EditError: neither can hold the edit.
+    """
+    edit.check_fixed()
+    place = Placement.of(model).for_recipe(edit.recipe)
+    twice = [_TWICE] if _is_dynamic(model) else []
+    if place.by_text and not edit.recipe.pooled and reads_text_in_steps(model):
+        place.check_edit(edit)
+        _check_loadable(model)
+        return TextHook(edit.scale(strength)), [_ON_TEXT, *twice]
+    if place.inputs is None or place.inputs.family.once:
+        raise EditError(f"No hook can hold this edit of this model, whose text is read before the steps; {_INSTEAD}.")
+    adapters = adapters_for(edit, place.inputs.for_edit(edit))
+    check_hooks(model)
+    hook = comfy.hooks.WeightHook(strength_model=strength, strength_clip=0.0)
+    hook.need_weight_init = False
+    hook.weights, hook.weights_clip = adapters, {}
+    return hook, [f"{len(adapters)} projections while the hook is on", *twice]
+
+
 def check_hooks(model: Any) -> None:
-    """Raise :class:`EditError` where ComfyUI could not use hooks when it samples the model."""
+    """Raise :class:`EditError` where ComfyUI could not use hooks on weights when it samples the model."""
     if is_quantised(model):
         raise EditError(f"ComfyUI cannot use hooks on a quantised model; {_INSTEAD}.")
+    _check_loadable(model)
+
+
+def _check_loadable(model: Any) -> None:
     if _is_dynamic(model) and model.cached_patcher_init is None:
         raise EditError(
             "With dynamic VRAM hooks need the model a second time, and this model's loader cannot load it again; start ComfyUI "

@@ -10,18 +10,12 @@ Put on the text, such an edit is s M(c / s) with s = rms(c), whose length the no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
 import torch
 
-from ..encoder_identity import EncoderIdentity
-from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError
 from .context_map import ContextMap
-from .edit import Edit, solve_edit
-from .recipe import Recipe
-from .space import Moment
 
 _EPS = 1e-6
 """Below every row of a text encoder, so that padding of zeros stays zero."""
@@ -31,39 +25,6 @@ def unit_rows(rows: torch.Tensor, norms: int) -> torch.Tensor:
     """u = c / rms(c), for each of ``norms`` equal parts of a row by itself: (…, width) to the same."""
     parts = rows.unflatten(-1, (norms, -1))
     return torch.nn.functional.rms_norm(parts, parts.shape[-1:], eps=_EPS).flatten(-2)
-
-
-def unit_prompt(prompt: EncodedPrompt, norms: int) -> EncodedPrompt:
-    """A prompt with its unit rows."""
-    return replace(prompt, embeddings=unit_rows(prompt.embeddings, norms))
-
-
-def unit_encode(encode: Encode, norms: int) -> Encode:
-    """An encoder that gives unit rows; the encoder itself where ``norms`` is 0."""
-
-    def encode_units(prompts: Sequence[str]) -> list[EncodedPrompt]:
-        return [unit_prompt(prompt, norms) for prompt in encode(prompts)]
-
-    return encode_units if norms else encode
-
-
-def solve_behind(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], moment: Moment | None, norms: int) -> Edit:
-    """:func:`~.edit.solve_edit` on unit rows; on the rows themselves where ``norms`` is 0.
-
-    Args:
-        recipe: what is asked.
-        encoded: its prompts, as the encoder gives them.
-        moment: of the rows that are solved on.
-        norms: how many norms stand side by side before the layer.
-
-    Raises:
-        EditError: as :func:`~.edit.solve_edit`.
-    """
-    if not norms:
-        return solve_edit(recipe, encoded, moment)
-    edit = solve_edit(recipe, {text: unit_prompt(prompt, norms) for text, prompt in encoded.items()}, moment)
-    encoder = EncoderIdentity.of(edit.encoder.prompt, encoded[edit.encoder.prompt])
-    return replace(edit, norms=norms, encoder=encoder)
 
 
 def mapped_behind(rows: torch.Tensor, norms: int, apply: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:

@@ -58,6 +58,7 @@ class Edit:
         chance: for recipes that draw, the map of every combination; ``context_map`` is their mean then, which no host puts on.
         norms: behind how many norms side by side the maps read text (:mod:`.behind_norm`); 0 where they read what the encoder
             gives.
+        layers: the family of models whose own layers text passes before the maps read it; empty where it passes none.
     """
 
     recipe: Recipe
@@ -71,6 +72,7 @@ class Edit:
     end_only: tuple[str, ...] = ()
     chance: ChanceMap | None = None
     norms: int = 0
+    layers: str = ""
     changes_what: ClassVar[str] = "the text projections (TIME)"
 
     def scale(self, strength: float) -> Edit:

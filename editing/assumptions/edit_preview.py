@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..encoding import Encode
+from ..errors import EditError
 from ..preview import Preview, aligned
 from .edit import Edit
 from .end_only import end_only_sources
@@ -23,6 +24,11 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
     Raises:
         EditError: the edit is for another text encoder.
     """
+    if edit.layers:
+        raise EditError(
+            f"This edit is one of what {edit.layers}’s own layers make of a prompt, which the text alone does not show; draw "
+            "pictures with it instead."
+        )
     edit.check_encoder(encode)
     pairs = edit.recipe.active
     texts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *related, *unrelated]))

@@ -16,8 +16,9 @@ import torch
 from ..encoding import Encode
 from ..ordinary_captions import ordinary_captions
 from ..wording import percent
-from .behind_norm import unit_encode, unit_rows
+from .behind_norm import unit_rows
 from .edit import Edit
+from .rows_read import RowsRead
 from .token_columns import Columns, pair_parts
 
 _SENTENCES = ("there is {}", "{} in the snow", "a drawing of {}")
@@ -76,18 +77,19 @@ def compare_ways(edit: Edit, encode: Encode, captions: Sequence[str] | None = No
     """
     pairs = [replace(pair, augmentations=_SENTENCES) for pair in edit.recipe.active[:_PAIRS]]
     texts = list(dict.fromkeys(text for pair in pairs for sentence in pair.sentences() for text in sentence))
-    encoded = dict(zip(texts, unit_encode(encode, edit.norms)(texts), strict=True))
+    read = RowsRead(edit.norms).encode(encode)
+    encoded = dict(zip(texts, read(texts), strict=True))
     columns = Columns.joined([part for pair in pairs for part in pair_parts(pair, encoded)])
     source, target = columns.source, columns.source + columns.shift().float()
     captions = ordinary_captions()[:_CAPTIONS] if captions is None else captions
-    kept = torch.cat([prompt.embeddings for prompt in unit_encode(encode, edit.norms)(captions)])
+    kept = torch.cat([prompt.embeddings for prompt in read(captions)])
 
     def way(by_text: bool) -> Way:
-        def read(rows: torch.Tensor) -> torch.Tensor:
+        def seen(rows: torch.Tensor) -> torch.Tensor:
             mapped = edit.context_map.apply(rows)
             return unit_rows(mapped, edit.norms) if by_text else mapped
 
-        return Way(_relative(read(source) - target, source - target), _relative(read(kept) - kept, kept))
+        return Way(_relative(seen(source) - target, source - target), _relative(seen(kept) - kept, kept))
 
     return NormWays(way(True), way(False))
 

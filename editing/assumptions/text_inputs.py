@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 import torch
 
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError, PackedWeightsError
-from ..projections import Family, Projection, find, norms_of
+from ..projections import Family, Projection, cross_attention, find, norms_of
 from .behind_norm import behind_gain
 from .context_map import ContextMap
 from .edit import Edit
 from .report import describe
+from .rows_read import RowsRead
 from .weight_change import edit_change
 
 ReadRows = Callable[[str, int], torch.Tensor]
 """A weight's key, and of how many rows one is wanted, to (rows, width) of the weight without patches, a copy in float32 on the
 CPU. Raises :class:`~..errors.PackedWeightsError` where it cannot be read."""
 _NOT_BEHIND = (
-    "In this model a norm stands before the layer that text enters through, and this edit was solved without it; make it again "
-    "for this model (in ComfyUI with MODEL connected)."
+    "In this model {} stand before the weights that read text, and this edit was solved without them; make it again for this "
+    "model (in ComfyUI with MODEL connected)."
 )
-BEHIND_ANOTHER = "This edit was solved for a model that reads text behind a norm, unlike this one; make it again for this one."
+_BEHIND_ANOTHER = "This edit was solved for a model that reads text behind {}, unlike this one; make it again for this one."
 _SAMPLED = 8
 """Of how many rows one is read where it is only to be said how far the weights move: within a percent of all rows."""
 
@@ -38,6 +40,8 @@ class TextInputs:
         widths: key of each to how many numbers its weight reads.
         read_rows: the host's.
         gains: keys of the norms' weights that stand before the layer, side by side.
+        reads: what of a prompt the projections read.
+        inner: the same model by its keys and values, behind the layer that all text enters through; None where it has none.
     """
 
     family: Family
@@ -45,6 +49,8 @@ class TextInputs:
     widths: Mapping[str, int]
     read_rows: ReadRows
     gains: Sequence[str] = ()
+    reads: RowsRead = field(default_factory=RowsRead)
+    inner: TextInputs | None = None
 
     @classmethod
     def of_shapes(cls, shapes: Mapping[str, Sequence[int]], read_rows: ReadRows) -> TextInputs:
@@ -58,13 +64,10 @@ class TextInputs:
             UnknownModelError: the table does not know where text enters.
         """
         family, projections = find({key: shape for key, shape in shapes.items() if key.endswith(".weight")})
-        widths = {projection.key: shapes[projection.key][1] for projection in projections}
-        return cls(family, projections, widths, read_rows, norms_of(shapes, family))
-
-    @property
-    def norms(self) -> int:
-        """How many norms stand before the layer that text enters through."""
-        return len(self.gains)
+        gains = norms_of(shapes, family)
+        reads = RowsRead(len(gains), family.name if family.own_layers else "")
+        inner = _inner(shapes, family, projections, read_rows) if family.behind else None
+        return cls(family, projections, _widths(shapes, projections), read_rows, gains, reads, inner)
 
     def check_width(self, width: int) -> None:
         """Raise :class:`EditError` unless text of ``width`` numbers a token is what the model reads."""
@@ -89,13 +92,16 @@ class TextInputs:
         """The projections that an edit is for.
 
         Raises:
-            EditError: the edit is of another width, was solved for another place of a norm, or names a block that the model
-                lacks.
+            EditError: the edit is of another width, was solved on other rows, or names a block that the model lacks.
         """
+        if not self.reads.holds(edit):
+            raise EditError(elsewhere(edit, self.reads))
         self.check_width(edit.context_map.width)
-        if edit.norms != self.norms:
-            raise EditError(_NOT_BEHIND if self.norms else BEHIND_ANOTHER)
         return edit.chosen(self.projections)
+
+    def for_edit(self, edit: Edit) -> TextInputs:
+        """These, or those behind them that an edit was solved for."""
+        return self.inner if self.inner and self.inner.reads.holds(edit) else self
 
     def for_weights(self, edit: Edit) -> Edit:
         """The edit with the map of what the weights read: behind a norm, times the norm's own weights.
@@ -135,3 +141,38 @@ class TextInputs:
         except PackedWeightsError:
             change = {}
         return describe(edit, chosen, change, remarks)
+
+
+def elsewhere(edit: Edit, reads: RowsRead) -> str:
+    """Why an edit is none of the rows that are read."""
+    if edit.norms or edit.layers:
+        return _BEHIND_ANOTHER.format(f"layers of {edit.layers}’s own" if edit.layers else "a norm")
+    return _NOT_BEHIND.format("layers of its own" if reads.layers else "norms")
+
+
+def _widths(shapes: Mapping[str, Sequence[int]], projections: Iterable[Projection]) -> dict[str, int]:
+    return {projection.key: shapes[projection.key][1] for projection in projections}
+
+
+def _inner(
+    shapes: Mapping[str, Sequence[int]], family: Family, entries: Sequence[Projection], read_rows: ReadRows
+) -> TextInputs | None:
+    """Keys and values behind the entry, a GELU and one more layer."""
+    projections = cross_attention(shapes, family)
+    first = entries[0].key
+    second = first.replace(family.entry, family.behind)
+    if not projections or len({shapes[projection.key][-1] for projection in projections}) > 1:
+        return None
+
+    @cache
+    def layers() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(read_rows(key, 1), read_rows(key.replace(".weight", ".bias"), 1)) for key in (first, second)]
+
+    def through(rows: torch.Tensor) -> torch.Tensor:
+        one, two = layers()
+        hidden = torch.nn.functional.gelu(torch.nn.functional.linear(rows.cpu(), *one), approximate="tanh")
+        return torch.nn.functional.linear(hidden, *two)
+
+    width = shapes[projections[0].key][-1]
+    reads = RowsRead(layers=family.name, through=through)
+    return TextInputs(replace(family, width=width), projections, _widths(shapes, projections), read_rows, reads=reads)

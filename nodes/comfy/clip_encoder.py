@@ -173,7 +173,7 @@ class ComfyEncoder:
         return self._cache.rows
 
     def _entries(self, text: str) -> list[Any]:
-        chunk: list[Any] = self._main(_with_words(self.clip.tokenize(text, return_word_ids=True)))[0]
+        chunk: list[Any] = self._main(with_words(self.clip.tokenize(text, return_word_ids=True)))[0]
         return chunk
 
     @property
@@ -199,7 +199,7 @@ class ComfyEncoder:
         return {name: value for name, value in tokens.items() if name not in _chunks_of(tokens)}
 
     def _tokenize(self, prompt: str) -> Tokens:
-        tokens = _with_words(self.clip.tokenize(prompt, return_word_ids=True))
+        tokens = with_words(self.clip.tokenize(prompt, return_word_ids=True))
         if len(self._streams) > 1 or self._several:
             return tokens
         # SDXL cuts the longer of its two encoders' outputs; the shorter one's chunks are what counts. An encoder whose output
@@ -268,7 +268,7 @@ class ComfyEncoder:
                 start = len(pieces)
                 words = [position for position, (_, _, word) in enumerate(chunk) if word > 0]
                 span = range(start + words[0], start + words[-1] + 1) if words else range(start + opening, start + opening)
-                pieces += [_piece(token, vocabulary) for token, _, _ in chunk]
+                pieces += [piece_of(token, vocabulary) for token, _, _ in chunk]
                 chunks.append(Chunk(start, span, len(pieces), stream))
         return EncodedPrompt(tuple(pieces), tuple(chunks), embeddings)
 
@@ -276,7 +276,7 @@ class ComfyEncoder:
         """Where a template stands around the prompt, or not every token has a row."""
         shown, words = token_rows.place(self._main(tokens)[0], len(embeddings))
         vocabulary = getattr(tokenizer_of(self.clip, self._streams[0]), "inv_vocab", {})
-        return EncodedPrompt(tuple(_piece(token, vocabulary) for token in shown), (Chunk(0, words, len(shown)),), embeddings)
+        return EncodedPrompt(tuple(piece_of(token, vocabulary) for token in shown), (Chunk(0, words, len(shown)),), embeddings)
 
 
 def tokenizer_of(clip: Any, name: str) -> Any:
@@ -294,7 +294,7 @@ def _chunks_of(tokens: dict[str, Any]) -> Tokens:
     return {name: chunks for name, chunks in tokens.items() if isinstance(chunks, list)}
 
 
-def _with_words(tokens: dict[str, Any]) -> Tokens:
+def with_words(tokens: dict[str, Any]) -> Tokens:
     """Chunks whose entries say which word they belong to; a template's tokens may leave it out."""
     return {name: [[(*entry, 0)[:3] for entry in chunk] for chunk in chunks] for name, chunks in _chunks_of(tokens).items()}
 
@@ -318,7 +318,8 @@ def _content(tokens: Tokens) -> Hashable:
     )
 
 
-def _piece(token: Any, vocabulary: dict[int, str]) -> str:
+def piece_of(token: Any, vocabulary: dict[int, str]) -> str:
+    """A token as text: a textual inversion by its vector."""
     if torch.is_tensor(token):
         return f"embedding:{_fingerprint(token)[:8]}"
     return vocabulary.get(token, str(token))

@@ -10,15 +10,15 @@ from typing import Any
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ...editing.assumptions.behind_norm import solve_behind, unit_encode
 from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
+from ...editing.assumptions.rows_read import RowsRead
 from ...editing.assumptions.space import Moment
 from ...editing.carried_edits import carried_besides
-from .clip_encoder import ComfyEncoder
+from .adapter_encoder import encoder_for
 from .known_moments import moment_of
-from .model_edits import carried_by, joinable, put_on
+from .model_edits import carried_by, joinable, order_remark, put_on
 from .placement import AUTOMATIC, Placement
 from .progress import stop_if_interrupted
 from .schemas import EditType
@@ -93,7 +93,7 @@ class ModelEditor:
     def __init__(self, model: Any, clip: Any, where: str = AUTOMATIC) -> None:
         self.model = model
         self.place = None if model is None else Placement.of(model, where)
-        self.encoder = ComfyEncoder(clip)
+        self.encoder = encoder_for(model, clip)
 
     def solve(self, recipe: Recipe) -> Solved:
         """Solve, and patch a clone of the model if there is one; together with the edits on the model where they can be.
@@ -103,10 +103,11 @@ class ModelEditor:
         """
         encode = self.encoder.with_pooled if recipe.pooled else self.encoder
         partner, own = None, recipe
-        if self.place:
-            self.place.check_recipe(recipe)
-            self.place.check_encoder(self.encoder)
-            encode = self.place.checked(encode)
+        place = self.place.for_recipe(recipe) if self.place else None
+        reads = place.reads if place else RowsRead()
+        if place:
+            place.check_encoder(self.encoder)
+            encode = place.checked(encode)
             partner = joinable(self.model, recipe, self.encoder.key)
         else:
             self.encoder.check_rows_alone()
@@ -117,10 +118,11 @@ class ModelEditor:
         encoded = dict(zip(prompts, encode(prompts), strict=True))
         stop_if_interrupted()
         read, fresh = time.perf_counter(), self.encoder.encoded - before
-        moment = self._moment(recipe, encoded[prompts[0]].embeddings.shape[1]) if recipe.regularizer == "captions" else None
+        width = encoded[prompts[0]].embeddings.shape[1]
+        moment = self._moment(recipe, width, reads) if recipe.regularizer == "captions" else None
         solving = time.perf_counter()
-        edit = solve_behind(recipe, encoded, moment, self._norms)
-        place, why = self.place.decided(edit, self.encoder) if self.place else (None, [])
+        edit = reads.solve(recipe, encoded, moment)
+        place, why = place.decided(edit, self.encoder) if place else (None, [])
         patched = put_on(self.model, edit, place.weights, self.encoder.key, instead_of=partner) if place else None
         times = (
             f"{fresh} of {len(prompts)} prompts encoded in {read - begin:.2f} s, captions and words looked up in "
@@ -128,13 +130,9 @@ class ModelEditor:
         )
         return Solved(patched, edit, times, own, place, why)
 
-    @property
-    def _norms(self) -> int:
-        return self.place.norms if self.place else 0
-
-    def _moment(self, recipe: Recipe, width: int) -> Moment:
-        known = moment_of(self.encoder, width, self._norms)
-        return known.beside(recipe.sources, unit_encode(self.encoder, self._norms))
+    def _moment(self, recipe: Recipe, width: int, reads: RowsRead) -> Moment:
+        known = moment_of(self.encoder, width, reads, id(self.model.model) if reads.layers else None)
+        return known.beside(recipe.sources, reads.encode(self.encoder))
 
     def report(self, solved: Solved, remarks: Iterable[str] = ()) -> str:
         """What the edit did, for people."""
@@ -146,6 +144,7 @@ class ModelEditor:
             *remarks,
             *solved.why,
             *carried_besides("model", carried_by(solved.model), solved.own),
+            *order_remark(solved.model, solved.edit),
             *([f"experimental: {inputs.family.name} has not been tried on real weights"] if experimental else []),
         ]
         return solved.place.report(solved.edit, [*remarks, solved.times])

@@ -52,6 +52,10 @@ class EditedText:
 def mapped(edit: Edit, rows: torch.Tensor) -> torch.Tensor:
     """M c for every row of a conditioning. Raises :class:`EditError` for rows of another width."""
     context_map = edit.context_map
+    if edit.layers:
+        raise EditError(
+            f"This edit is one of what {edit.layers}’s own layers make of a prompt; put it on the MODEL with Apply Edit."
+        )
     if rows.shape[-1] != context_map.width:
         raise EditError(
             f"The conditioning has {rows.shape[-1]} numbers a token, but the edit was made for {context_map.width}; make the "

@@ -9,9 +9,9 @@ from functools import partial
 
 import torch
 
-from ...editing.assumptions.behind_norm import unit_encode
 from ...editing.assumptions.moment_file import kept_moment
 from ...editing.assumptions.moments import KnownMoment
+from ...editing.assumptions.rows_read import RowsRead
 from ...editing.concepts.text_encoder import encode_short
 from ...editing.encoding import EncodeShort
 from ...editing.errors import EditError
@@ -25,31 +25,32 @@ from .text_encoders import text_encoders
 _latest: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Hashable, KnownMoment]] = weakref.WeakKeyDictionary()
 
 
-def moment_of(encoder: ComfyEncoder, width: int, norms: int = 0) -> KnownMoment:
+def moment_of(encoder: ComfyEncoder, width: int, reads: RowsRead, model: Hashable = None) -> KnownMoment:
     """The second moment for this encoder.
 
     Args:
         encoder: the CLIP's.
         width: of its embeddings.
-        norms: behind how many norms side by side the embeddings are read (:mod:`~...editing.assumptions.behind_norm`).
+        reads: what of these it is taken over.
+        model: that reads them, where its own layers come before.
     """
-    model, key = encoder.clip.cond_stage_model, (encoder.key, norms)
+    model, key = encoder.clip.cond_stage_model, (encoder.key, reads, model)
     known, moment = _latest.get(model, (None, None))
     if known != key:
         texts = KnownTexts(captions_for(width), encoder.words)
-        encode, short = unit_encode(encoder, norms), partial(_short, encoder, norms)
+        encode, short = reads.encode(encoder), partial(_short, encoder, reads)
         moment = kept_moment(kept_folder("moments"), texts, encode, short, _Progress())
         _latest[model] = key, moment
     return moment
 
 
-def _short(encoder: ComfyEncoder, norms: int) -> EncodeShort | None:
+def _short(encoder: ComfyEncoder, reads: RowsRead) -> EncodeShort | None:
     """Through CLIP in plain torch, because ComfyUI's own modules read whole windows; None for an encoder of another kind."""
     try:
         encoders = text_encoders(encoder.clip)
     except EditError:
         return None
-    return unit_encode(partial(encode_short, encoders), norms)
+    return reads.encode(partial(encode_short, encoders))
 
 
 class _Progress:

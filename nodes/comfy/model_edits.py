@@ -27,6 +27,7 @@ _SMOOTHED = (
     "The layers that read text in this quantised model scale it first, so no weight does what an edit says; let “applied_to” "
     "be text, or load the model unquantised."
 )
+_DRAWN_AFTER = "drawn after the model's edits of the text, whatever their order in the graph"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def edits_on(model: Any) -> tuple[AppliedEdit, ...]:
 def carried_by(model: Any) -> list[CarriedEdit]:
     """The same, as people are told of them."""
     return [CarriedEdit(entry.edit.recipe, entry.strength) for entry in edits_on(model)]
+
+
+def order_remark(model: Any, edit: Edit) -> list[str]:
+    """Said of an edit by chance on a model that carries an edit of the text: that one is put on once, before the first step."""
+    texts = [entry for entry in edits_on(model) if isinstance(entry.carrier, EditedText)]
+    return [_DRAWN_AFTER] if edit.chance and texts else []
 
 
 def joinable(model: Any, recipe: Any, encoder: Hashable) -> AppliedEdit | None:

@@ -10,9 +10,11 @@ from ...editing.assumptions.edit import Edit
 from ...editing.assumptions.norm_ways import compare_ways
 from ...editing.assumptions.recipe import Recipe
 from ...editing.assumptions.report import describe
-from ...editing.assumptions.text_inputs import BEHIND_ANOTHER, TextInputs
+from ...editing.assumptions.rows_read import RowsRead
+from ...editing.assumptions.text_inputs import TextInputs, elsewhere
 from ...editing.encoding import Encode
 from ...editing.errors import EditError, UnknownModelError
+from ...editing.projections import INPUT
 from .clip_encoder import ComfyEncoder
 from .model_edits import known_text_inputs, text_inputs
 
@@ -20,6 +22,7 @@ AUTOMATIC, WEIGHTS, TEXT = PLACES = ("automatic", "weights", "text")
 _BY_LAYERS = "txtfusion."
 _WAY_OUT = "Or let “applied_to” be text: the edit goes onto your prompts, before the model reads them."
 _ON_TEXT = "put on the text that the model reads, once a sampling; no weight changes"
+_OWN_LAYERS = "In {} layers of its own read a prompt before keys and values do; let “applied_to” be weights or automatic."
 _WHOLE = (
     "Keys or values alone, and blocks, are weights of the model; {} choose “keys and values” and leave the blocks empty to "
     "put the edit on the text."
@@ -35,19 +38,21 @@ class Placement:
         inputs: where text enters it; None where the table does not know.
         by_text: whether edits go onto the text.
         undecided: whether each edit shows which of both ways is the better one.
+        free: whether a recipe may choose, since nobody did.
     """
 
     model: Any
     inputs: TextInputs | None
     by_text: bool
     undecided: bool = False
+    free: bool = False
 
     @classmethod
     def of(cls, model: Any, wanted: str = AUTOMATIC) -> Placement:
         """The place that was asked for; automatically the weights of the families that have always been edited there.
 
         Raises:
-            EditError: the weights were asked for, and are not known.
+            EditError: the weights were asked for, and are not known; or the text, which layers of the model's own read first.
         """
         if wanted == WEIGHTS:
             try:
@@ -55,13 +60,32 @@ class Placement:
             except UnknownModelError as error:
                 raise EditError(f"{error} {_WAY_OUT}") from error
         inputs = known_text_inputs(model)
-        undecided = wanted == AUTOMATIC and inputs is not None and inputs.norms > 0
-        return cls(model, inputs, wanted == TEXT or inputs is None or inputs.family.by_text, undecided)
+        if wanted == TEXT and inputs is not None and inputs.reads.layers:
+            raise EditError(_OWN_LAYERS.format(inputs.family.name))
+        free = wanted == AUTOMATIC and inputs is not None
+        undecided = free and inputs is not None and inputs.reads.norms > 0
+        return cls(model, inputs, wanted == TEXT or inputs is None or inputs.family.by_text, undecided, free)
 
     @property
-    def norms(self) -> int:
-        """How many norms stand side by side before the layer that text enters through, where that is known."""
-        return self.inputs.norms if self.inputs else 0
+    def reads(self) -> RowsRead:
+        """What of a prompt edits are solved on."""
+        return self.inputs.reads if self.inputs else RowsRead()
+
+    def for_recipe(self, recipe: Recipe) -> Placement:
+        """The place for a recipe: keys or values alone, and blocks, are weights.
+
+        Raises:
+            EditError: it is for a part of the weights where there are none to be edited.
+        """
+        if recipe.projections == "keys and values" and not recipe.blocks:
+            return self
+        inputs = self.inputs and (self.inputs.inner or self.inputs)
+        by_blocks = inputs is not None and any(projection.kind != INPUT for projection in inputs.projections)
+        if by_blocks and (self.free or not self.by_text):
+            return replace(self, inputs=inputs, by_text=False, undecided=False)
+        if self.by_text:
+            raise EditError(_WHOLE.format("of this model they are not known:" if self.inputs is None else "here"))
+        return self
 
     def decided(self, edit: Edit, encode: Encode) -> tuple[Placement, list[str]]:
         """The better place for an edit, and why; this one where nothing is left to choose.
@@ -84,11 +108,6 @@ class Placement:
         """Where edits go into weights; None where they go onto the text."""
         return None if self.by_text else self.inputs
 
-    def check_recipe(self, recipe: Recipe) -> None:
-        """Raise :class:`EditError` for a recipe that is for a part of the weights where there are none to be edited."""
-        if self.by_text and (recipe.projections != "keys and values" or recipe.blocks):
-            raise EditError(_WHOLE.format("of this model they are not known:" if self.inputs is None else "here"))
-
     def check_encoder(self, encoder: ComfyEncoder) -> None:
         """Raise :class:`EditError` where the model is handed more of a prompt than rows that are edited."""
         if self.by_text:
@@ -96,7 +115,7 @@ class Placement:
 
     def checked(self, encode: Encode) -> Encode:
         """``encode`` that refuses text of a width that the model does not read."""
-        if self.inputs:
+        if self.inputs and not self.reads.through:
             return self.inputs.checked(encode)
 
         def encode_for_model(prompts: Any) -> Any:
@@ -108,13 +127,13 @@ class Placement:
         return encode_for_model
 
     def check_edit(self, edit: Edit) -> None:
-        """Raise :class:`EditError` for an edit of a width that the model does not read, or solved for another norm."""
+        """Raise :class:`EditError` for an edit of a width that the model does not read, or solved on other rows."""
+        if (edit.norms or edit.layers) and not self.reads.holds(edit):
+            raise EditError(elsewhere(edit, self.reads))
         if self.inputs:
             self.inputs.check_width(edit.context_map.width)
         else:
             self._check_width(edit.context_map.width)
-        if edit.norms not in (0, self.norms):
-            raise EditError(BEHIND_ANOTHER)
 
     def _check_width(self, width: int) -> None:
         if not any(_reads(name, module, width) for name, module in self.model.model.diffusion_model.named_modules()):

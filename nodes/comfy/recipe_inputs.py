@@ -50,7 +50,7 @@ def setting_inputs() -> list[io.Input]:
             default="",
             optional=True,
             tooltip="Limit the edit to some blocks, separated by commas: down, mid, up, or a block's own name such as "
-            "output_blocks.4. Empty means all.",
+            "output_blocks.4 or blocks.7. Empty means all.",
         ),
         io.String.Input(
             "preserve",
@@ -109,8 +109,8 @@ def place_input() -> io.Input:
             default=AUTOMATIC,
             optional=True,
             tooltip="weights: the layers through which text enters, where they are known. text: every prompt, once a sampling, "
-            "before the model reads it; for any model, and no LoRA or checkpoint can hold it. automatic: weights where they "
-            "are known, else text.",
+            "before the model reads it; for any model, and no checkpoint can hold it. automatic: what suits the model; the "
+            "report says which.",
         )
     )
 

@@ -22,6 +22,7 @@ from .edited_model import ModelEditor
 from .paths import ENDING, edit_path, saved_edits
 from .text_encoders import concept_edits_on, text_encoders, with_edit
 
+_LATER = "made behind layers of {}’s own: with the CLIP connected, Apply Edit checks whether it is for this encoder"
 _GONE = "The edit “{}” is no longer there; choose another one."
 
 
@@ -52,6 +53,8 @@ def read_edit(name: str, clip: Any) -> tuple[AnyEdit, str]:
     edit = load_edit(existing_path(name))
     if isinstance(edit, ConceptEdit):
         return edit, edit.check_encoders(text_encoders(clip))
+    if edit.layers:
+        return edit, _LATER.format(edit.layers)
     return edit, edit.check_encoder(ComfyEncoder(clip))
 
 

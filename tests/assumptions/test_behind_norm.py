@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from edit_assumption.editing.any_lora import any_lora
-from edit_assumption.editing.assumptions.behind_norm import mapped_behind, solve_behind, unit_encode, unit_rows
+from edit_assumption.editing.assumptions.behind_norm import mapped_behind, unit_rows
+from edit_assumption.editing.assumptions.edit_preview import preview
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment
 from edit_assumption.editing.assumptions.norm_ways import NormWays, Way, compare_ways
 from edit_assumption.editing.assumptions.recipe import parse_recipe
+from edit_assumption.editing.assumptions.rows_read import RowsRead
 from edit_assumption.editing.assumptions.text_inputs import TextInputs
 from edit_assumption.editing.edit_file import load_edit, read_header, save_edit
 from edit_assumption.editing.encoding import Chunk, EncodedPrompt
@@ -67,14 +69,14 @@ def seen(rows, norms):
 
 def solved(norms=1):
     encoded = dict(zip(RECIPE.prompts(), encode(RECIPE.prompts()), strict=True))
-    return solve_behind(RECIPE, encoded, None, norms)
+    return RowsRead(norms).solve(RECIPE, encoded, None)
 
 
 @pytest.mark.parametrize("norms", [1, 3])
 def test_the_weight_reads_the_source_as_it_read_the_destination(norms):
     ((key, context_map),) = inputs(norms).maps(solved(norms)).items()
     edited = context_map.apply_to_weight(weight())
-    assert key in ENTRIES[norms] and inputs(norms).norms == norms
+    assert key in ENTRIES[norms] and inputs(norms).reads.norms == norms
     rows, wanted = seen(embeddings("a rose"), norms), seen(embeddings("a blue rose"), norms)[[0, 2]]
     assert distance(rows @ edited.T, wanted @ weight().T) < 1e-4 < distance(rows @ weight().T, wanted @ weight().T)
 
@@ -93,7 +95,7 @@ def test_on_the_text_the_norm_gives_the_destination(norms):
 def test_a_map_of_raw_rows_is_no_weight():
     raw = solved(0)
     with pytest.raises(
-        EditError, match="a norm stands before the layer that text enters through, and this edit was solved wit"
+        EditError, match="In this model norms stand before the weights that read text, and this edit was solved without"
     ):
         inputs(1).maps(raw)
     behind = solved(1)
@@ -122,7 +124,7 @@ def test_a_lora_is_the_change_of_the_weight():
 
 def test_captions_are_held_behind_the_norm_too():
     captions = ["a dog in the snow", "two white cats", "an old house"]
-    found = read_captions(unit_encode(encode, 1), captions).whole()
+    found = read_captions(RowsRead(1).encode(encode), captions).whole()
     units = [replace(prompt, embeddings=seen(prompt.embeddings, 1) / gain(1)) for prompt in encode(captions)]
     assert distance(found, second_moment(units)) < 1e-5
 
@@ -158,3 +160,61 @@ def test_the_nearer_way_is_chosen_and_said():
         "text chosen: related prompts come within 20 % of the destination (30 % by weights), captions move by 5 % (6 %)"
     )
     assert NormWays(text=far, weights=near).remark().startswith("weights chosen: related prompts come within 20 %")
+
+
+WAN = {
+    "text_embedding.0.weight": (24, WIDTH), "text_embedding.0.bias": (24,), "text_embedding.2.weight": (24, 24),
+    "text_embedding.2.bias": (24,), "time_projection.1.weight": (4, 4),
+} | {f"blocks.{block}.cross_attn.{layer}.weight": (6, 24) for block in range(2) for layer in ("q", "k", "v")}  # fmt: skip
+
+
+def wan():
+    weights = {key: random(*shape, seed=place) / 3 for place, (key, shape) in enumerate(WAN.items())}
+    return weights, TextInputs.of_shapes(WAN, lambda key, every: weights[key][::every].clone())
+
+
+def test_keys_behind_layers_of_the_model_read_what_these_made_of_the_destination():
+    weights, whole = wan()
+    inner = whole.inner
+    recipe = replace(RECIPE, projections="keys", blocks=("blocks.1",))
+    edit = inner.reads.solve(recipe, dict(zip(recipe.prompts(), encode(recipe.prompts()), strict=True)), None)
+    assert (edit.layers, edit.context_map.width, edit.encoder.embeddings.shape[1]) == ("Wan", 24, WIDTH)
+
+    def made(prompt):
+        first, second = (
+            (weights[f"text_embedding.{layer}.weight"], weights[f"text_embedding.{layer}.bias"]) for layer in (0, 2)
+        )
+        hidden = embeddings(prompt) @ first[0].T + first[1]
+        bent = 0.5 * hidden * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (hidden + 0.044715 * hidden**3)))
+        return bent @ second[0].T + second[1]
+
+    ((key, context_map),) = whole.for_edit(edit).maps(edit).items()
+    assert key == "blocks.1.cross_attn.k.weight"
+    edited = context_map.apply_to_weight(weights[key])
+    wanted = made("a blue rose")[[0, 2]] @ weights[key].T
+    assert distance(made("a rose") @ edited.T, wanted) < 1e-3 < distance(made("a rose") @ weights[key].T, wanted)
+    with pytest.raises(EditError, match="reads text behind layers of Wan’s own, unlike this one; make it again"):
+        whole.maps(edit)
+    with pytest.raises(EditError, match="In this model layers of its own stand before the weights that read text"):
+        inner.maps(replace(edit, layers=""))
+
+
+def test_the_file_of_an_edit_behind_layers_says_it(tmp_path):
+    path = tmp_path / "edit.safetensors"
+    edit = wan()[1].inner.reads.solve(RECIPE, dict(zip(RECIPE.prompts(), encode(RECIPE.prompts()), strict=True)), None)
+    save_edit(edit, path)
+    again = load_edit(path)
+    assert again.layers == "Wan" and again.context_map.width == 24 and read_header(path)["format_version"] == "4"
+    with pytest.raises(EditError, match="one of what Wan’s own layers make of a prompt"):
+        preview(again, encode)
+
+
+def test_of_padding_before_layers_of_the_model_a_few_rows_are_kept():
+    (prompt,) = encode(["a blue rose"])
+    padded = replace(
+        prompt, tokens=(*prompt.tokens, *["<pad>"] * 60), chunks=(Chunk(0, range(3), 63),),
+        embeddings=torch.cat([prompt.embeddings, torch.zeros(60, WIDTH)]),
+    )  # fmt: skip
+    found = RowsRead(layers="Wan", through=lambda rows: rows + 1).prompt(padded)
+    assert len(found.tokens) == 3 + 16 == found.chunks[0].stop and found.words == [0, 1, 2]
+    assert torch.equal(found.embeddings, padded.embeddings[:19] + 1)

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from edit_assumption.editing.errors import EditError
-from edit_assumption.editing.projections import POOLED, families_of, find, lora_name, select
+from edit_assumption.editing.projections import POOLED, cross_attention, families_of, find, lora_name, norms_of, select
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -219,6 +219,62 @@ def test_transformers_have_one_text_input(name):
             find({**shapes, **more})
     with pytest.raises(EditError, match="no place where text enters"):
         find({found.key: (8, 4096)})  # a layer of that name in some other model
+
+
+CROSS = {f"blocks.{block}.cross_attn.{layer}.weight": (96, 64) for block in (0, 11) for layer in ("q_proj", "k_proj", "v_proj")}
+BY_BLOCKS = {
+    "Cosmos Predict2": {**CROSS, "blocks.0.adaln_modulation_cross_attn.1.weight": (16, 96)},
+    "Anima": {
+        **CROSS,
+        "blocks.0.adaln_modulation_cross_attn.1.weight": (16, 96),
+        "llm_adapter.blocks.0.cross_attn.k_proj.weight": (32, 32),
+    },
+}
+
+
+@pytest.mark.parametrize("name", BY_BLOCKS)
+def test_transformers_whose_blocks_read_text(name):
+    family, found = find({f"model.diffusion_model.{key}": shape for key, shape in BY_BLOCKS[name].items()})
+    assert (family.name, family.width, family.by_text, family.own_layers) == (name, 64, name != "Anima", name == "Anima")
+    assert [(layer.kind, layer.block, layer.part) for layer in found] == [
+        (kind, f"blocks.{block}", "blocks") for block in (0, 11) for kind in ("keys", "values")
+    ]
+    assert [layer.module for layer in select(found, "values", ["blocks.11"])] == ["blocks.11.cross_attn.v_proj"]
+    assert lora_name(found[0], family) == "diffusion_model.blocks.0.cross_attn.k_proj"
+    with pytest.raises(EditError, match="stored packed"):
+        find({**BY_BLOCKS[name], "blocks.0.cross_attn.k_proj.weight": (3072, 1)})
+
+
+def test_wan_reads_text_through_one_layer_and_its_blocks_behind_it():
+    shapes = {"text_embedding.0.weight": (96, 64), "text_embedding.2.weight": (96, 96), "time_projection.1.weight": (8, 8)}
+    blocks = {
+        f"{part}blocks.0.cross_attn.{kind}.weight": (96, 96) for part in ("", "vace_") for kind in ("q", "k", "v", "k_img")
+    }
+    family, (entry,) = find(shapes | blocks)
+    assert (family.name, entry.module, family.behind) == ("Wan", "text_embedding.0", "text_embedding.2")
+    assert [layer.module for layer in cross_attention(shapes | blocks, family)] == [
+        f"{part}blocks.0.cross_attn.{kind}" for part in ("", "vace_") for kind in "kv"
+    ]
+
+
+def test_two_layers_may_read_the_same_text():
+    shapes = {
+        "txt_in.input_embedder.weight": (96, 64), "txt_in.c_embedder.in_layer.weight": (96, 64),
+        "vector_in.in_layer.weight": (96, 768), "double_blocks.0.img_mod.lin.weight": (8, 8),
+    }  # fmt: skip
+    family, found = find(shapes)
+    assert family.name == "Hunyuan Video" and [layer.kind for layer in found] == ["text input", "text input", POOLED]
+    with pytest.raises(EditError, match="stored packed"):
+        find({**shapes, "txt_in.c_embedder.in_layer.weight": (96, 32)})
+
+
+def test_norms_side_by_side_are_in_the_order_of_their_parts():
+    shapes = {"txt_in.weight": (8, 24)} | {f"txt_norm.{part}.weight": (2,) for part in (10, 2, 0, 1)}
+    family, _ = find(shapes)
+    assert family.name == "Lens" and norms_of(shapes, family) == [f"txt_norm.{part}.weight" for part in (0, 1, 2, 10)]
+    one = {"txt_in.weight": (8, 24), "txt_norm.weight": (24,)}
+    family, _ = find(one)
+    assert family.name == "Qwen-Image" and norms_of(one, family) == ["txt_norm.weight"]
 
 
 def test_transformer_models_in_diffusers_names_are_refused():

@@ -25,9 +25,13 @@ BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ide
 """Those with a norm before the layer through which all text enters."""
 BY_WEIGHTS = (
     "flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv", "hunyuan_image",
-    "hunyuan_video", "pixeldit", *BEHIND_NORM,
+    "hunyuan_video", "pixeldit", "cosmos_predict2", "anima", *BEHIND_NORM,
 )  # fmt: skip
 """Those with a layer through which all text enters."""
+BY_BLOCKS = ("wan", "cosmos_predict2", "anima")
+"""Those whose blocks read text as a UNet's do."""
+HOOKED = ("z_image", "krea2", "wan", "lens")
+"""Of those whose text a hook maps: behind a norm, behind several, behind layers of all steps, before a layer."""
 LEFT = {"flux2": 0.1}
 """Where the text hardly matters, and rounding is a share of that: 0.01 for all others."""
 EXACT = dict(destination=DESTINATION, augmentations="", regularization=0.001, applied_to="text")
@@ -45,8 +49,8 @@ class FamilyGraph(Drawing):
     def edit(self, **inputs):
         return super().edit(source=self.source, **{**EXACT, **inputs})
 
-    def sample(self, prompt=None):
-        encoded = self.add("CLIPTextEncode", clip=self.clip, text=prompt or self.source)[0]
+    def sample(self, prompt=None, through=lambda link: link):
+        encoded = through(self.add("CLIPTextEncode", clip=self.clip, text=prompt or self.source)[0])
         self.sampled = self.add(
             "KSampler", model=self.model, positive=encoded, negative=encoded, latent_image=self.latent, seed=self.seed,
             **self.sampling,
@@ -178,15 +182,55 @@ def test_the_clip_of_another_family_is_refused(comfy):
         comfy.run(graph.sample())
 
 
-@pytest.mark.parametrize("family", ["krea2", "minimax_h3"])
-def test_no_hook_can_hold_it(comfy, family):
+@pytest.mark.parametrize("family", ["ltx2", "minimax_h3"])
+def test_no_hook_can_hold_what_is_read_before_the_steps(comfy, family):
     skip_unknown(comfy, family)
     graph = FamilyGraph(family)
     node = graph.edit()
     hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
     graph.add("PreviewAny", source=hooks[0])
-    with pytest.raises(RunError, match=r"No hook can hold an edit of this model.* with Edit Conditioning"):
+    with pytest.raises(RunError, match=r"No hook can hold this edit of this model.* with Edit Conditioning"):
         comfy.run(graph.sample())
+
+
+def hooked(comfy, family, *frames, **inputs):
+    """The source with the edit as a hook, at strengths from parts of the steps on; and what the node says."""
+    graph = FamilyGraph(family)
+    node = graph.edit(**inputs)
+    graph.model = graph.loaded
+    hooks = graph.add("EditAssumptionHook", model=graph.loaded, edit=node[1], strength=1.0)
+    keyframes = []
+    for strength, start in frames:
+        before = {"prev_hook_kf": keyframes[0]} if keyframes else {}
+        keyframes = graph.add("CreateHookKeyframe", strength_mult=strength, start_percent=start, **before)
+    link = graph.add("SetHookKeyframes", hooks=hooks[0], hook_kf=keyframes[0])[0] if frames else hooks[0]
+    graph.sample(
+        through=lambda encoded: graph.add(
+            "ConditioningSetProperties", cond_NEW=encoded, strength=1.0, set_cond_area="default", hooks=link
+        )[0]
+    )
+    return latent_of(comfy, graph, outputs := comfy.run(graph)), text(outputs, hooks)
+
+
+@pytest.mark.parametrize("family", HOOKED)
+def test_a_hook_maps_the_text_for_a_part_of_the_steps(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    size = float((source - destination).norm())
+    always, said = hooked(comfy, family)
+    assert float((always - destination).norm()) < 0.01 * size and "on the text of the prompts that have the hook" in said
+    assert torch.equal(hooked(comfy, family, (0.0, 0.0))[0], source)
+    late = hooked(comfy, family, (0.0, 0.0), (1.0, 0.5))[0]
+    assert float((late - source).norm()) > 0.01 * size and float((late - always).norm()) > 0.01 * size
+
+
+@pytest.mark.parametrize("family", ["anima", "hunyuan_video"])
+def test_a_hook_on_weights_where_the_text_is_not_all(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    edited, said = hooked(comfy, family, applied_to="automatic", pooled=family in POOLED)
+    assert float((edited - destination).norm()) < 0.01 * float((source - destination).norm())
+    assert "projections while the hook is on" in said
 
 
 def test_a_model_that_is_handed_more_than_rows_is_refused(comfy):
@@ -195,6 +239,63 @@ def test_a_model_that_is_handed_more_than_rows_is_refused(comfy):
     graph.edit()
     with pytest.raises(
         RunError, match=r"more of each prompt than its embeddings \(conditioning_llama3\), which no edit reaches"
+    ):
+        comfy.run(graph.sample())
+
+
+@pytest.mark.parametrize("family", BY_BLOCKS)
+def test_keys_values_and_blocks_are_edited_where_blocks_read_text(comfy, family):
+    skip_unknown(comfy, family)
+    source, destination = (latent(comfy, FamilyGraph(family).sample(prompt)) for prompt in (None, DESTINATION))
+    left = {}
+    for name, edits in {
+        "keys": [dict(projections="keys")],
+        "both in turn": [dict(projections="keys"), dict(projections="values")],
+        "block by block": [dict(blocks="blocks.0"), dict(blocks="blocks.1")],
+    }.items():
+        graph = FamilyGraph(family)
+        nodes = [graph.edit(applied_to="automatic", **edit) for edit in edits]
+        edited = latent_of(comfy, graph, outputs := comfy.run(graph.sample()))
+        left[name] = float((edited - destination).norm() / (source - destination).norm())
+        assert all("2 projections patched" in text(outputs, node) for node in nodes)
+    assert left["both in turn"] < 0.01 and left["block by block"] < 0.01 < left["keys"]
+
+
+def test_an_edit_behind_layers_of_the_model_is_put_on_again_there_alone(comfy):
+    skip_unknown(comfy, "wan", "anima")
+    pictures = []
+    for again in (False, True):
+        graph = FamilyGraph("wan")
+        node = graph.edit(applied_to="automatic", projections="values")
+        if again:
+            graph.model = graph.add("EditAssumptionApplyEdit", model=graph.loaded, edit=node[1], strength=1.0)[0]
+        pictures.append(latent(comfy, graph.sample()))
+    assert distance(*pictures) < 1e-5
+    for kind, why in (
+        ("EditAssumptionApplyEdit", "reads text behind layers of Anima’s own, unlike this one"),
+        ("EditAssumptionConditioning", "what Anima’s own layers make of a prompt; put it on the MODEL with Apply Edit"),
+        ("EditAssumptionPreviewEdit", "which the text alone does not show"),
+    ):
+        graph = FamilyGraph("anima")
+        edit = graph.edit(applied_to="automatic")[1]
+        given = {
+            "EditAssumptionApplyEdit": dict(model=graph.add("TestFamily", family="wan")[0], strength=1.0),
+            "EditAssumptionConditioning": dict(
+                conditioning=graph.add("CLIPTextEncode", clip=graph.clip, text="a rose")[0], strength=1.0
+            ),
+            "EditAssumptionPreviewEdit": dict(clip=graph.clip, related="", unrelated=""),
+        }[kind]
+        graph.add("PreviewAny", source=graph.add(kind, edit=edit, **given)[0])
+        with pytest.raises(RunError, match=why):
+            comfy.run(graph)
+
+
+def test_the_text_of_a_model_with_layers_of_its_own_is_refused(comfy):
+    skip_unknown(comfy, "anima")
+    graph = FamilyGraph("anima")
+    graph.edit()
+    with pytest.raises(
+        RunError, match="layers of its own read a prompt before keys and values do; let “applied_to” be weights"
     ):
         comfy.run(graph.sample())
 
@@ -221,6 +322,14 @@ def test_a_chain_is_solved_together_in_any_order(comfy):
         assert "solved together" in said and DESTINATION in said
     assert distance(pictures[0], pictures[1]) < 1e-4
     assert distance(pictures[0], latent(comfy, FamilyGraph("z_image").sample(DESTINATION))) < 1e-3
+
+
+def test_what_is_drawn_after_an_edit_of_the_text_says_so(comfy):
+    skip_unknown(comfy, "wan")
+    graph = FamilyGraph("wan")
+    graph.edit(regularization=0.002)
+    node = graph.edit(destination=f"{DESTINATION} | a dead rose")
+    assert "drawn after the model's edits of the text" in text(comfy.run(graph.sample()), node)
 
 
 def test_an_edit_of_the_text_moves_to_the_weights_with_a_second_one(comfy):

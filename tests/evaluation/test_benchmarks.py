@@ -6,9 +6,10 @@ import re
 
 import pytest
 import torch
-from edit_assumption.benchmarks import concepts, find_host, inputs, library, reference, rows, timing
+from edit_assumption.benchmarks import behind_norm, concepts, find_host, inputs, library, reference, rows, timing
 from edit_assumption.benchmarks.rows import Row, at_least, below
 from edit_assumption.benchmarks.run import HOST_ROWS
+from edit_assumption.evaluation.suite import pocket_suite
 
 
 def check(found):
@@ -254,3 +255,12 @@ def test_comfyuis_rows_come_from_the_node_with_its_default_settings(comfy, full_
         None,
         *(row.value <= most for row, most in zip(found[2:], (1.15, 1.02, 1.01), strict=True)),
     ]
+
+
+def test_edits_behind_a_norm_are_compared_by_what_the_layer_reads():
+    encode = behind_norm.BeforeNorm()
+    edits = [edit for edit in pocket_suite() if edit.split == "validation"][:2]
+    found = behind_norm.measured(encode, edits, behind_norm.moments(encode, words=0))
+    assert len(found) == 9 and all(0 < number < 1 for number in found.values())
+    rows, units, weights = ([found[way, kind] for kind in ("efficacy", "generality")] for way in behind_norm.WAYS)
+    assert all(unit < row for unit, row in zip(units, rows, strict=True)) and units != weights

@@ -97,7 +97,7 @@ MODELS = {
     "wan": (
         "WAN21_T2V", "WAN21",
         dict(
-            image_model="wan2.1", model_type="t2v", dim=96, ffn_dim=64, text_dim=WIDTH, num_heads=1, num_layers=1, in_dim=16,
+            image_model="wan2.1", model_type="t2v", dim=96, ffn_dim=64, text_dim=WIDTH, num_heads=1, num_layers=2, in_dim=16,
             out_dim=16,
         ),
     ),
@@ -105,7 +105,16 @@ MODELS = {
         "CosmosT2IPredict2", "CosmosPredict2",
         dict(
             image_model="cosmos_predict2", max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16,
-            patch_spatial=2, patch_temporal=1, model_channels=96, num_blocks=1, num_heads=1, crossattn_emb_channels=WIDTH,
+            patch_spatial=2, patch_temporal=1, model_channels=96, num_blocks=2, num_heads=1, crossattn_emb_channels=WIDTH,
+            pos_emb_cls="rope3d", pos_emb_learnable=True, use_adaln_lora=True, adaln_lora_dim=16,
+            extra_per_block_abs_pos_emb=False,
+        ),
+    ),
+    "anima": (
+        "Anima", "Anima",
+        dict(
+            image_model="anima", max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16,
+            patch_spatial=2, patch_temporal=1, model_channels=96, num_blocks=2, num_heads=1, crossattn_emb_channels=WIDTH,
             pos_emb_cls="rope3d", pos_emb_learnable=True, use_adaln_lora=True, adaln_lora_dim=16,
             extra_per_block_abs_pos_emb=False,
         ),
@@ -217,6 +226,7 @@ CLIPS = {
     "longcat": ("longcat_image", "LongCatImageTokenizer", "te", {"qwen25_7b": {**LANGUAGE, "hidden_size": WIDE}}),
     "wan": ("wan", "WanT5Tokenizer", "te", {"umt5xxl": {**T5, "vocab_size": PIECES}}),
     "cosmos_predict2": ("cosmos", "CosmosT5Tokenizer", "te", {"t5xxl": T5}),
+    "anima": ("anima", "AnimaTokenizer", "te", {"qwen3_06b": LANGUAGE}),
     "minimax_h3": ("minimax", "MiniMaxH3Tokenizer", "te", {"qwen3vl_32b": LANGUAGE}),
     "hunyuan_image": ("hunyuan_image", "HunyuanImageTokenizer", "te", {"qwen25_7b": LANGUAGE}),
     "hunyuan_video": (
@@ -314,6 +324,10 @@ def family_model(name):
     config.unet_config |= settings  # the family's own sizes came on top
     config.set_inference_dtype(torch.float32, None)
     model = getattr(comfy.model_base, model_class)(config, device=CPU).eval()
+    if name == "anima":  # which has one size
+        sizes = dict(source_dim=WIDTH, target_dim=WIDTH, model_dim=WIDTH, num_layers=1, num_heads=2)
+        adapter = type(model.diffusion_model.llm_adapter)
+        model.diffusion_model.llm_adapter = adapter(**sizes, dtype=torch.float32, operations=comfy.ops.manual_cast)
     randomise(model.diffusion_model, seed=1)  # the schedule stays
     return comfy.model_patcher.ModelPatcher(model, CPU, CPU)
 
