@@ -114,6 +114,16 @@ def text_inputs(pipe: Any) -> TextInputs:
     return TextInputs(family, entries, widths, rows)
 
 
+def text_weights(pipe: Any) -> tuple[torch.Tensor, ...]:
+    """The weight of every projection of text, (out, width), in float32 on the CPU, without adapters.
+
+    Raises:
+        EditError: as :func:`text_inputs`, or a weight is stored packed.
+    """
+    inputs = text_inputs(pipe)
+    return tuple(inputs.weights(one for one in inputs.projections if one.kind != POOLED).values())
+
+
 def text_width(pipe: Any) -> int:
     """How many numbers a token has in the text that the pipeline's model reads; 0 where its layers disagree."""
     known, model = text_model(pipe), original(getattr(pipe, component(pipe)))
