@@ -18,6 +18,7 @@ prompt, apart from the prompt's draw; here one draw maps both.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -65,9 +66,8 @@ class FairImagen:
         beside = torch.linalg.svd(direction[None]).Vh[1:].T
         strongest = torch.linalg.eigh((rows @ beside).T @ (rows @ beside)).eigenvectors.flip(1)
         basis = beside @ strongest[:, : round(kept * len(direction))]
-        return cls(
-            basis.float(), direction.float(), (one.float() @ direction.float(), other.float() @ direction.float()), noise
-        )
+        said = ((one.double() @ direction).float(), (other.double() @ direction).float())
+        return cls(basis.float(), direction.float(), said, noise)
 
     def to(self, device: torch.device | str | None = None) -> FairImagen:
         """The same elsewhere."""
@@ -78,9 +78,8 @@ class FairImagen:
         """p of each picture, by its seed."""
         drawn = []
         for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            said = self.said[int(torch.randint(2, (), generator=generator))]
-            drawn.append(float(said[int(torch.randint(len(said), (), generator=generator))]))
+            chance = random.Random(f"FairImagen {seed}")
+            drawn.append(chance.choice(chance.choice(self.said).tolist()))
         return drawn
 
     def apply(self, embeddings: torch.Tensor, drawn: Sequence[float]) -> torch.Tensor:
@@ -113,9 +112,5 @@ def fair_roles(model: PocketModel, seeds: Sequence[int]) -> list[str]:
     drawn = own.draw(seeds)
     shown = {role.name: look(model, [caption(role, {})] * len(seeds), seeds, by_chance=(own, drawn)) for role in ROLES}
     still = fmean(thing == role for role, pictures in shown.items() for thing in pictures.things)
-    return [
-        "our reading of FairImagen: no picture drawn to get there",
-        "",
-        *even_rows(shown),
-        f"the role is shown in {still:.1%}",
-    ]
+    title = "our reading of FairImagen: no picture drawn to get there"
+    return [title, "", *even_rows(shown), f"the role is shown in {still:.1%}"]
