@@ -69,7 +69,7 @@ class Cure:
     """
 
     alpha: float = 2.0
-    positions: str = "words"
+    positions: str = "all"
 
     def __call__(self, seen: Seen, edits: Sequence[Pair]) -> ContextMap:
         """The map."""
