@@ -41,7 +41,8 @@ def expansion(sizes: torch.Tensor, alpha: float) -> torch.Tensor:
 def spectral_projector(tokens: torch.Tensor, alpha: float) -> torch.Tensor:
     """P of some tokens: (tokens, width) to (width, width)."""
     _, sizes, directions = torch.linalg.svd(tokens, full_matrices=False)
-    return (directions.T * expansion(sizes, alpha)) @ directions
+    projector: torch.Tensor = (directions.T * expansion(sizes, alpha)) @ directions
+    return projector
 
 
 def redirected(forget: torch.Tensor, become: torch.Tensor, retain: torch.Tensor, alpha: float) -> ContextMap:

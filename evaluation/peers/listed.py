@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..suite_methods import Method
+from ..suite_methods import Method, Solver
 from .cure import Cure
 from .rece import Rece
 from .semantic_surgery import semantic_surgery
@@ -11,5 +11,5 @@ from .speed import Speed
 
 def peers() -> dict[str, Method]:
     """Name to method, each our reading of a paper, in the order of the tables."""
-    readings = {"RECE": Rece(), "SPEED": Speed(), "CURE": Cure(), "Semantic Surgery": semantic_surgery}
+    readings: dict[str, Solver] = {"RECE": Rece(), "SPEED": Speed(), "CURE": Cure(), "Semantic Surgery": semantic_surgery}
     return {name: Method(name, solve) for name, solve in ((f"our reading of {name}", own) for name, own in readings.items())}

@@ -37,7 +37,7 @@ _CENTRES = 3
 def null_space(retained: torch.Tensor, threshold: float) -> torch.Tensor:
     """P, (width, width): onto where the second moment of the retained tokens, (n, width), is below a threshold."""
     energy, directions = torch.linalg.eigh(retained.T @ retained / max(1, len(retained)))
-    weak = directions[:, energy < threshold]
+    weak: torch.Tensor = directions[:, energy < threshold]
     return weak @ weak.T
 
 
