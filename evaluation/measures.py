@@ -15,6 +15,7 @@ from diffusers import StableDiffusionPipeline
 
 from ..editing.assumptions.context_map import ContextMap
 from ..pipelines.generate import generate
+from ..pipelines.text_map import TextMap
 from ..pocket.judge import SceneClassifier
 from ..pocket.model import STEPS
 from .held_out import HALVES
@@ -90,7 +91,7 @@ class Gallery:
         self.seen = Seen.of(pipe)
         self._plain: dict[str, list[dict[str, str]]] = {}
 
-    def _draw(self, prompts: Sequence[str], context_map: object) -> dict[str, list[dict[str, str]]]:
+    def _draw(self, prompts: Sequence[str], context_map: TextMap | None) -> dict[str, list[dict[str, str]]]:
         texts = [prompt for prompt in prompts for _ in self.seeds]
         images = generate(
             self.pipe, texts, self.seeds * len(prompts), context_map, steps=self.steps, advance=self.advance
@@ -99,7 +100,7 @@ class Gallery:
         count = len(self.seeds)
         return {prompt: answers[n * count : (n + 1) * count] for n, prompt in enumerate(prompts)}
 
-    def answers(self, prompts: Sequence[str], context_map: object = None) -> dict[str, list[dict[str, str]]]:
+    def answers(self, prompts: Sequence[str], context_map: TextMap | None = None) -> dict[str, list[dict[str, str]]]:
         """For each prompt the judge's answers, one for each seed."""
         prompts = list(dict.fromkeys(prompts))
         if context_map is not None:
@@ -149,7 +150,7 @@ def score_group(
     return {measure: list(map(fmean, of_edits)) for measure, of_edits in shown.items()}
 
 
-def _equal(one: ContextMap | None, other: ContextMap | None) -> bool:
-    if one is None or other is None:
-        return one is other
+def _equal(one: TextMap | None, other: TextMap | None) -> bool:
+    if not isinstance(one, ContextMap) or not isinstance(other, ContextMap):
+        return one == other
     return one.rank == other.rank and torch.equal(one.left, other.left) and torch.equal(one.right, other.right)

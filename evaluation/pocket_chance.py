@@ -11,9 +11,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from tqdm import tqdm
 
@@ -29,46 +27,18 @@ from ..editing.assumptions.recipe import Recipe
 from ..editing.assumptions.token_columns import Columns
 from ..editing.shares import Wanted, tune_together
 from ..pipelines.generate import generate
-from ..pocket.captions import HAT_PHRASES, bare_captions, caption
+from ..pocket.captions import bare_captions, caption
 from ..pocket.words import ALL, HATS, ROLES, Thing
-from .pocket_edits import CERTAIN, PocketModel
+from .hats import Shown, even_rows, look, variant_of
+from .peers.fair_imagen import fair_roles
+from .pocket_edits import PocketModel
 from .suite_methods import last_word
 
-PARTS = ("roles", "pairs", "reach", "weights", "UCE")
+PARTS = ("roles", "pairs", "reach", "weights", "UCE", "FairImagen")
 _ROUND_SEEDS = 100_000
 """The seeds of rounds begin here, apart from those that are measured on."""
 _RELATED = ("a painting of {}", "{} in the snow", "{} at night")
 _FEW = 16
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What pictures of a role show.
-
-    Args:
-        hats: each picture's answer, "hat" or "bare".
-        unclear: the share of pictures in which the judge is not sure of its answer, so that they may be in between.
-    """
-
-    hats: tuple[str, ...]
-    unclear: float
-
-    @property
-    def share(self) -> float:
-        """Of those with a hat."""
-        return self.hats.count(HATS[0]) / len(self.hats)
-
-
-def look(model: PocketModel, prompts: Sequence[str], seeds: Sequence[int], **edit: Any) -> Shown:
-    """Draw a picture for each prompt and its seed, and look at the hats."""
-    images = generate(model.pipe, prompts, seeds, advance=model.advance, **edit)
-    hats = tuple(answer["hat"] for answer in model.judge.answers(images))
-    return Shown(hats, (model.judge.certainty(images, "hat") < CERTAIN).double().mean().item())
-
-
-def variant_of(role: Thing, hat: str) -> str:
-    """A role's prompt with its hat, or without."""
-    return f"{caption(role, {})} {HAT_PHRASES[hat]}"
 
 
 def chance_of(role: Thing, with_hat: float) -> ChancePair:
@@ -216,11 +186,8 @@ def tuned(model: PocketModel, name: str, put: Put, seeds: Sequence[int], rounds:
     seconds = time.perf_counter() - begin
     context_map = put({role: own[-1].weights for role, own in done.items()})
     rows = [f"{name}: {rounds * pictures * len(ROLES):,} pictures drawn and judged to get there, {seconds:.0f} s", ""]
-    rows += ["| role | with a hat | in between |", "|---|---:|---:|"]
     shown = {role.name: look(model, [caption(role, {})] * len(seeds), seeds, context_map=context_map) for role in ROLES}
-    rows += [f"| {role} | {own.share:.1%} | {own.unclear:.1%} |" for role, own in shown.items()]
-    gaps, unclear = [abs(own.share - 0.5) for own in shown.values()], [own.unclear for own in shown.values()]
-    return [*rows, "", f"largest gap {max(gaps):.1%}, mean {fmean(gaps):.1%}; in between {fmean(unclear):.1%} on average", ""]
+    return [*rows, *even_rows(shown)]
 
 
 def in_the_weights(model: PocketModel, weights: Mapping[str, Sequence[float]]) -> ContextMap:
@@ -258,6 +225,7 @@ def _measured(options: argparse.Namespace) -> str:
             "UCE": lambda: tuned(
                 model, "UCE", lambda own: uce_debias(model, _wanted(), own), few, options.rounds, options.pictures
             ),
+            "FairImagen": lambda: fair_roles(model, few),
         }
         for part in options.part or PARTS:
             rows += [*measure[part](), ""]

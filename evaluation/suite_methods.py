@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import torch
@@ -22,6 +22,8 @@ from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
 from ..editing.known_texts import KnownTexts
 from ..pipelines.pipeline_moments import words_and_short_windows
 from ..pipelines.text_encoding import encoder_of
+from ..pipelines.text_map import TextMap
+from ..pipelines.text_models import text_weights
 from ..pocket.captions import bare_captions, ordinary_captions
 from .held_out import without
 from .suite import SuiteEdit
@@ -36,17 +38,19 @@ class Seen:
         words: of its tokenizer's vocabulary.
         short: its text encoder in short windows; None where it has none.
         held_out: things that captions and preserve lists do not name.
+        weights: reads the weights of its text projections, each (out, width); of none where they are not known.
     """
 
     encode: Encode
     words: tuple[str, ...] = ()
     short: EncodeShort | None = None
     held_out: frozenset[str] = frozenset()
+    weights: Callable[[], Sequence[torch.Tensor]] = tuple
 
     @classmethod
     def of(cls, pipe: Any) -> Seen:
         """Of a diffusers pipeline."""
-        return cls(encoder_of(pipe), *words_and_short_windows(pipe))
+        return cls(encoder_of(pipe), *words_and_short_windows(pipe), weights=partial(text_weights, pipe))
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ class Seen:
         return without(bare_captions(), self.held_out)
 
 
-Solver = Callable[[Seen, Sequence[SuiteEdit]], ContextMap | None]
+Solver = Callable[[Seen, Sequence[SuiteEdit]], TextMap | None]
 
 
 @dataclass(frozen=True)
@@ -102,24 +106,34 @@ def time_as_published(seen: Seen, edits: Sequence[Pair]) -> ContextMap:
     return make_edit(Recipe(_pairs(edits), regularizer="identity"), seen.encode, scaled=False).context_map
 
 
+UCE_REGULARIZATION = 0.1
+
+
 def last_word(encoded: EncodedPrompt) -> torch.Tensor:
     """The embedding of a prompt's last word, (1, width), which is what UCE edits."""
     return encoded.embeddings[encoded.words[-1:]]
 
 
-def uce(seen: Seen, edits: Sequence[Pair], preserve: Sequence[str] | None = None) -> ContextMap:
-    """UCE (Gandikota et al. 2024): the last token of source and destination, and preserved prompts likewise; lambda 0.1.
+def last_words(seen: Seen, edits: Sequence[Pair], preserve: Sequence[str] | None = None) -> tuple[Columns, Columns]:
+    """The last token of each source beside its destination's, and that of each preserved prompt beside itself.
 
-    What is preserved is the bare name of everything that is seen, if not given.
+    What is preserved is the bare name of everything that is seen, if not given; no source is.
     """
     preserve = seen.bare if preserve is None else preserve
-    pairs = _pairs(edits)
-    kept = [prompt for prompt in preserve if prompt not in {pair.source for pair in pairs}]
-    prompts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *kept]))
-    known = dict(zip(prompts, seen.encode(prompts), strict=True))
-    columns = [Columns.of(last_word(known[pair.source]), last_word(known[pair.destination])) for pair in pairs]
-    columns += [Columns.of(last_word(known[prompt]), last_word(known[prompt])) for prompt in kept]
-    return solve(Columns.joined(columns), 0.1, scaled=False).context_map
+    sources, targets = [edit.source for edit in edits], [edit.destination for edit in edits]
+    kept = [prompt for prompt in preserve if prompt not in sources]
+    prompts = list(dict.fromkeys([*sources, *targets, *kept]))
+    known = dict(zip(prompts, map(last_word, seen.encode(prompts)), strict=True))
+
+    def rows(texts: Sequence[str]) -> torch.Tensor:
+        return torch.cat([known[text] for text in texts]) if texts else known[prompts[0]][:0]
+
+    return Columns.of(rows(sources), rows(targets)), Columns.of(rows(kept), rows(kept))
+
+
+def uce(seen: Seen, edits: Sequence[Pair], preserve: Sequence[str] | None = None) -> ContextMap:
+    """UCE (Gandikota et al. 2024): :func:`last_words`, lambda 0.1."""
+    return solve(Columns.joined(last_words(seen, edits, preserve)), UCE_REGULARIZATION, scaled=False).context_map
 
 
 @lru_cache(maxsize=16)

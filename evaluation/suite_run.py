@@ -18,14 +18,20 @@ from ..pocket.judge import load_judge
 from ..pocket.model import pipeline
 from .joint_groups import groups
 from .measures import Gallery, Scores, score_group
+from .peers.listed import peers
 from .results_folder import results_folder
 from .suite import SuiteEdit, named_edits, pocket_suite
-from .suite_methods import ablation, methods
+from .suite_methods import Method, ablation, methods
 from .suite_report import FILES, table, write
 
 Group = tuple[list[SuiteEdit], list[SuiteEdit]]
 _MOST_JOBS = 8
 _EDITS_AT_ONCE = 5
+
+
+def _known(variants: bool) -> dict[str, Method]:
+    """Everything that can be named."""
+    return ablation() if variants else {**methods(), **peers()}
 
 
 class _Worker:
@@ -47,7 +53,7 @@ class _Worker:
 
     @classmethod
     def score(cls, name: str, part: Sequence[Group]) -> list[dict[str, list[float]]]:
-        method = (ablation() if cls.variants else methods())[name]
+        method = _known(cls.variants)[name]
         return [score_group(cls.gallery, method, group, measured) for group, measured in part]
 
 
@@ -67,12 +73,13 @@ class SuiteSettings:
 
     Args:
         split: "validation", "test" or "all".
-        names: methods; empty means all.
+        names: methods, in the order of the table; empty means those of :func:`~.suite_methods.methods`.
         seeds: how many pictures for each prompt.
         steps: of the sampler.
         together: how many edits are solved at once, each a run of its own.
         limit: how many edits, spread over the suite; None means all.
         variants: try variants of our own method in place of the methods.
+        peers: the newer peers behind the methods that are named, or behind all of them.
     """
 
     split: str
@@ -82,14 +89,18 @@ class SuiteSettings:
     together: Sequence[int]
     limit: int | None = None
     variants: bool = False
+    peers: bool = False
 
     def method_names(self) -> list[str]:
         """The names of those that are measured. Raises :class:`EditError` where one is unknown."""
-        known = ablation() if self.variants else methods()
+        known = _known(self.variants)
         for name in self.names:
             if name not in known:
                 raise EditError(f"There is no method “{name}”; choose from {', '.join(known)}.")
-        return list(self.names or known)
+        if self.variants and self.peers:
+            raise EditError("Variants of our own method are compared with each other; leave out either of the two options.")
+        names = self.names or (known if self.variants else methods())
+        return list(dict.fromkeys([*names, *(peers() if self.peers else ())]))
 
     def edits(self, suite: Sequence[SuiteEdit]) -> list[SuiteEdit]:
         """Those of the suite that are measured."""

@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 
-from ..editing.assumptions.chance_map import ChanceMap
-from ..editing.assumptions.context_map import ContextMap
 from ..pocket.model import GUIDANCE, STEPS
 from .pipeline_encoder import PipelineEncoder, parts
+from .text_map import DrawnMap, TextMap
 
 _AT_ONCE = 64
 
@@ -26,8 +25,8 @@ def generate(
     pipe: Any,
     prompts: Sequence[str],
     seeds: Sequence[int],
-    context_map: ContextMap | None = None,
-    by_chance: tuple[ChanceMap, Sequence[Sequence[int]]] | None = None,
+    context_map: TextMap | None = None,
+    by_chance: tuple[DrawnMap, Sequence[Any]] | None = None,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
     advance: Callable[[int], object] = lambda count: None,
@@ -38,7 +37,8 @@ def generate(
         pipe: the model.
         prompts, seeds: one of each for a picture.
         context_map: an edit, put on the text embeddings, which is the same as on all key and value projections.
-        by_chance: the maps of an edit by chance, put on likewise, and what each picture has drawn.
+        by_chance: the maps of an edit by chance (or any that differ from picture to picture), put on likewise, and what each
+            picture has drawn.
         steps, guidance: of the sampler.
         advance: told after every batch how many pictures came with it.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..editing.assumptions.behind_norm import solve_behind, unit_encode
 from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.recipe import Recipe
+from ..editing.assumptions.rows_read import RowsRead
 from ..editing.encoding import Encode
 from .pipeline_moments import known_moment
 from .text_encoding import encoder_of
@@ -32,10 +32,10 @@ def solve_recipe(
         EditError: the pipeline is not known, or the recipe cannot be solved.
     """
     recipe.check_active()
-    encode, prompts, norms = encoder_of(pipe), recipe.prompts(), text_norms(pipe)
+    encode, prompts, reads = encoder_of(pipe), recipe.prompts(), RowsRead(text_norms(pipe))
     encoded = dict(zip(prompts, (read or encode)(prompts), strict=True))
     moment = None
     if recipe.regularizer == "captions":
-        units = unit_encode(encode, norms)
-        moment = known_moment(pipe, units, advance).beside(recipe.sources, units)
-    return solve_behind(recipe, encoded, moment, norms)
+        read_as = reads.encode(encode)
+        moment = known_moment(pipe, read_as, advance).beside(recipe.sources, read_as)
+    return reads.solve(recipe, encoded, moment)

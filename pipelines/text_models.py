@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 
+from ..editing.assumptions.rows_read import RowsRead
 from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError, PackedWeightsError
 from ..editing.projections import FAMILIES, INPUT, POOLED, Projection
@@ -153,12 +154,22 @@ def text_inputs(pipe: Any) -> TextInputs:
     if family.width not in (0, width):
         raise EditError(f"This {family.name} model reads text of an unknown width, {width}; {LOAD}.")
     gains = [f"{known.norm}.weight"] if known.norm else []
-    return TextInputs(replace(family, width=width), entries, widths, rows, gains)
+    return TextInputs(replace(family, width=width), entries, widths, rows, gains, RowsRead(len(gains)))
 
 
 def text_norms(pipe: Any) -> int:
     """How many norms stand before the layer that text enters through; 0 for a pipeline that has its text encoders alone."""
     return text_model(pipe).norms if pipe.components.get("transformer") is not None else 0
+
+
+def text_weights(pipe: Any) -> tuple[torch.Tensor, ...]:
+    """The weight of every projection of text, (out, width), in float32 on the CPU, without adapters.
+
+    Raises:
+        EditError: as :func:`text_inputs`, or a weight is stored packed.
+    """
+    inputs = text_inputs(pipe)
+    return tuple(inputs.weights(one for one in inputs.projections if one.kind != POOLED).values())
 
 
 def text_width(pipe: Any) -> int:

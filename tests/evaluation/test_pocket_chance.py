@@ -46,6 +46,14 @@ def test_uce_means_the_weighted_sum_of_the_variants_last_tokens(model):
         assert float((moved - meant).norm() / (source - meant).norm()) < 0.3
 
 
+def test_fair_imagen_is_measured_on_every_role(model):
+    title, _, _, _, *rows, gaps, _, still = pocket_chance.fair_roles(model, SEEDS[:2])
+    assert title.startswith("our reading of FairImagen") and [row.split()[1] for row in rows[:-1]] == [
+        role.name for role in ROLES
+    ]
+    assert gaps.startswith("largest gap") and still.startswith("the role is shown in ")
+
+
 def test_a_way_that_is_tuned_counts_its_pictures(model):
     asked = []
 

@@ -134,7 +134,7 @@ def test_an_edit_that_was_solved_without_the_norm_is_refused(pipe, tmp_path):
     with ea.edited(pipe, LINE, **EXACT) as edit:
         solved = edit.edit
     assert solved.norms == 1
-    with pytest.raises(EditError, match="a norm stands before the layer"):
+    with pytest.raises(EditError, match="norms stand before the weights that read text, and this edit was solved without"):
         ea.apply_edit(pipe, dataclasses.replace(solved, norms=0))
 
 
