@@ -186,6 +186,12 @@ def test_any_pipeline_that_is_edited_can_be_measured(family, tmp_path):
         assert scored.look([(shot, texts)]) == {(shot, texts): 1.0}
 
 
+def test_a_model_may_have_half_numbers(tmp_path):
+    path = write(tmp_path, "own")
+    assert evaluate(path, tmp_path / "out", "--dtype", "bfloat16", "--edits", 1, "--method", "TIME") == 0
+    assert results(tmp_path / "out")["TIME"]["values"][EFFICACY][0] in (0, 0.5, 1)
+
+
 def test_a_transformers_text_encoder_is_read_from_its_folder(tmp_path):
     tiny_families.pixart().save_pretrained(tmp_path / "model")
     path = write(tmp_path, "x", [["a rose", "a blue rose", "a house"]], ["source", "destination", "unrelated1"])
@@ -443,6 +449,7 @@ def test_quality_stands_in_the_table(tmp_path):
          "--steps", "1", "--seeds", "1", "--method", "unedited", "--method", "oracle", "--method", "TIME"]
     )  # fmt: skip
     table = command.run_papers(options, metrics=lambda clip, device: Metrics(None, None, Changed))
+    assert command.run_papers(options, metrics=lambda clip, device: Metrics(None, None, None)) == table  # what is known stays
     unedited, oracle, time = table.splitlines()[2:]
     assert unedited.endswith("| – |") and oracle.endswith("| – |") and float(time.split("|")[-2]) > 0
 
