@@ -11,7 +11,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import StatisticsError, correlation, fmean
+from statistics import StatisticsError, correlation, fmean, harmonic_mean
 
 from tqdm import tqdm
 
@@ -86,18 +86,32 @@ def measure(
 
 
 def table(pairs: Pairs) -> str:
-    """The agreement, over all edits of all methods, and over the methods' means."""
-    lines = ["| measure | over edits and methods | over methods |", "|---|---:|---:|"]
+    """The agreement: of the methods' means, of the methods on each edit (the mean over edits), of everything."""
+    lines = ["| measure | methods' means | methods on one edit | all edits of all methods |", "|---|---:|---:|---:|"]
     for what, by_method in pairs.items():
-        single = [pair for own in by_method.values() for pair in own]
-        means = [tuple(fmean(side) for side in zip(*own, strict=True)) for own in by_method.values()]
-        lines.append(f"| {what} | {_cell(single)} | {_cell(means)} |")
-    return "\n".join(lines)
+        means = spearman(list(_means(pairs, what).values()))
+        by_edit = [rho for rho in map(spearman, zip(*by_method.values(), strict=True)) if rho is not None]
+        everything = spearman([pair for own in by_method.values() for pair in own])
+        lines.append(f"| {what} | {_cell(means)} | {_cell(fmean(by_edit) if by_edit else None)} | {_cell(everything)} |")
+    told = [_means(pairs, what) for what in pairs]
+    whole = [_harmonic([own[name] for own in told]) for name in told[0]]
+    return "\n".join([*lines, f"| harmonic mean | {_cell(spearman(whole))} | – | – |"])
 
 
-def _cell(pairs: Sequence[tuple[float, float]]) -> str:
-    rho = spearman(pairs)
-    return f"– ({len(pairs)})" if rho is None else f"{rho:.2f} ({len(pairs)})"
+def _means(pairs: Pairs, what: str) -> dict[str, tuple[float, float]]:
+    """Method to the means of both sides."""
+    sides = {name: zip(*own, strict=True) for name, own in pairs[what].items()}
+    return {name: (fmean(text), fmean(shown)) for name, (text, shown) in sides.items()}
+
+
+def _harmonic(means: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Of both sides, from each measure's means; what lies below 0 counts as 0, as in reports."""
+    text, shown = ([max(0.0, own) for own in side] for side in zip(*means, strict=True))
+    return harmonic_mean(text), harmonic_mean(shown)
+
+
+def _cell(rho: float | None) -> str:
+    return "–" if rho is None else f"{rho:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -35,15 +35,20 @@ POCKET_TEMPLATES = ("a {}", "a photo of a {}", "an image of a {}", "{}")
 
 
 def load_pipeline(
-    name: str | None, whole: bool, device: torch.device, check: Callable[[Mapping[str, Any]], None] = check_index
+    name: str | None,
+    whole: bool,
+    device: torch.device,
+    check: Callable[[Mapping[str, Any]], None] = check_index,
+    dtype: torch.dtype = torch.float32,
 ) -> Any:
-    """A diffusers pipeline in float32.
+    """A diffusers pipeline.
 
     Args:
         name: its folder, or its name on the hub; None for the pocket model.
         whole: with the diffusion model; else the text encoders alone, and a transformer, whose class says how it reads them.
         device: where it goes.
         check: refuses families by their ``model_index.json``.
+        dtype: of its numbers.
 
     Raises:
         EditError: there is none, it is of a family that is not known, or its weights cannot be loaded.
@@ -61,7 +66,7 @@ def load_pipeline(
     left_out = {"safety_checker"} | (set() if whole else {"unet", "vae"})
     pipe = _load_weights(name or WEIGHTS, dict.fromkeys(left_out & set(parts)))
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device, torch.float32)
+    return pipe.to(device, dtype)
 
 
 def _load_weights(name: str | Path, left_out: dict[str, None]) -> Any:

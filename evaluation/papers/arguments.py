@@ -28,6 +28,9 @@ def add_papers(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--destination", default="", metavar="TEXT", help="what listed artists become; “art” if not given")
     group.add_argument("--guidance", type=float, metavar="X", help="of the sampler (7.5; 3 for the bundled model)")
+    group.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="numbers of the model (%(default)s)"
+    )
     group.add_argument("--at-once", type=int, default=8, metavar="N", help="pictures in a batch (%(default)s)")
     group.add_argument("--noise-seed", type=int, default=0, metavar="N", help="EMCID's, for the mode full")
     group.add_argument("--keep-pictures", action="store_true", help="keep all pictures, not contact sheets alone")

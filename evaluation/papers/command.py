@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ...editing.errors import EditError
@@ -29,10 +30,10 @@ from .judges import DEFAULT_JUDGE, POCKET, judge_by_name
 from .kept_lpips import add_lpips
 from .paper_methods import MethodSettings, PaperMethod, chosen_methods, paper_methods
 from .picture_files import UNEDITED, KeptPictures
-from .quality import Metrics, Quality, own_pictures, torchmetrics_metrics
+from .quality import TABLE, Metrics, Quality, own_pictures, torchmetrics_metrics
 from .report import FILES, table, write
 from .run import Group, PaperRun, groups_of, judged
-from .scores import PaperScores, Parts, summed
+from .scores import Chosen, PaperScores, PartKey, Parts, summed
 from .text_alone import TextAlone
 
 PARTS = "parts"
@@ -120,12 +121,13 @@ def _from_pictures(
     usual = (_STEPS, _GUIDANCE) if options.model else (STEPS, GUIDANCE)
     steps = usual[0] if options.steps is None else options.steps
     guidance = usual[1] if options.guidance is None else options.guidance
-    pipe = load_pipeline(options.model, True, processes.device, check_known)
+    pipe = load_pipeline(options.model, True, processes.device, check_known, getattr(torch, options.dtype))
     seeds = range(options.seeds)
     with tqdm(desc="pictures", unit="picture", disable=not processes.main) as bar:
         methods = _methods(options, edit_set, pipe, search_shown(bar))
         about = {
-            **_about(options, edit_set, methods), "judge": name, "steps": steps, "guidance": guidance, "seeds": options.seeds,
+            **_about(options, edit_set, methods), "numbers": options.dtype,
+            "judge": name, "steps": steps, "guidance": guidance, "seeds": options.seeds,
             "mode of EMCID": options.mode if any(method.name == "EMCID" for method in methods) else None,
         }  # fmt: skip
         if options.lpips and not any(method.name == UNEDITED for method in methods):
@@ -144,7 +146,9 @@ def _from_pictures(
             add_lpips(results, methods, groups, options.out, seeds, measured.lpips)
         if measured and reference:
             quality = Quality(reference, measured, kept.draw, options.at_once, bar.update)
-            _add_quality(results, quality, pipe, methods, groups, processes)
+            about_quality = {**parts.about, "reference": _digest(options.reference / TABLE)}
+            kept_quality = Parts(options.out / PARTS / "quality", about_quality)
+            _add_quality(results, quality, pipe, methods, groups, processes, kept_quality)
         report(results)
     return table(results) if processes.main else ""
 
@@ -170,18 +174,24 @@ def _add_quality(
     methods: Sequence[PaperMethod],
     groups: Sequence[Group],
     processes: Processes,
+    parts: Parts,
 ) -> None:
-    """Each method's first group of each size on the user's own texts; the rows are shared out over the processes."""
+    """Each method's first group of each size on the user's own texts; what is missing is shared out over the processes."""
     first = {group.together: group for group in reversed(groups)}
-    rows = [(row, method) for row in results for method in methods if method.name == row.method and not method.oracle]
-    mine = rows[processes.index :: processes.count]
-    own: list[tuple[tuple[str, int], dict[str, float]]] = []
+    edits = [method for method in methods if not method.oracle]
+    rows = {first[row.together].key(method): (row, method) for row in results for method in edits if method.name == row.method}
+    known = dict(processes.gather(list(parts.read(list(rows)).items())))
+    mine = [key for key in rows if key not in known][processes.index :: processes.count]
     plain = quality.look_before(pipe) if mine else {}
-    for row, method in mine:
-        own.append(((row.method, row.together), plain if method.plain else _with(quality, pipe, method, first[row.together])))
-    told = dict(processes.gather(own))
-    for row, _ in rows:
-        row.quality |= told[row.method, row.together]
+    fresh: dict[PartKey, Chosen] = {}
+    for key in mine:
+        method = rows[key][1]
+        measured = plain if method.plain else _with(quality, pipe, method, first[key.together])
+        fresh[key] = {0: {name: [value] for name, value in measured.items()}}
+        parts.write(key, fresh[key])
+    known |= dict(processes.gather(list(fresh.items())))
+    for key, (row, _) in rows.items():
+        row.quality |= {name: value for name, (value,) in known[key][0].items()}
 
 
 def _with(quality: Quality, pipe: Any, method: PaperMethod, group: Group) -> dict[str, float]:

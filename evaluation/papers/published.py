@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-_REFACT = "ReFACT's authors (Arad et al. 2024, arXiv 2306.00738, table 1), on Stable Diffusion 1.4 and TIMED"
+_REFACT = "ReFACT's authors (Arad et al. 2024, arXiv 2306.00738, table 1) of Stable Diffusion 1.4 and TIMED"
 _EMCID = "EMCID's authors (Xiong et al. 2024, arXiv 2403.13807, abstract)"
 PUBLISHED: Mapping[str, Sequence[str]] = {
     _REFACT: ("TIME: generality 64 %, specificity 76 %",),
@@ -15,4 +15,4 @@ PUBLISHED: Mapping[str, Sequence[str]] = {
 
 def published_lines() -> list[str]:
     """As lines of Markdown."""
-    return [f"- {what} ({who})" for who, numbers in PUBLISHED.items() for what in numbers]
+    return [f"- {what}. Said by {who}." for who, numbers in PUBLISHED.items() for what in numbers]

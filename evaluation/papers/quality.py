@@ -23,9 +23,11 @@ from .rows import cell, read_rows
 
 FID, CLIP_SCORE, LPIPS = "FID", "CLIP score", "LPIPS"
 QUALITY = (FID, CLIP_SCORE, LPIPS)
-_TABLE = "metadata.csv"
+TABLE = "metadata.csv"
 _LEAST = 2
 """Pictures that FID's covariances need."""
+_COMPARED = 1000
+"""Of the first so many the unedited model's pictures stay in memory, for LPIPS."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class OwnPicture:
 
 def own_pictures(folder: Path) -> list[OwnPicture]:
     """A folder's pictures by its ``metadata.csv``. Raises :class:`EditError` where one of them is missing."""
-    table = folder / _TABLE
+    table = folder / TABLE
     rows = read_rows(table, "pictures with their texts")
     if missing := {"file_name", "text"} - set(rows[0]):
         raise EditError(f"“{table}” has no column “{min(missing)}”; it needs file_name and text.")
@@ -182,16 +184,17 @@ class Quality:
         for numbers, drawn in self._drawn(pipe):
             as_bytes = ((drawn.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
             if plain:
-                self._unedited |= dict(zip(numbers, as_bytes, strict=True))
+                self._unedited |= {number: one for number, one in zip(numbers, as_bytes, strict=True) if number < _COMPARED}
             if FID in metrics:
                 metrics[FID].update(as_bytes.to(_device(metrics[FID])), real=False)
             if CLIP_SCORE in metrics:
                 metrics[CLIP_SCORE].update(
                     as_bytes.to(_device(metrics[CLIP_SCORE])), [self.pictures[number].text for number in numbers]
                 )
-            if LPIPS in metrics:
-                before = torch.stack([self._unedited[number] for number in numbers]).float() / 127.5 - 1
-                metrics[LPIPS].update(*(one.clamp(-1, 1).to(_device(metrics[LPIPS])) for one in (drawn, before)))
+            if LPIPS in metrics and (compared := [number for number in numbers if number < _COMPARED]):
+                before = torch.stack([self._unedited[number] for number in compared]).float() / 127.5 - 1
+                after = drawn[: len(compared)]
+                metrics[LPIPS].update(*(one.clamp(-1, 1).to(_device(metrics[LPIPS])) for one in (after, before)))
         return {name: float(metric.compute()) for name, metric in metrics.items()}
 
 

@@ -18,9 +18,9 @@ from .scores import PaperScores
 TABLE, RESULTS, PAGE = "report.md", "results.json", "index.html"
 FILES = (TABLE, RESULTS, PAGE)
 _MEANING = {
-    EFFICACY: "the source's pictures that are nearer to the destination than to the source",
-    GENERALITY: "related prompts' pictures that are nearer to what the edit asks than to what was before",
-    SPECIFICITY: "unrelated prompts' pictures that stay nearer to their own prompt than to what the edit would make of it",
+    EFFICACY: "the source's images that are nearer to the destination than to the source",
+    GENERALITY: "related prompts' images that are nearer to what the edit asks than to what was before",
+    SPECIFICITY: "unrelated prompts' images that stay nearer to their own prompt than to what the edit would make of it",
 }
 _ALONE = {
     EFFICACY: "the source's share of the way to the oracle's embeddings",
@@ -65,7 +65,7 @@ def markdown(results: Sequence[PaperScores], about: Mapping[str, object], text_o
     told = [f"- {name}: {_text(value)}" for name, value in about.items() if value not in (None, [], "")]
     return "\n".join(
         [
-            f"# {'From text alone' if text_only else 'Pictures'}: {about['data']}",
+            f"# {'From text alone' if text_only else 'Results'}: {about['data']}",
             "",
             table(results),
             "",
