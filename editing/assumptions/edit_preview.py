@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..encoding import Encode
 from ..errors import EditError
 from ..preview import Preview, aligned
+from .behind_norm import unit_rows
 from .edit import Edit
 from .end_only import end_only_sources
 from .reach import reach
+from .rows_read import RowsRead
 
 
 def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: Sequence[str] = ()) -> Preview:
@@ -32,10 +35,12 @@ def preview(edit: Edit, encode: Encode, related: Sequence[str] = (), unrelated: 
     edit.check_encoder(encode)
     pairs = edit.recipe.active
     texts = list(dict.fromkeys([*(text for pair in pairs for text in (pair.source, pair.destination)), *related, *unrelated]))
-    known = dict(zip(texts, encode(texts), strict=True))
+    known = dict(zip(texts, RowsRead(edit.norms).encode(encode)(texts), strict=True))
+    own = edit.encoder.embeddings
+    unit = replace(edit.encoder, embeddings=unit_rows(own, edit.norms) if edit.norms else own).unit
 
     def reaches(prompts: Sequence[str]) -> dict[str, float]:
-        return {prompt: reach(edit.context_map, known[prompt], edit.encoder.unit) for prompt in dict.fromkeys(prompts)}
+        return {prompt: reach(edit.context_map, known[prompt], unit) for prompt in dict.fromkeys(prompts)}
 
     return Preview(
         aligned=tuple(aligned(pair.source, pair.destination, known[pair.source], known[pair.destination]) for pair in pairs),

@@ -218,3 +218,12 @@ def test_of_padding_before_layers_of_the_model_a_few_rows_are_kept():
     found = RowsRead(layers="Wan", through=lambda rows: rows + 1).prompt(padded)
     assert len(found.tokens) == 3 + 16 == found.chunks[0].stop and found.words == [0, 1, 2]
     assert torch.equal(found.embeddings, padded.embeddings[:19] + 1)
+
+
+def test_a_preview_shows_what_the_layer_reads():
+    edit, prompt = solved(3), "a dog in a rose"
+    rows = unit_rows(embeddings(prompt), 3)
+    sizes = unit_rows(edit.encoder.embeddings, 3).square().mean(dim=0).sqrt()
+    moved = edit.context_map.apply(rows) - rows
+    wanted = float((moved / sizes).norm() / (rows / sizes).norm())
+    assert preview(edit, encode, [prompt]).related[prompt] == pytest.approx(wanted, rel=1e-4)

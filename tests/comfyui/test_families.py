@@ -162,7 +162,7 @@ def test_an_edit_of_another_place_is_refused(comfy):
             "chroma",
             "qwen_image",
             "weights",
-            "a norm stands before the layer that text enters through, and this edit was solved w",
+            "In this model norms stand before the weights that read text, and this edit was solved without",
         ),
     ):
         graph = FamilyGraph(source)
@@ -174,12 +174,26 @@ def test_an_edit_of_another_place_is_refused(comfy):
             comfy.run(graph)
 
 
-def test_the_clip_of_another_family_is_refused(comfy):
-    skip_unknown(comfy, "omnigen2", "longcat")
-    graph = FamilyGraph("omnigen2", clip="longcat")
+@pytest.mark.parametrize(
+    ("family", "why"),
+    [("omnigen2", "but this OmniGen2 model reads 64"), ("ltx2", "and no layer of this model reads as many; connect the CLIP")],
+)
+def test_the_clip_of_another_family_is_refused(comfy, family, why):
+    skip_unknown(comfy, family, "longcat")
+    graph = FamilyGraph(family, clip="longcat")
     graph.edit()
-    with pytest.raises(RunError, match="640 numbers a token, and no layer of this model reads as many; connect the CLIP"):
+    with pytest.raises(RunError, match=f"gives 640 numbers a token, {why}"):
         comfy.run(graph.sample())
+
+
+def test_captions_are_held_behind_layers_of_the_model(comfy):
+    skip_unknown(comfy, "wan")
+    graph = FamilyGraph("wan")
+    node = graph.edit(applied_to="automatic", projections="values", regularizer="captions")
+    assert re.search(
+        r"2 projections patched \(2 values\).*\nvalues changed by .*, ordinary captions by",
+        text(comfy.run(graph.sample()), node),
+    )
 
 
 @pytest.mark.parametrize("family", ["ltx2", "minimax_h3"])
