@@ -28,7 +28,7 @@ from .edit_set import EditSet
 from .formats import read_edit_set
 from .judges import DEFAULT_JUDGE, POCKET, judge_by_name
 from .kept_lpips import add_lpips
-from .paper_methods import MethodSettings, PaperMethod, chosen_methods, paper_methods
+from .paper_methods import EMCID, MethodSettings, PaperMethod, chosen_methods, paper_methods
 from .picture_files import UNEDITED, KeptPictures
 from .quality import TABLE, Metrics, Quality, own_pictures, torchmetrics_metrics
 from .report import FILES, table, write
@@ -96,7 +96,7 @@ def _methods(
 def _from_text(
     options: argparse.Namespace, edit_set: EditSet, groups: Sequence[Group], put: Callable[[Write, str], None]
 ) -> str:
-    pipe = load_pipeline(options.model, options.mode != "text" and "EMCID" in options.method, launched().device, check_known)
+    pipe = load_pipeline(options.model, options.mode != "text" and EMCID in options.method, launched().device, check_known)
     methods = _methods(options, edit_set, pipe)
     results = TextAlone(pipe).score(methods, groups)
     about = {**_about(options, edit_set, methods), "together": sorted({group.together for group in groups})}
@@ -128,7 +128,7 @@ def _from_pictures(
         about = {
             **_about(options, edit_set, methods), "numbers": options.dtype,
             "judge": name, "steps": steps, "guidance": guidance, "seeds": options.seeds,
-            "mode of EMCID": options.mode if any(method.name == "EMCID" for method in methods) else None,
+            "mode of EMCID": options.mode if any(method.name == EMCID for method in methods) else None,
         }  # fmt: skip
         if options.lpips and not any(method.name == UNEDITED for method in methods):
             raise EditError("LPIPS compares with the unedited model; add --method unedited.")
