@@ -30,7 +30,7 @@ DEEP = {**LANGUAGE, "num_hidden_layers": 36}  # as deep as the deepest layer tha
 T5 = dict(num_layers=1, d_model=WIDTH, d_ff=64, d_kv=16, num_heads=4)
 PIECES, WORDS = 400, 2000
 CPU = torch.device("cpu")
-LATER = ("flux2", "flux2_klein", "ltx2")
+LATER = ("flux2", "flux2_klein", "ltx2", "chroma", "hunyuan_image", "hunyuan_video")
 
 FLUX = dict(
     context_in_dim=WIDTH, hidden_size=64, mlp_ratio=2.0, num_heads=1, depth=1, depth_single_blocks=1, guidance_embed=False,
@@ -369,12 +369,12 @@ def family_clip(name):
 
 
 def known():
-    """Those that this version of ComfyUI has, some of whose first text encoders were others."""
+    """Those that this version of ComfyUI has, some of whose first text encoders and settings were others."""
     newer = hasattr(comfy.text_encoders.flux, "klein_te")
     return [
         name
-        for name, (_, model_class, _) in MODELS.items()
-        if hasattr(comfy.model_base, model_class) and (newer or name not in LATER)
+        for name, (config, model_class, _) in MODELS.items()
+        if hasattr(families, config) and hasattr(comfy.model_base, model_class) and (newer or name not in LATER)
     ]
 
 
