@@ -96,7 +96,7 @@ def _around(tokens: Callable[[str], Sequence[Any]], padding: Any) -> tuple[Any, 
     one, other, empty = (_plain(tokens(text), padding) for text in (*PROBES, ""))
     opening = _shared(one, other)
     template = one[:opening] + one[len(one) - _shared(one[opening:][::-1], other[opening:][::-1]) :]
-    return tuple(empty if 2 * len(empty) > len(template) else template)
+    return tuple(empty if _shared(one, empty) + 1 >= opening else template)
 
 
 def _plain(entries: Sequence[Any], padding: Any) -> list[Any]:

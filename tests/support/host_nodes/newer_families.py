@@ -149,6 +149,13 @@ MODELS = {
             axes_dim_rope=(32, 32, 32), text_feat_dim=WIDTH, in_channels=16,
         ),
     ),
+    "boogu": (
+        "Boogu", "Boogu",
+        dict(
+            image_model="boogu", hidden_size=96, num_layers=2, num_double_stream_layers=1, num_refiner_layers=1,
+            num_attention_heads=1, num_kv_heads=1, axes_dim_rope=(32, 32, 32), instruction_feat_dim=WIDTH,
+        ),
+    ),
     "ideogram4": (
         "Ideogram4", "Ideogram4",
         dict(
@@ -238,6 +245,7 @@ CLIPS = {
     ),
     "kandinsky5": ("kandinsky5", "Kandinsky5TokenizerImage", "te", {"qwen25_7b": LANGUAGE, "clip_l": {}}),
     "omnigen2": ("omnigen2", "Omnigen2Tokenizer", "te", {"qwen25_3b": LANGUAGE}),
+    "boogu": ("boogu", "BooguTokenizer", "te", {"qwen3vl_8b": LANGUAGE}),
     "ideogram4": ("ideogram4", "Ideogram4Tokenizer", "te", {"qwen3vl_8b": DEEP}),
     "ernie": ("ernie", "ErnieTokenizer", "te", {"ministral3_3b": {**LANGUAGE, "vocab_size": WORDS}}),
     "joyimage": ("joyimage", "JoyImageTokenizer", "te", {"qwen3vl_8b": LANGUAGE}),
