@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: edit-assumption evaluate --split test --method ours --seeds 24 --together 1 50",
     )  # fmt: skip
     suite.add_argument("--split", choices=("validation", "test", "all"), help="which edits of the suite; test if not given")
-    suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; the five if not given")
+    suite.add_argument("--method", action="append", default=[], metavar="NAME", help="may be repeated; the usual if not given")
     suite.add_argument("--peers", action="store_true", help="newer papers' methods as well, as we read them")
     suite.add_argument("--ablation", action="store_true", help="variants of our own method in place of the methods")
     suite.add_argument("--seeds", type=int, default=24, help="pictures for each prompt")

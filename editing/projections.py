@@ -168,7 +168,7 @@ FAMILIES = (
     _by_text("JoyImage", "condition_embedder.text_embedder.linear_1", "double_blocks."),
     _by_text("Ideogram 4", "llm_cond_proj", "llm_cond_norm.", norm="llm_cond_norm"),
     _by_text(
-        "OmniGen2",
+        "OmniGen2 or Boogu",
         "time_caption_embed.caption_embedder.1",
         "ref_image_refiner.",
         norm="time_caption_embed.caption_embedder.0",

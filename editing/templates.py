@@ -35,6 +35,17 @@ def own_tokens(prompt: Sequence[Any], around: Sequence[Any]) -> range:
     return range(opening, len(prompt) - shared_opening(prompt[opening:][::-1], around[opening:][::-1]))
 
 
+def template_around(one: Sequence[Any], other: Sequence[Any], empty: Sequence[Any]) -> Sequence[Any]:
+    """What stands around every prompt: the empty one's tokens, or, where it has another template, what two prompts share.
+
+    Args:
+        one, other: two prompts' tokens without padding, of prompts that share none.
+        empty: the empty prompt's.
+    """
+    own = own_tokens(one, other)
+    return empty if shared_opening(one, empty) + 1 >= own.start else [*one[: own.start], *one[own.stop :]]
+
+
 def first_difference(one: torch.Tensor, other: torch.Tensor) -> int | None:
     """The first of two prompts' rows, (rows, width) each, that differ; None where none do.
 

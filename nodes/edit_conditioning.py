@@ -40,9 +40,9 @@ class EditConditioning(io.ComfyNode):
             return io.NodeOutput(conditioning, ui=ui.PreviewText(f"{reason} The conditioning is unchanged."))
         edit = projections_edit(edit).scale(strength)
         edit.check_fixed()
+        changed = [[mapped(edit, rows), with_pooled(edit, details)] for rows, details in conditioning]
         for _, details in conditioning:
             check_conditioning(details)
-        changed = [[mapped(edit, rows), with_pooled(edit, details)] for rows, details in conditioning]
         moved = sum(float((new - old).float().norm()) for (new, _), (old, _) in zip(changed, conditioning, strict=True))
         total = sum(float(old.float().norm()) for old, _ in conditioning)
         return io.NodeOutput(changed, ui=ui.PreviewText(f"tokens changed by {percent(moved / max(total, 1e-30))}"))

@@ -16,7 +16,7 @@ import torch
 
 from ..editing.encoding import Chunk, EncodedPrompt
 from ..editing.errors import EditError
-from ..editing.templates import PROBES, first_difference, own_tokens
+from ..editing.templates import PROBES, first_difference, own_tokens, template_around
 from .compiled import original
 from .supported import execution_device, plain_tokenizer
 
@@ -38,8 +38,9 @@ class LanguageEncoder:
         if missing:
             raise EditError(f"The {type(pipe).__name__} has no {missing[0]}; load it with all of its text encoders.")
         self.pipe = pipe
-        self._around = self._read("").plain
-        self._check(*map(self._read, PROBES))
+        one, other, empty = map(self._read, (*PROBES, ""))
+        self._around = template_around(one.plain, other.plain, empty.plain)
+        self._check(one, other)
 
     def __call__(self, prompts: Sequence[str]) -> list[EncodedPrompt]:
         """Encode prompts one by one, since some pipelines have other rows for those of a batch; on the CPU, in float32."""

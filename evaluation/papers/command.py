@@ -23,6 +23,7 @@ from ...pipelines.text_models import check_known
 from ...pocket.model import GUIDANCE, STEPS
 from ..joint import ScoredPictures
 from ..joint_methods import search_shown
+from ..peers.listed import peers
 from ..results_folder import Write, results_folder
 from .edit_set import EditSet
 from .formats import read_edit_set
@@ -90,13 +91,15 @@ def _methods(
 ) -> list[PaperMethod]:
     settings = MethodSettings(settings_of(options), options.cache / "concepts", options.noise_seed, advance)
     known = paper_methods(edit_set, settings)
-    return chosen_methods(options.method, known, options.text_only, "transformer" in pipe.components)
+    return chosen_methods(options.method, known, options.text_only, "transformer" in pipe.components, options.peers)
 
 
 def _from_text(
     options: argparse.Namespace, edit_set: EditSet, groups: Sequence[Group], put: Callable[[Write, str], None]
 ) -> str:
-    pipe = load_pipeline(options.model, options.mode != "text" and EMCID in options.method, launched().device, check_known)
+    searched = EMCID in options.method and options.mode != "text"
+    whole = searched or options.peers or any(name in peers() for name in options.method)  # some peers read weights
+    pipe = load_pipeline(options.model, whole, launched().device, check_known)
     methods = _methods(options, edit_set, pipe)
     results = TextAlone(pipe).score(methods, groups)
     about = {**_about(options, edit_set, methods), "together": sorted({group.together for group in groups})}

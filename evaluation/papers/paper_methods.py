@@ -26,6 +26,7 @@ from ...pipelines.pipeline_edit import edited
 from ...pipelines.recipe_solver import solve_recipe
 from ...pipelines.text_encoding import encoder_of
 from ...pocket.captions import captions_for
+from ..peers.listed import peers
 from ..suite_methods import Method, Seen, methods, unchanged
 from .edit_set import EditSet, PaperEdit
 
@@ -165,7 +166,7 @@ def paper_methods(edit_set: EditSet, settings: MethodSettings) -> dict[str, Pape
         method.name: PaperMethod(
             method.name, ours if method.name == OURS else solved(method), method.oracle, method.solve is unchanged
         )
-        for method in methods().values()
+        for method in {**methods(), **peers()}.values()
     }
     known[EMCID] = PaperMethod(EMCID, emcid)
     if all(edit.variants for edit in edit_set.edits):
@@ -180,7 +181,7 @@ def _concept(edit: PaperEdit) -> Concept:
 
 
 def chosen_methods(
-    names: Sequence[str], known: dict[str, PaperMethod], text_only: bool, transformer: bool
+    names: Sequence[str], known: dict[str, PaperMethod], text_only: bool, transformer: bool, with_peers: bool = False
 ) -> list[PaperMethod]:
     """Those that are named; all that can be measured if none is.
 
@@ -189,6 +190,7 @@ def chosen_methods(
         known: all.
         text_only: whether no picture is drawn; then EMCID, which searches for minutes, runs only where it is named.
         transformer: whether the pipeline's model is one, whose text encoders EMCID does not know.
+        with_peers: whether the newer peers are measured behind the named methods, or behind all.
 
     Raises:
         EditError: one is not known, or cannot be measured from text alone.
@@ -199,4 +201,5 @@ def chosen_methods(
     if text_only and CHANCE in names:
         raise EditError("What is drawn by chance differs from picture to picture; leave out --text-only to measure it.")
     left_out = {CHANCE, EMCID} if text_only else {EMCID} if transformer else set()
-    return [known[name] for name in names] if names else [method for name, method in known.items() if name not in left_out]
+    usual = [name for name in known if name not in {*left_out, *peers()}]
+    return [known[name] for name in dict.fromkeys([*(names or usual), *(peers() if with_peers else ())])]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ...editing.errors import EditError
-from ...editing.templates import PROBES, first_difference, own_tokens, same_token
+from ...editing.templates import PROBES, first_difference, own_tokens, same_token, template_around
 
 _NO_ROWS = (
     "No edit is known for the way in which this CLIP makes rows of a prompt's tokens; connect one with a single text encoder, "
@@ -56,7 +56,7 @@ class TokenRows:
             EditError: the rows cannot be told apart.
         """
         padding = getattr(tokenizer, "pad_token", None)
-        around = _around(tokens, padding)
+        around = tuple(template_around(*(_plain(tokens(text), padding) for text in (*PROBES, ""))))
         rows_of_one, rows_of_other = (rows(text) for text in PROBES)
         one = _with_rows(tokens(PROBES[0]), padding, len(rows_of_one))
         other = _with_rows(tokens(PROBES[1]), padding, len(rows_of_other))
@@ -85,14 +85,6 @@ class TokenRows:
         plain = _plain(entries, self.padding)
         own = own_tokens(plain, self.around)
         return shown, range(min(max(0, own.start - self.cut), count), min(max(0, own.stop - self.cut), count))
-
-
-def _around(tokens: Callable[[str], Sequence[Any]], padding: Any) -> tuple[Any, ...]:
-    """What stands around every prompt: the empty one's tokens, or, where it has another template, what two prompts share."""
-    one, other, empty = (_plain(tokens(text), padding) for text in (*PROBES, ""))
-    own = own_tokens(one, other)
-    template = one[: own.start] + one[own.stop :]
-    return tuple(empty if 2 * len(empty) > len(template) else template)
 
 
 def _plain(entries: Sequence[Any], padding: Any) -> list[Any]:

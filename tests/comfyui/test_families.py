@@ -16,12 +16,12 @@ OTHERS = {"aura": "a red rose"}
 FAMILIES = (
     "z_image", "lumina2", "qwen_image", "mage_flow", "krea2", "flux2", "flux2_klein", "chroma", "longcat", "wan",
     "cosmos_predict2", "minimax_h3", "hunyuan_image", "kandinsky5", "omnigen2", "ideogram4", "ernie", "joyimage", "aura",
-    "ltxv", "ltx2", "hunyuan_video", "lens", "pixeldit",
+    "ltxv", "ltx2", "hunyuan_video", "lens", "pixeldit", "boogu",
 )  # fmt: skip
 POOLED = ("kandinsky5", "hunyuan_video")
 """What reads a pooled embedding, too."""
 WITH_SOUND = ("minimax_h3",)
-BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ideogram4", "lens")
+BEHIND_NORM = ("z_image", "lumina2", "qwen_image", "mage_flow", "omnigen2", "ideogram4", "lens", "boogu")
 """Those with a norm before the layer through which all text enters."""
 BY_WEIGHTS = (
     "flux2", "chroma", "longcat", "wan", "minimax_h3", "kandinsky5", "ernie", "joyimage", "aura", "ltxv", "hunyuan_image",
@@ -176,7 +176,7 @@ def test_an_edit_of_another_place_is_refused(comfy):
 
 @pytest.mark.parametrize(
     ("family", "why"),
-    [("omnigen2", "but this OmniGen2 model reads 64"), ("ltx2", "and no layer of this model reads as many; connect the CLIP")],
+    [("omnigen2", "but this OmniGen2 or Boogu model reads 64"), ("ltx2", "and no layer of this model reads as many; connect the CLIP")],
 )
 def test_the_clip_of_another_family_is_refused(comfy, family, why):
     skip_unknown(comfy, family, "longcat")

@@ -30,7 +30,7 @@ DEEP = {**LANGUAGE, "num_hidden_layers": 36}  # as deep as the deepest layer tha
 T5 = dict(num_layers=1, d_model=WIDTH, d_ff=64, d_kv=16, num_heads=4)
 PIECES, WORDS = 400, 2000
 CPU = torch.device("cpu")
-LATER = ("flux2", "flux2_klein", "ltx2")
+LATER = ("flux2", "flux2_klein", "ltx2", "chroma", "hunyuan_image", "hunyuan_video")
 
 FLUX = dict(
     context_in_dim=WIDTH, hidden_size=64, mlp_ratio=2.0, num_heads=1, depth=1, depth_single_blocks=1, guidance_embed=False,
@@ -149,6 +149,13 @@ MODELS = {
             axes_dim_rope=(32, 32, 32), text_feat_dim=WIDTH, in_channels=16,
         ),
     ),
+    "boogu": (
+        "Boogu", "Boogu",
+        dict(
+            image_model="boogu", hidden_size=96, num_layers=2, num_double_stream_layers=1, num_refiner_layers=1,
+            num_attention_heads=1, num_kv_heads=1, axes_dim_rope=(32, 32, 32), instruction_feat_dim=WIDTH,
+        ),
+    ),
     "ideogram4": (
         "Ideogram4", "Ideogram4",
         dict(
@@ -238,6 +245,7 @@ CLIPS = {
     ),
     "kandinsky5": ("kandinsky5", "Kandinsky5TokenizerImage", "te", {"qwen25_7b": LANGUAGE, "clip_l": {}}),
     "omnigen2": ("omnigen2", "Omnigen2Tokenizer", "te", {"qwen25_3b": LANGUAGE}),
+    "boogu": ("boogu", "BooguTokenizer", "te", {"qwen3vl_8b": LANGUAGE}),
     "ideogram4": ("ideogram4", "Ideogram4Tokenizer", "te", {"qwen3vl_8b": DEEP}),
     "ernie": ("ernie", "ErnieTokenizer", "te", {"ministral3_3b": {**LANGUAGE, "vocab_size": WORDS}}),
     "joyimage": ("joyimage", "JoyImageTokenizer", "te", {"qwen3vl_8b": LANGUAGE}),
@@ -369,12 +377,12 @@ def family_clip(name):
 
 
 def known():
-    """Those that this version of ComfyUI has, some of whose first text encoders were others."""
+    """Those that this version of ComfyUI has, some of whose first text encoders and settings were others."""
     newer = hasattr(comfy.text_encoders.flux, "klein_te")
     return [
         name
-        for name, (_, model_class, _) in MODELS.items()
-        if hasattr(comfy.model_base, model_class) and (newer or name not in LATER)
+        for name, (config, model_class, _) in MODELS.items()
+        if hasattr(families, config) and hasattr(comfy.model_base, model_class) and (newer or name not in LATER)
     ]
 
 
