@@ -8,6 +8,8 @@ likewise, the *spectral eraser* makes
 
     P_dis = P_f - P_f P_r        W' = W - W P_dis
 
+The authors have published no code for it; these equations are as others quote them.
+
 What differs from the paper: it only takes away. An edit has a destination, so what is taken of each token is given back as its
 destination: with the source tokens as the rows of C = U S V^T and what they should be as those of D, the direction v_i = C^T
 u_i / sigma_i becomes D^T u_i / sigma_i, which makes

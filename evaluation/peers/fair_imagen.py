@@ -12,8 +12,9 @@ drawn at random (*empirical noise*), the same for all tokens of a picture.
 
 What differs from the paper: its prompts name people's gender or race beside age and profession; ours name a role's hat beside
 place and time. What it pools, CLIP's projection of the end token, is here the end token's embedding, which the model reads
-itself. It keeps 1,800 of 2,048 directions; ours is the same share. epsilon is its 0.6. Its code also draws for the empty
-prompt, apart from the prompt's draw; here one draw maps both.
+itself. It keeps 1,800 of 2,048 directions; ours is the same share. epsilon is its 0.6, by which
+its code multiplies twice, and this once. Its code also draws for the empty prompt, apart from the prompt's draw; here one draw
+maps both.
 """
 
 from __future__ import annotations
