@@ -176,7 +176,10 @@ def test_an_edit_of_another_place_is_refused(comfy):
 
 @pytest.mark.parametrize(
     ("family", "why"),
-    [("omnigen2", "but this OmniGen2 or Boogu model reads 64"), ("ltx2", "and no layer of this model reads as many; connect the CLIP")],
+    [
+        ("omnigen2", "but this OmniGen2 or Boogu model reads 64"),
+        ("ltx2", "and no layer of this model reads as many; connect the CLIP"),
+    ],
 )
 def test_the_clip_of_another_family_is_refused(comfy, family, why):
     skip_unknown(comfy, family, "longcat")
