@@ -50,6 +50,7 @@ class Family:
         keys, values: layers of every ``blocks.N`` that read text as a UNet's ``to_k`` and ``to_v`` do.
         norm: the norm that stands before that entry, or several, numbered, each of which reads its part of a row; a token's
             length does not reach the entry, so edits are solved behind it.
+        centred: whether that norm's weights are stored less 1.
         pooled: the layer that reads the pooled embedding; empty where none does.
         diffusers_pooled: what diffusers calls that layer, where the name is another one.
         pooled_width: how many numbers the pooled embedding has; 0 where none is read.
@@ -76,6 +77,7 @@ class Family:
     keys: str = ""
     values: str = ""
     norm: str = ""
+    centred: bool = False
     pooled: str = ""
     diffusers_pooled: str = ""
     pooled_width: int = 0
@@ -152,6 +154,7 @@ FAMILIES = (
     _by_text("Flux.2", "txt_in", "double_stream_modulation_img."),
     _by_text("Chroma", "txt_in", "distilled_guidance_layer."),
     _by_text("Lens", "txt_in", "txt_norm.0.", norm="txt_norm"),
+    _by_text("Qwen-Image 2.1", "txt_in.in_layer", "txt_in.text_norm.", norm="txt_in.text_norm", centred=True),
     _by_text("Qwen-Image", "txt_in", "txt_norm.", norm="txt_norm"),
     _by_text("LongCat-Image", "txt_in", "double_blocks."),
     _by_text("Z-Image or Lumina", "cap_embedder.1", "context_refiner.", norm="cap_embedder.0"),

@@ -113,7 +113,7 @@ class TextInputs:
         if not self.gains:
             return edit
         gain = torch.cat([self.read_rows(key, 1) for key in self.gains])
-        return replace(edit, context_map=behind_gain(edit.context_map, gain))
+        return replace(edit, context_map=behind_gain(edit.context_map, gain + self.family.centred))
 
     def maps(self, edit: Edit) -> dict[str, ContextMap]:
         """Key of each weight that an edit changes to the map of what it reads; equal maps are one object.

@@ -227,3 +227,11 @@ def test_a_preview_shows_what_the_layer_reads():
     moved = edit.context_map.apply(rows) - rows
     wanted = float((moved / sizes).norm() / (rows / sizes).norm())
     assert preview(edit, encode, [prompt]).related[prompt] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_norm_may_store_its_weights_less_1():
+    stored = {"txt_in.in_layer.weight": weight(), "txt_in.text_norm.weight": gain(1) - 1}
+    centred = TextInputs.of_shapes({key: kept.shape for key, kept in stored.items()}, lambda key, every: stored[key][::every])
+    assert centred.family.name == "Qwen-Image 2.1" and centred.reads.norms == 1
+    (found,), (wanted,) = (model.maps(solved(1)).values() for model in (centred, inputs(1)))
+    assert distance(found.change(), wanted.change()) < 1e-5
