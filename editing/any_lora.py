@@ -13,8 +13,8 @@ from .assumptions.edit_lora import lora_tensors
 from .assumptions.text_inputs import TextInputs
 from .concepts.concept_edit import ConceptEdit
 from .concepts.concept_lora import concept_family, concept_lora_tensors
+from .families import Family
 from .lora_file import lora_metadata, save_lora
-from .projections import Family
 
 
 def any_lora(

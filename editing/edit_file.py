@@ -17,7 +17,7 @@ from .concepts import concept_file
 from .concepts.concept_edit import ConceptEdit
 from .encoder_identity import EncoderIdentity
 from .errors import EditError
-from .projections import FAMILIES
+from .families import FAMILIES
 from .tensor_file import TensorFile, open_tensors
 from .whole_file import save_whole, why
 

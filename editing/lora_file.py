@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 
 from .errors import EditError
-from .projections import Family
+from .families import Family
 from .whole_file import save_whole
 
 

@@ -13,7 +13,8 @@ from ..editing.assumptions.edit import Edit
 from ..editing.assumptions.report import describe
 from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import PackedWeightsError
-from ..editing.projections import INPUT, Family, Projection
+from ..editing.families import Family
+from ..editing.projections import INPUT, Projection
 
 ROWS = "text rows"
 """Stands for a weight's key where there is no weight."""

@@ -24,7 +24,7 @@ def text_pipeline(family: str, weights: Callable[[], dict[str, torch.Tensor]], s
     """A pipeline without diffusion model and VAE.
 
     Args:
-        family: of the checkpoint, as :data:`~..editing.projections.FAMILIES` calls it.
+        family: of the checkpoint, as :data:`~..editing.families.FAMILIES` calls it.
         weights: reads its text encoders', under the checkpoint's keys; once for each, so that they need not stay in memory.
         source: a diffusers folder of the family, or a name on the hub, for tokenizers and sizes; None for the family's own.
 

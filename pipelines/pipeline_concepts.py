@@ -19,7 +19,7 @@ from ..editing.concepts.text_encoder import TextEncoder
 from ..editing.concepts.tower import Tower, below_text_model, layers_of
 from ..editing.concepts.values import Distill, Search, Values, ValueSettings, find_values
 from ..editing.errors import EditError
-from ..editing.projections import FAMILIES
+from ..editing.families import FAMILIES
 from ..editing.vocabulary import whole_words
 from ..pocket.captions import captions_for
 from .compiled import original, uncompiled

@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from ..editing.assumptions.rows_read import RowsRead
 from ..editing.assumptions.text_inputs import TextInputs
 from ..editing.errors import EditError, PackedWeightsError
-from ..editing.projections import FAMILIES, INPUT, POOLED, Projection
+from ..editing.families import FAMILIES
+from ..editing.projections import INPUT, POOLED, Projection
 from .compiled import original
 from .supported import LOAD, LOAD_UNET, check_index
 from .weights_in_use import fetched
@@ -29,7 +30,7 @@ class TextModel:
     """How a class of models takes text.
 
     Args:
-        family: its name in :data:`~..editing.projections.FAMILIES`; empty where the width tells.
+        family: its name in :data:`~..editing.families.FAMILIES`; empty where the width tells.
         position: which argument the text is, where it is given without its name.
         pooled: the argument with the pooled embedding; empty where none is read.
         layer, pooled_layer: the layers through which they enter; empty where cross-attention reads the text.

@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..editing.families import POCKET
 from ..editing.ordinary_captions import ordinary_captions as plain_english
-from ..editing.projections import POCKET
 from .scenes import Scene, random_scene
 from .words import ALL, ROLES, THINGS, Thing
 

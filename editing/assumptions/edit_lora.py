@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 
 from ..errors import EditError
+from ..families import Family
 from ..lora_file import lora_layer
 from ..low_rank import lowest_rank
-from ..projections import Family, Projection, lora_name
+from ..projections import Projection, lora_name
 from .edit import Edit
 
 

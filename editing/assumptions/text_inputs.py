@@ -10,7 +10,8 @@ import torch
 
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError, PackedWeightsError
-from ..projections import Family, Projection, cross_attention, find, norms_of
+from ..families import Family
+from ..projections import Projection, cross_attention, find, norms_of
 from .behind_norm import behind_gain
 from .context_map import ContextMap
 from .edit import Edit

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from ..families import Family
 from ..lora_file import lora_layer
 from ..low_rank import lowest_rank
-from ..projections import Family, families_of
+from ..projections import families_of
 from .concept_edit import ConceptEdit
 
 _ALONE = "lora_te"

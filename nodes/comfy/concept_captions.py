@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from ...editing.concepts.statistics import Statistics, caption_statistics
 from ...editing.concepts.text_encoder import TextEncoder
 from ...editing.concepts.tower import layers_of
+from ...editing.families import POCKET
 from ...editing.ordinary_captions import generated_captions, ordinary_captions
-from ...editing.projections import POCKET
 from ...pocket.captions import captions_for
 from .paths import kept_folder
 from .progress import progress_to
