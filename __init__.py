@@ -67,7 +67,8 @@ _MODULES = {
     "parse_recipe": "editing.assumptions.recipe",
     "save_edit": "editing.edit_file",
 }
-__path__.append(str(Path(__file__).parent / "front"))  # where edit_assumption.diffusers is
+if "__path__" in globals():  # pytest runs this file by itself where the folder's name is no name of Python's, such as this-one
+    __path__.append(str(Path(__file__).parent / "front"))  # where edit_assumption.diffusers is
 WEB_DIRECTORY = "./web"
 """Where ComfyUI finds what the pack adds to its page."""
 
