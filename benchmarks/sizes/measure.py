@@ -22,7 +22,8 @@ _ROUNDS = 3
 _SLOW = 3.0
 """Seconds from which one call is enough."""
 _LIMIT = 12.0
-"""Seconds above which a method that takes its pairs in turn is measured on fewer of them."""
+"""Seconds above which a method that takes its pairs in turn is measured on fewer of them, and a call is not made again: the one
+that memory was measured in counts."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _Ready:
     method: Method
     solve: Sequence[Part]
     apply: Sequence[Part]
+    first: Sequence[float]
     memory: float
     known: dict[str, Any]
 
@@ -84,19 +86,22 @@ def _finished(function: Callable[[], Any], device: str) -> Any:
     return answer
 
 
-def _warmed(method: Method) -> _Ready:
-    answers, peaks = zip(*(with_peak(part.run) for part in method.solve), strict=True)
-    result = method.then(answers)
-    del answers
-    peaks = (*peaks, *(with_peak(part.run)[1] for part in result.apply))
+def _warmed(method: Method, device: str) -> _Ready:
+    solved = [with_peak(partial(_finished, part.run, device)) for part in method.solve]
+    result = method.then([one.answer for one in solved])
+    costs = [(one.seconds, one.megabytes) for one in solved]
+    del solved
+    applied = (with_peak(partial(_finished, part.run, device)) for part in result.apply)
+    costs += [(one.seconds, one.megabytes) for one in applied]
+    first, peaks = zip(*costs, strict=True)
     known = {"file": result.file, "lora": result.lora, "details": result.details}
-    return _Ready(method, method.solve, result.apply, max(peaks) + method.beside, known)
+    return _Ready(method, method.solve, result.apply, first, max(peaks) + method.beside, known)
 
 
-def _fastest(parts: Sequence[Part], device: str, rounds: int) -> list[float]:
+def _fastest(parts: Sequence[Part], first: Sequence[float], device: str, rounds: int) -> list[float]:
     """Seconds of each: of the slow ones one call, of the others the fastest of that and of several turns."""
     runs = [partial(_finished, part.run, device) for part in parts]
-    first = [seconds(run) for run in runs]
+    first = [time if time > _LIMIT else seconds(run) for time, run in zip(first, runs, strict=True)]
     quick = [place for place, time in enumerate(first) if time < _SLOW and rounds]
     for place, time in zip(quick, alternate(rounds, *(runs[place] for place in quick), warm=True), strict=True):
         first[place] = min(first[place], time)
@@ -105,9 +110,10 @@ def _fastest(parts: Sequence[Part], device: str, rounds: int) -> list[float]:
 
 def points(problem: Problem, methods: Sequence[Method], rounds: int = _ROUNDS) -> list[Point]:
     """Each method, all in turn."""
-    ready = [_warmed(method) for method in methods]
+    ready = [_warmed(method, problem.device) for method in methods]
     every = [part for one in ready for part in (*one.solve, *one.apply)]
-    times = iter(_fastest(every, problem.device, rounds))
+    first = [time for one in ready for time in one.first]
+    times = iter(_fastest(every, first, problem.device, rounds))
     found = []
     for one in ready:
         solve, apply = ([(part.count, next(times)) for part in parts] for parts in (one.solve, one.apply))

@@ -15,7 +15,7 @@ from edit_assumption.benchmarks.sizes import chart, command, measure, methods, p
 from edit_assumption.benchmarks.sizes.measure import Point
 from edit_assumption.benchmarks.sizes.methods import CONCEPTS, EMCID, ENCODE, OURS, READ, TIME, UCE, Method, Part, Result
 from edit_assumption.benchmarks.sizes.model_sizes import SIZES, Matrices, ModelSize, TextEncoder
-from edit_assumption.benchmarks.sizes.peak import with_peak
+from edit_assumption.benchmarks.sizes.peak import Call, with_peak
 from edit_assumption.benchmarks.sizes.problem import Problem, moment_of
 from edit_assumption.editing.alignment import align
 from edit_assumption.editing.lora_file import lora_layer
@@ -123,8 +123,8 @@ def test_memory_is_the_most_that_is_held_at_once():
         del first
         return torch.cat([second, second])
 
-    answer, most = with_peak(function)
-    assert len(answer) == 500_000 and most == pytest.approx(2 + 4, rel=0.01)
+    call = with_peak(function)
+    assert len(call.answer) == 500_000 and call.megabytes == pytest.approx(2 + 4, rel=0.01) and call.seconds > 0
 
 
 @pytest.fixture
@@ -159,6 +159,14 @@ def test_each_part_counts_as_often_as_the_model_has_it(clock):
         "a part",
         False,
     )
+
+
+def test_what_takes_very_long_is_called_once(clock, monkeypatch):
+    calls = []
+    monkeypatch.setattr(measure, "with_peak", lambda run: Call(run(), 20.0, 1.0))
+    slow = Method("slow", [Part(2, lambda: calls.append("slow"))], lambda answers: Result())
+    (found,) = measure.points(problem(1), [slow], 2)
+    assert calls == ["slow"] and found.solve == 40.0 and found.memory == 1.0
 
 
 def test_every_method_is_measured_and_pairs_in_turn_on_fewer_where_they_take_long(monkeypatch):
