@@ -18,9 +18,9 @@ from .peers import NoPeerError
 from .problem import Problem, moment_of
 
 _ROUNDS = 3
-"""Turns of what is not slow, beside its first call."""
+"""Turns of what is not slow, beside its first calls."""
 _SLOW = 3.0
-"""Seconds from which one call is enough."""
+"""Seconds from which a few calls are enough."""
 _LIMIT = 12.0
 """Seconds above which a method that takes its pairs in turn is measured on fewer of them, and a call is not made again: the one
 that memory was measured in counts."""
@@ -99,13 +99,19 @@ def _warmed(method: Method, device: str) -> _Ready:
 
 
 def _fastest(parts: Sequence[Part], first: Sequence[float], device: str, rounds: int) -> list[float]:
-    """Seconds of each: of the slow ones one call, of the others the fastest of that and of several turns."""
-    runs = [partial(_finished, part.run, device) for part in parts]
-    first = [time if time > _LIMIT else seconds(run) for time, run in zip(first, runs, strict=True)]
-    quick = [place for place, time in enumerate(first) if time < _SLOW and rounds]
+    """Seconds of the fastest call of each, all in turn.
+
+    The ``first`` calls count, too: that their memory was watched can only add to them. Of what is slow there are two more.
+    """
+    runs, best = [partial(_finished, part.run, device) for part in parts], list(first)
+    again = [place for place, time in enumerate(best) if time <= _LIMIT]
+    for _ in range(2 if rounds else 1):
+        for place in again:
+            best[place] = min(best[place], seconds(runs[place]))
+    quick = [place for place in again if best[place] < _SLOW and rounds]
     for place, time in zip(quick, alternate(rounds, *(runs[place] for place in quick), warm=True), strict=True):
-        first[place] = min(first[place], time)
-    return first
+        best[place] = min(best[place], time)
+    return best
 
 
 def points(problem: Problem, methods: Sequence[Method], rounds: int = _ROUNDS) -> list[Point]:

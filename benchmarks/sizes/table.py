@@ -79,7 +79,7 @@ def everything(points: Sequence[Point]) -> str:
     names = ["model", "pairs", "method", "solve", "apply", "memory, MB", "file, MB", "as LoRA, MB", "measured on"]
     lines = [_line(names), _line(["---", "---:", "---", *["---:"] * 5, "---"])]
     for (size, pairs), group in grouped(points).items():
-        for point in group.values():
+        for point in (group[method] for method in (OURS, *_COLUMNS) if method in group):
             apply = "–" if point.apply is None else readable(point.apply)
             sizes = map(_number, (point.memory, point.file, point.lora))
             remarks = "; ".join(filter(None, (point.details, point.measured)))
