@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -142,6 +143,7 @@ def measure_size(size: ModelSize, pairs: Sequence[int], device: str, rounds: int
     moment = moment_of(size.width, device)
     last: dict[str, Point] = {}
     for count in sorted({1, *pairs}):  # from one pair others are told
+        gc.collect()  # what torch's profiler leaves in circles
         problem = Problem(size, count, device, moment)
         chosen = []
         for name, build in builders(problem).items():

@@ -20,7 +20,8 @@ NOTES = (
     "Assumption and TIME edit 77; in Flux the pooled embedding, too, as Edit Assumption does.",
     "EMCID: our reading of its second stage as released, in float64, on the layers of the authors' scripts. The column "
     "“concepts” is our second stage on the same keys and layers.",
-    "The floor: all numbers of the projections summed once; both prompts of every pair encoded in one batch.",
+    "The floor: all numbers of the projections summed once, from the processor's cache where they fit; both prompts of every "
+    "pair encoded in one batch.",
     "Memory: all tensors that torch holds at once, beyond model and prompts. Copies of projections and outputs that a method "
     "keeps are counted for the whole model. Files are in float32: an edit here, the edited matrices elsewhere.",
 )
@@ -38,7 +39,11 @@ def _head(names: Sequence[str], left: int) -> list[str]:
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 or value < 0.001 else f"{value:.3g}"
+
+
+def _time(duration: float) -> str:
+    return readable(duration) if duration < 1000 else f"{float(f'{duration:.3g}'):,.0f} s"
 
 
 def grouped(points: Sequence[Point]) -> Mapping[tuple[str, int], Mapping[str, Point]]:
@@ -57,7 +62,7 @@ def ratio(group: Mapping[str, Point], method: str) -> float | None:
 
 def _ratio_cell(group: Mapping[str, Point], method: str) -> str:
     if method not in AGAINST:
-        return readable(group[method].total) if method in group else "–"
+        return _time(group[method].total) if method in group else "–"
     value = ratio(group, method)
     if value is None:
         return "–"
@@ -80,9 +85,9 @@ def everything(points: Sequence[Point]) -> str:
     lines = [_line(names), _line(["---", "---:", "---", *["---:"] * 5, "---"])]
     for (size, pairs), group in grouped(points).items():
         for point in (group[method] for method in (OURS, *_COLUMNS) if method in group):
-            apply = "–" if point.apply is None else readable(point.apply)
+            apply = "–" if point.apply is None else _time(point.apply)
             sizes = map(_number, (point.memory, point.file, point.lora))
             remarks = "; ".join(filter(None, (point.details, point.measured)))
-            solve = f"{'≈ ' * point.scaled}{readable(point.solve)}"
+            solve = f"{'≈ ' * point.scaled}{_time(point.solve)}"
             lines.append(_line([size, f"{pairs:,}", point.method, solve, apply, *sizes, remarks or "all"]))
     return "\n".join(lines)

@@ -241,7 +241,7 @@ def test_the_other_table_says_everything():
     assert lines[2] == "| tiny | 1 | Edit Assumption | 500 ms | 1.5 s | 12.3 | 4.5 | 250 | rank 3 |"
     assert lines[3] == "| tiny | 1 | TIME, diffusers' class | 400 s | – | 12.3 | 4.5 | – | 2 of 5 projections |"
     assert lines[7] == "| tiny | 1 | floor: the projections read once | 0.2 ms | – | 12.3 | – | – | all |"
-    assert lines[9] == "| tiny | 10 | TIME, diffusers' class | ≈ 4e+03 s | – | 12.3 | 4.5 | – | 1 of 10 pairs |"
+    assert lines[9] == "| tiny | 10 | TIME, diffusers' class | ≈ 4,000 s | – | 12.3 | 4.5 | – | 1 of 10 pairs |"
 
 
 def test_the_chart_has_a_panel_for_each_size_and_a_line_for_each_method():
