@@ -1,1 +1,1 @@
-"""How fast, how exact and how small an edit is: ``edit-assumption bench edits``."""
+"""How fast, how exact and how small an edit is: ``edit-assumption bench``."""

@@ -59,10 +59,14 @@ def checkpoint_file(chosen: str | None, comfyui: Path) -> Path:
     raise NoHostError("ComfyUI's models/checkpoints has no SD 1.x checkpoint; give --checkpoint")
 
 
-def run_host(comfyui: Path, checkpoint: Path, quick: bool) -> dict[str, Any]:
-    """What host.py measures there. Raises :class:`NoHostError` with the end of its messages when it fails."""
+def run_host(comfyui: Path, checkpoint: Path, *options: str) -> dict[str, Any]:
+    """What host.py, with its ``options``, measures there.
+
+    Raises:
+        NoHostError: it failed; the end of its messages is printed.
+    """
     script = Path(__file__).with_name("host.py")
-    command = [python_of(comfyui), str(script), str(comfyui), str(checkpoint), *(["--quick"] if quick else [])]
+    command = [python_of(comfyui), str(script), str(comfyui), str(checkpoint), *options]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not answers:

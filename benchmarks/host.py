@@ -1,7 +1,8 @@
 """What needs ComfyUI: text encoding, the whole node, sampling. A script for ComfyUI's Python; prints one JSON line.
 
-``python host.py COMFYUI CHECKPOINT [--quick]``; ``benchmarks.run`` starts it. It is no part of the package: ComfyUI's own
-``nodes`` has to be found under that name, and this repository is loaded the way ComfyUI loads a custom node.
+``python host.py COMFYUI CHECKPOINT [--quick] [--sampling]``; ``benchmarks.run`` starts it, and ``benchmarks.sizes`` for
+sampling alone. It is no part of the package: ComfyUI's own ``nodes`` has to be found under that name, and this repository is
+loaded the way ComfyUI loads a custom node.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGE = "edit_assumption_node"
+WAYS = {
+    "weights": ("sampling with the edit, against without", 1.02),
+    "text": ("sampling with the edit on the text, against without", 1.01),
+    "hook": ("sampling with the edit in a hook, against without", None),
+    "LoRA": ("sampling with the edit as a LoRA, against without", 1.02),
+}
+"""How an edit is put on, to what the row is called and what it may cost at most; a hook has no such bound."""
 _SOURCE, _DESTINATION = "a pack of roses", "a pack of blue roses"
 
 
@@ -78,11 +86,14 @@ class HostTimes:
 
     def edited(self, **chosen: Any) -> Any:
         """The node with its default settings but what is chosen, none of its prompts seen before: the edited model."""
+        return self._model_and_edit(**chosen)[0]
+
+    def _model_and_edit(self, **chosen: Any) -> tuple[Any, Any]:
         self.encoder._caches.clear()
         inputs = self.node.define_schema().inputs
         settings = {entry.id: entry.default for entry in inputs if getattr(entry, "default", None) is not None}
         given = {"model": self.model, "clip": self.clip, "source": _SOURCE, "destination": _DESTINATION}
-        return self.node.execute(**{**settings, **given, **chosen}).result[0]
+        return self.node.execute(**{**settings, **given, **chosen}).result
 
     def encoding(self) -> Any:
         """One batch against one prompt at a time."""
@@ -121,8 +132,30 @@ class HostTimes:
             ratio <= 1.15,
         )
 
-    def sampling(self, by_text: bool = False) -> Any:
-        """KSampler on the edited model against the plain one, the weights of each loaded before the clock starts."""
+    def _put_on(self, way: str) -> tuple[Any, Any]:
+        """The model with the edit on it, and the hooks that the prompts have; None where the edit is in no hook.
+
+        Args:
+            way: of :data:`WAYS`.
+        """
+        import comfy.sd
+
+        if way in ("weights", "text"):
+            return self.edited(applied_to=way), None
+        edit = self._model_and_edit()[1]
+        if way == "hook":
+            return self.model, part("nodes.edit_hook").EditHook.execute(self.model, 1.0, edit).result[0]
+        inputs = part("nodes.comfy.model_edits").text_inputs
+        _, tensors = part("editing.any_lora").any_lora(edit, lambda: inputs(self.model))
+        return comfy.sd.load_lora_for_models(self.model, None, tensors, 1.0, 0.0)[0], None
+
+    def sampling(self, way: str = "weights") -> Any:
+        """KSampler with the edit on against the plain model, the weights of each loaded before the clock starts.
+
+        Args:
+            way: of :data:`WAYS`.
+        """
+        import comfy.hooks
         import comfy.model_management
         import torch
 
@@ -130,39 +163,40 @@ class HostTimes:
 
         side, steps, rounds = 16, 2, 4 if self.quick else 12
         latent = {"samples": torch.zeros(1, 4, side, side)}
-        positive, negative = (
+        prompts = [
             [[cond, {"pooled_output": pooled}]]
             for cond, pooled in (
                 self.clip.encode_from_tokens(self.clip.tokenize(text), return_pooled=True) for text in (_SOURCE, "")
             )
-        )
+        ]
 
-        def sample(model: Any, count: int = steps) -> torch.Tensor:
-            return nodes.common_ksampler(model, 0, count, 7.0, "euler", "normal", positive, negative, latent)[0]["samples"]
+        def sample(model: Any, hooks: Any, count: int = steps) -> torch.Tensor:
+            both = [comfy.hooks.set_hooks_for_conditioning(prompt, hooks) for prompt in prompts]
+            return nodes.common_ksampler(model, 0, count, 7.0, "euler", "normal", *both, latent)[0]["samples"]
 
-        models = (self.model, self.edited(applied_to="text" if by_text else "weights"))
-        if torch.equal(*(sample(model, 1) for model in models)):
+        ways = ((self.model, None), self._put_on(way))
+        if torch.equal(*(sample(*one, 1) for one in ways)):
             raise RuntimeError("the edit does not change what is sampled, so there is nothing to compare")
         times: tuple[list[float], ...] = ([], [])
         loads: tuple[list[float], ...] = ([], [])
         for _ in range(rounds):
-            for which, model in enumerate(models):
-                loads[which].append(self.timing.seconds(lambda model=model: comfy.model_management.load_models_gpu([model])))
-                sample(model, 1)
-                times[which].append(self.timing.seconds(lambda model=model: sample(model)))
+            for which, one in enumerate(ways):
+                load = lambda model=one[0]: comfy.model_management.load_models_gpu([model])  # noqa: E731
+                loads[which].append(self.timing.seconds(load))
+                sample(*one, 1)
+                times[which].append(self.timing.seconds(lambda one=one: sample(*one)))
         plain, edited = (min(measured) for measured in times)
         there, back = min(loads[1]), min(loads[0])
-        show, ratio, most = self.timing.readable, edited / plain, 1.01 if by_text else 1.02
-        placed = f"; putting the edit on the weights takes {show(there)} once, taking it off {show(back)}"
+        show, ratio, (name, most) = self.timing.readable, edited / plain, WAYS[way]
+        remark = f"putting the edit on the weights takes {show(there)} once, taking it off {show(back)}"
+        remark = {"text": "", "hook": "; the weights are patched anew by every sampling"}.get(way, f"; {remark}")
         return self.row(
-            f"sampling with the edit{' on the text' * by_text}, against without",
-            ratio,
-            "×",
+            name, ratio, "×",
             f"{show(edited)} against {show(plain)}; {steps} steps of Euler at {side * 8} × {side * 8}, weights loaded before"
-            + placed * (not by_text),
-            f"1.00× (≤ {most}×)",
-            ratio <= most,
-        )
+            + remark,
+            f"1.00× (≤ {most}×)" if most else "",
+            ratio <= most if most else None,
+        )  # fmt: skip
 
 
 def main() -> None:
@@ -174,7 +208,10 @@ def main() -> None:
     load_pack()
     with torch.inference_mode():  # as ComfyUI runs every node
         times = HostTimes(checkpoint, "--quick" in options)
-        rows = [times.encoding(), times.captions(), times.whole_node(), times.sampling(), times.sampling(by_text=True)]
+        if "--sampling" in options:
+            rows = [times.sampling(way) for way in WAYS]
+        else:
+            rows = [times.encoding(), times.captions(), times.whole_node(), times.sampling(), times.sampling("text")]
     print(json.dumps({"rows": [asdict(row) for row in rows], "torch": torch.__version__, "threads": torch.get_num_threads()}))
 
 

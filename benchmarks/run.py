@@ -30,14 +30,26 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def host_rows(comfyui: str | None, checkpoint: str | None, quick: bool) -> tuple[list[Row], str]:
-    """The rows measured in ComfyUI and a line about its torch; skipped rows and the reason where there is none."""
+def host_rows(names: Sequence[str], comfyui: str | None, checkpoint: str | None, *options: str) -> tuple[list[Row], str]:
+    """The rows measured in ComfyUI and a line about its torch; skipped rows and the reason where there is none.
+
+    Args:
+        names: of the rows.
+        comfyui, checkpoint: as the user chose them.
+        options: of host.py.
+    """
     try:
         folder = find_host.comfyui_folder(comfyui)
-        measured = find_host.run_host(folder, find_host.checkpoint_file(checkpoint, folder), quick)
+        measured = find_host.run_host(folder, find_host.checkpoint_file(checkpoint, folder), *options)
     except find_host.NoHostError as reason:
-        return [Row(what, None, "×", str(reason)) for what in HOST_ROWS], f"ComfyUI: skipped, {reason}."
+        return [Row(what, None, "×", str(reason)) for what in names], f"ComfyUI: skipped, {reason}."
     return [Row(**row) for row in measured["rows"]], f"ComfyUI: torch {measured['torch']}, {measured['threads']} threads."
+
+
+def add_host_options(parser: argparse.ArgumentParser) -> None:
+    """Where ComfyUI and its checkpoint are."""
+    parser.add_argument("--comfyui", metavar="PATH", help="ComfyUI's folder; else COMFYUI_PATH, else ~/comfy/ComfyUI")
+    parser.add_argument("--checkpoint", metavar="PATH", help="an SD 1.x checkpoint; else the first one that ComfyUI has")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="edit-assumption bench edits", description="Measures edits at the size of SD 1.5.")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, and at most 100 pairs together")
     parser.add_argument("--json", metavar="OUT", help="also write the results to this file")
-    parser.add_argument("--comfyui", metavar="PATH", help="ComfyUI's folder; else COMFYUI_PATH, else ~/comfy/ComfyUI")
-    parser.add_argument("--checkpoint", metavar="PATH", help="an SD 1.x checkpoint; else the first one that ComfyUI has")
+    add_host_options(parser)
     options = parser.parse_args(arguments)
     return run(lambda: _measured(options))
 
@@ -58,7 +69,7 @@ def _measured(options: argparse.Namespace) -> str:
     _say("measuring the library …")
     before, after = library.measure(options.quick)
     _say("measuring in ComfyUI …")
-    hosted, host_line = host_rows(options.comfyui, options.checkpoint, options.quick)
+    hosted, host_line = host_rows(HOST_ROWS, options.comfyui, options.checkpoint, *(["--quick"] if options.quick else []))
     rows = [*before, *hosted, *after]
     machine = f"Library: torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}."
     text = f"{markdown(rows)}\n\n{machine} {host_line}"

@@ -23,6 +23,7 @@ MEASUREMENTS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "bench": {
         "edits": ("benchmarks.run", "speed, exactness and size of edits, against the reference, in one run"),
         "concepts": ("benchmarks.concepts", "speed of concept edits, against the release"),
+        "sizes": ("benchmarks.sizes.command", "cost at SD 1.5's, SDXL's and Flux' size, beside TIME, UCE and EMCID"),
     },
 }
 """Command to subcommand to its module, which has a ``main`` of its arguments, and what it does."""

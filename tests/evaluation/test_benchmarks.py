@@ -243,7 +243,7 @@ def test_a_table_says_what_was_met():
 
 
 def test_comfyuis_rows_come_from_the_node_with_its_default_settings(comfy, full_checkpoint):
-    measured = find_host.run_host(comfy.folder, comfy.base / "output/checkpoints" / full_checkpoint, quick=True)
+    measured = find_host.run_host(comfy.folder, comfy.base / "output/checkpoints" / full_checkpoint, "--quick")
     found = [Row(**row) for row in json.loads(json.dumps(measured["rows"]))]
     assert [row.what for row in found] == list(HOST_ROWS)
     check(found)
