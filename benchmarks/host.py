@@ -161,7 +161,7 @@ class HostTimes:
 
         import nodes
 
-        side, steps, rounds = 16, 2, 4 if self.quick else 12
+        side, steps, rounds = 16, 2, 1 if self.quick else 12
         latent = {"samples": torch.zeros(1, 4, side, side)}
         prompts = [
             [[cond, {"pooled_output": pooled}]]
