@@ -38,7 +38,14 @@ _REFRESH_CARDS = """() => {{
     }}
 }}"""
 """For a page of cards, by its name."""
-_PASTE = f"(text) => {{ if (text) gradioApp().getElementById('{_PREFIX}_paste').click(); }}"
+_PASTE = f"""(text) => {{
+    if (!text) return;
+    const prompt = gradioApp().querySelector("#txt2img_prompt textarea");
+    prompt.value = text.slice(0, text.lastIndexOf("\\nSteps: "));
+    updateInput(prompt);
+    gradioApp().getElementById("{_PREFIX}_paste").click();
+}}"""
+"""Pastes as the WebUI does; the prompt beforehand, since Forge Neo's own paste leaves it as it is."""
 _SHOW_PANEL = "() => { switch_to_txt2img(); }"
 
 
@@ -88,7 +95,7 @@ def tab() -> gr.Blocks:
             fn=None, _js=_REFRESH_CARDS.format("edits")
         )
         keep.click(lambda: gr.update(visible=False), [], [sure])
-        saved.change(lambda: gr.update(visible=False), [], [sure])
+        saved.input(lambda: gr.update(visible=False), [], [sure])
         _send(to_panel, to_page, recipe, sampling, status)
         blocks.load(lambda: saved_lists(), [], lists)
     return blocks

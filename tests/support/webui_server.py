@@ -95,6 +95,7 @@ class WebuiServer:
         self.applies_loras = None  # see webui_scenes
         extensions = self.base / "extensions"
         extensions.mkdir(parents=True, exist_ok=True)
+        (self.base / "tmp").mkdir(exist_ok=True)  # Forge Neo keeps the page's pictures there, and does not make it
         for name, target in ((EXTENSION, REPOSITORY), ("webui_helper", REPOSITORY / "tests/support/webui_helper")):
             if not (extensions / name).exists():
                 (extensions / name).symlink_to(target)
