@@ -265,8 +265,10 @@ def test_pasted_parameters_draw_the_picture_again(webui, open_page):
     page.locator("#txt2img_prompt textarea").fill(drawn.infotext)
     page.locator("#paste").first.click()
     page.wait_for_timeout(3000)
-    if webui.kind == "Forge Neo":  # whose paste leaves the prompt as it is
-        page.locator("#txt2img_prompt textarea").fill(drawn.infotext.splitlines()[0])
+    if webui.kind == "Forge Neo":  # whose paste leaves both prompts as they are
+        prompt, negative, *_ = drawn.infotext.splitlines()
+        page.locator("#txt2img_prompt textarea").fill(prompt)
+        page.locator("#txt2img_neg_prompt textarea").fill(negative.removeprefix("Negative prompt: "))
     show_panel(page)
     filled = page.locator("#edit_assumption_txt2img_recipe textarea").input_value()
     assert filled == f"{IDENTITY}\n! regularization: 0.3\n{EDIT} @ 0.5"
