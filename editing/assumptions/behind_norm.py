@@ -17,6 +17,10 @@ import torch
 from ..errors import EditError
 from .context_map import ContextMap
 
+_SHUT_OFF = (
+    "The norm before this model's text layer shuts off a part of the text, so no weight does what the edit says; put it on the "
+    "text (in ComfyUI let “applied_to” be text)."
+)
 _EPS = 1e-6
 """Below every row of a text encoder, so that padding of zeros stays zero."""
 
@@ -55,8 +59,5 @@ def behind_gain(context_map: ContextMap, gain: torch.Tensor) -> ContextMap:
     """
     gain = gain.to(context_map.left)
     if not (gain != 0).all():
-        raise EditError(
-            "The norm before this model's text layer shuts off a part of the text, so no weight does what the edit says; let "
-            "“applied_to” be text."
-        )
+        raise EditError(_SHUT_OFF)
     return ContextMap(context_map.left * gain[:, None], context_map.right / gain)

@@ -109,7 +109,7 @@ def test_a_map_of_raw_rows_is_no_weight():
 
 def test_a_norm_that_shuts_a_number_off_is_refused():
     shut = replace(inputs(1), read_rows=lambda key, every: gain(1) * (torch.arange(WIDTH) > 0))
-    with pytest.raises(EditError, match="shuts off a part of the text, so no weight does what the edit says; let “applied_to”"):
+    with pytest.raises(EditError, match="shuts off a part of the text, so no weight does what the edit says; put it on the"):
         shut.maps(solved(1))
 
 
