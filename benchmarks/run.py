@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
 from ..console import plain_output, run
-from ..editing.whole_file import check_place, save_somewhere, save_whole_text
+from ..editing.whole_file import check_place
 from . import find_host, library
+from .output import save_answer, say
 from .rows import Row, markdown
 
 HOST_ROWS = (
@@ -24,10 +22,6 @@ HOST_ROWS = (
     "sampling with the edit, against without",
     "sampling with the edit on the text, against without",
 )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def host_rows(names: Sequence[str], comfyui: str | None, checkpoint: str | None, *options: str) -> tuple[list[Row], str]:
@@ -66,15 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measured(options: argparse.Namespace) -> str:
     if options.json:
         check_place(options.json)
-    _say("measuring the library …")
+    say("measuring the library …")
     before, after = library.measure(options.quick)
-    _say("measuring in ComfyUI …")
+    say("measuring in ComfyUI …")
     hosted, host_line = host_rows(HOST_ROWS, options.comfyui, options.checkpoint, *(["--quick"] if options.quick else []))
     rows = [*before, *hosted, *after]
     machine = f"Library: torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}."
     text = f"{markdown(rows)}\n\n{machine} {host_line}"
     if options.json:
         answer = {"library": machine, "host": host_line, "quick": options.quick, "rows": [asdict(row) for row in rows]}
-        content = json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
-        save_somewhere(lambda path: save_whole_text(path, content), Path(options.json), "What was measured", text)
+        save_answer(answer, options.json, text)
     return text

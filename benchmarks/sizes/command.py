@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +13,8 @@ import torch
 
 from ...console import plain_output, run
 from ...editing.errors import EditError
-from ...editing.whole_file import check_place, save_somewhere, save_whole_text
+from ...editing.whole_file import check_place, save_somewhere
+from ..output import save_answer, say
 from ..rows import Row, markdown
 from ..run import add_host_options, host_rows
 from .measure import Point, measure_size
@@ -61,7 +60,7 @@ def _measured(options: argparse.Namespace) -> str:
     machine = f"{_name(device)}, torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}."
     hosted: list[Row] = []
     if not options.quick:
-        _say("sampling in ComfyUI …")
+        say("sampling in ComfyUI …")
         hosted, line = host_rows(SAMPLING_ROWS, options.comfyui, options.checkpoint, "--sampling")
         machine = f"{machine} {line}"
     notes = "\n".join(f"- {note}" for note in NOTES)
@@ -69,8 +68,7 @@ def _measured(options: argparse.Namespace) -> str:
     text = "\n\n".join(parts)
     if options.json:
         answer = {"machine": machine, "points": [asdict(point) for point in points], "rows": [asdict(row) for row in hosted]}
-        content = json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
-        save_somewhere(lambda path: save_whole_text(path, content), Path(options.json), "What was measured", text)
+        save_answer(answer, options.json, text)
     if options.chart:
         from ...pictures.save import save_picture
         from .chart import cost_picture
@@ -84,7 +82,7 @@ def _points(sizes: Sequence[str], pairs: Sequence[int], device: str, quick: bool
     found = []
     for name in sizes:
         for point in measure_size(SIZES[name], pairs, device, *([0] if quick else [])):
-            _say(f"{point.size}, {point.pairs:,} pairs: {point.method} …")
+            say(f"{point.size}, {point.pairs:,} pairs: {point.method} …")
             found.append(point)
     return found
 
@@ -104,7 +102,3 @@ def _name(device: str) -> str:
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
     return f"CPU, {os.cpu_count()} cores"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
