@@ -122,7 +122,8 @@ class EditStack:
         Raises:
             EditError: it cannot be solved.
         """
-        return solve_recipe(self.pipe, recipe, self._remembering(encoder_of(self.pipe)))
+        encode = encoder_of(self.pipe)
+        return solve_recipe(self.pipe, recipe, encode, self._remembering(encode))
 
     def _remembering(self, encode: Encode) -> Encode:
         """An encoder that knows what it read before, as long as it says the same of the first prompt."""

@@ -66,7 +66,7 @@ class _MappedText:
     def __call__(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         if self.trying:
             raise _Called
-        text = [edit for edit in self.edits if edit.text is not None]
+        text = [(edit.text, edit.norms) for edit in self.edits if edit.text is not None]
         pooled = [edit.pooled for edit in self.edits if edit.pooled is not None]
         name, place = self.known.argument, self.known.position
         if text and name in kwargs:
@@ -98,9 +98,9 @@ class _MappedText:
         raise EditError("The edit does not reach the pipeline's model; load the model anew, without what was put in its place.")
 
 
-def _with_text(rows: torch.Tensor, edits: Sequence[TextMaps]) -> torch.Tensor:
-    for edit in reversed(edits):
-        rows = mapped(rows, [edit.text] if edit.text is not None else [], edit.norms)
+def _with_text(rows: torch.Tensor, maps: Sequence[tuple[ContextMap | DrawnText, int]]) -> torch.Tensor:
+    for text_map, norms in reversed(maps):
+        rows = mapped(rows, [text_map], norms)
     return rows
 
 

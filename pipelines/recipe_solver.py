@@ -17,6 +17,7 @@ from .text_models import text_norms
 def solve_recipe(
     pipe: Any,
     recipe: Recipe,
+    encode: Encode | None = None,
     read: Encode | None = None,
     advance: Callable[[int, int], None] = lambda done, all_of_them: None,
 ) -> Edit:
@@ -25,14 +26,16 @@ def solve_recipe(
     Args:
         pipe: its text encoders are enough.
         recipe: what is asked.
-        read: reads the recipe's prompts; None for the pipeline's own encoder (:func:`~.text_encoding.encoder_of`).
+        encode: the pipeline's own encoder, where it is known already (:func:`~.text_encoding.encoder_of`).
+        read: reads the recipe's prompts; None for that encoder.
         advance: told how many captions and words were read, and of how many, the first time for a text encoder.
 
     Raises:
         EditError: the pipeline is not known, or the recipe cannot be solved.
     """
     recipe.check_active()
-    encode, prompts, reads = encoder_of(pipe), recipe.prompts(), RowsRead(text_norms(pipe))
+    encode = encode or encoder_of(pipe)
+    prompts, reads = recipe.prompts(), RowsRead(text_norms(pipe))
     encoded = dict(zip(prompts, (read or encode)(prompts), strict=True))
     moment = None
     if recipe.regularizer == "captions":
