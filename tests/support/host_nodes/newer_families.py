@@ -36,6 +36,11 @@ FLUX = dict(
     context_in_dim=WIDTH, hidden_size=64, mlp_ratio=2.0, num_heads=1, depth=1, depth_single_blocks=1, guidance_embed=False,
     vec_in_dim=None,
 )  # fmt: skip
+PREDICT2 = dict(
+    max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16, patch_spatial=2, patch_temporal=1,
+    model_channels=96, num_blocks=2, num_heads=1, crossattn_emb_channels=WIDTH, pos_emb_cls="rope3d", pos_emb_learnable=True,
+    use_adaln_lora=True, adaln_lora_dim=16, extra_per_block_abs_pos_emb=False,
+)  # fmt: skip
 FLUX_1 = dict(
     image_model="flux", in_channels=16, out_channels=16, axes_dim=[16, 24, 24], theta=10000, patch_size=2, qkv_bias=True
 )
@@ -101,24 +106,8 @@ MODELS = {
             out_dim=16,
         ),
     ),
-    "cosmos_predict2": (
-        "CosmosT2IPredict2", "CosmosPredict2",
-        dict(
-            image_model="cosmos_predict2", max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16,
-            patch_spatial=2, patch_temporal=1, model_channels=96, num_blocks=2, num_heads=1, crossattn_emb_channels=WIDTH,
-            pos_emb_cls="rope3d", pos_emb_learnable=True, use_adaln_lora=True, adaln_lora_dim=16,
-            extra_per_block_abs_pos_emb=False,
-        ),
-    ),
-    "anima": (
-        "Anima", "Anima",
-        dict(
-            image_model="anima", max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16,
-            patch_spatial=2, patch_temporal=1, model_channels=96, num_blocks=2, num_heads=1, crossattn_emb_channels=WIDTH,
-            pos_emb_cls="rope3d", pos_emb_learnable=True, use_adaln_lora=True, adaln_lora_dim=16,
-            extra_per_block_abs_pos_emb=False,
-        ),
-    ),
+    "cosmos_predict2": ("CosmosT2IPredict2", "CosmosPredict2", {**PREDICT2, "image_model": "cosmos_predict2"}),
+    "anima": ("Anima", "Anima", {**PREDICT2, "image_model": "anima"}),
     "minimax_h3": (
         "MiniMaxH3", "MiniMaxH3",
         dict(
