@@ -37,11 +37,6 @@ class AdapterEncoder(ComfyEncoder):
         return super().key, id(self.model.model), tuple(sorted(patches))
 
     @property
-    def beside_rows(self) -> tuple[str, ...]:
-        """Nothing: the adapter's rows hold it."""
-        return ()
-
-    @property
     def _streams(self) -> tuple[str, ...]:
         return (_STREAM,)
 

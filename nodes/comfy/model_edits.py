@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -57,11 +57,15 @@ def text_inputs(model: Any) -> TextInputs:
         EditError: weights are packed so that they cannot be edited.
     """
     inputs = TextInputs.of_shapes(shapes_of(model, "diffusion_model."), partial(_rows, model))
-    for projection in inputs.projections:
-        layer = model.model.get_submodule(projection.key.removesuffix(".weight"))
-        if getattr(layer, "pre_quant_scale", None) is not None:
-            raise EditError(_SMOOTHED)
-    return inputs
+    if _scales_first(model, inputs):
+        raise EditError(_SMOOTHED)
+    return replace(inputs, inner=None) if inputs.inner and _scales_first(model, inputs.inner) else inputs
+
+
+def _scales_first(model: Any, inputs: TextInputs) -> bool:
+    """Whether a layer multiplies what it reads, number by number, before its weight does."""
+    layers = (model.model.get_submodule(projection.key.removesuffix(".weight")) for projection in inputs.projections)
+    return any(getattr(layer, "pre_quant_scale", None) is not None for layer in layers)
 
 
 def known_text_inputs(model: Any) -> TextInputs | None:
