@@ -17,7 +17,7 @@ from ..editing.assumptions.moments import KnownMoment, read_known, second_moment
 from ..editing.assumptions.null_space import complement
 from ..editing.assumptions.prompt_pair import DEFAULT_AUGMENTATIONS, PromptPair
 from ..editing.assumptions.recipe import DEFAULT_REGULARIZATION, Recipe
-from ..editing.assumptions.token_columns import Columns, columns_of
+from ..editing.assumptions.token_columns import Columns, parts_of
 from ..editing.encoding import Encode, EncodedPrompt, EncodeShort
 from ..editing.known_texts import KnownTexts
 from ..pipelines.pipeline_moments import words_and_short_windows
@@ -181,7 +181,7 @@ class Variant:
         kept = tuple(prompt for prompt in seen.bare if prompt not in {pair.source for pair in pairs}) if self.preserve else ()
         recipe = Recipe(pairs, kept)
         prompts = recipe.prompts()
-        columns = columns_of(recipe, dict(zip(prompts, seen.encode(prompts), strict=True)), self.positions)
+        columns = parts_of(recipe, dict(zip(prompts, seen.encode(prompts), strict=True)), self.positions)
         protected = self._strong_directions(seen) if self.null_space else None
         moment = self._moment(seen, recipe)
         return solve_regularized(columns, self.regularization, moment=moment, protected=protected).context_map

@@ -17,7 +17,7 @@ import torch
 
 from ..cholesky import cholesky
 from ..errors import EditError
-from .closed_form import Progress
+from .carry import Progress
 from .context_map import ContextMap
 from .space import Moment, Space, space_of
 from .sums import Sums

@@ -23,7 +23,6 @@ show can be left out of it (:mod:`.principal`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,11 +30,12 @@ import torch
 
 from ..cholesky import cholesky
 from ..errors import EditError
+from .carry import Carried, Progress
 from .context_map import ContextMap
 from .principal import principal
 from .recipe import DEFAULT_REGULARIZATION
 from .space import Moment, Space, space_of
-from .sums import Sums
+from .sums import Sums, cross_of
 from .token_columns import Columns, equal_tokens
 from .wide_space import WideSpace
 
@@ -105,22 +105,28 @@ def solve(
     strength = regularization * (token_scale(parts) if scaled and moment is None else 1.0)
     space = space_of(width, moment, protected, parts[0].source.device)
     tokens, group = equal_tokens([part.source for part in parts])
+    problem: _Dual | _Primal
     if isinstance(space, WideSpace) or len(group) <= width:
-        solved = _dual(parts, space, strength, tolerance)
+        problem = _Dual(parts, space, strength)
     else:
-        solved = _primal(parts, space, strength, tolerance)
+        problem = _Primal(parts, space, strength)
+    context_map = problem.context_map(tolerance)
+    solved = problem.solved(context_map)
     if solved.asked == 0:
         raise EditError("The edit would change nothing: the text encoder sees the same in source and destination.")
     if solved.room < _ROOM:
         raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
-    if not solved.context_map.rank:
+    if not context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
-    mean = _conflict(parts, group, solved.changes, space.unit)
-    progress = Progress(solved.asked - mean, solved.moved, solved.along)
-    factor = carried.factor(progress.along, progress.asked) if carried else 1.0
-    context_map = solved.context_map.scale(factor)
+    asked, factor = solved.asked - _conflict(parts, group, solved.changes, space.unit), 1.0
+    if carried and (more := carried.asks(parts, context_map, space.unit)):
+        context_map = problem.context_map(tolerance, more)
+        solved = problem.solved(context_map)
+    elif carried:
+        factor = carried.factor(solved.along, asked)
     edited = len(group[solved.changes].unique())
-    return Solution(context_map.to("cpu"), tokens, edited, progress.residual(factor), strength)
+    residual = Progress(asked, solved.moved, solved.along).residual(factor)
+    return Solution(context_map.scale(factor).to("cpu"), tokens, edited, residual, strength)
 
 
 def _parts(columns: Columns | Sequence[Columns]) -> list[Columns]:
@@ -128,49 +134,10 @@ def _parts(columns: Columns | Sequence[Columns]) -> list[Columns]:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far tokens go that are to change; squared, each coordinate in units of its size.
-
-    Args:
-        asked: what was asked of them, less what no map can do.
-        moved: how far they go.
-        along: how far along what was asked.
-    """
-
-    asked: float
-    moved: float
-    along: float
-
-    def residual(self, factor: float = 1.0) -> float:
-        """What is left of the request, relative, of the solution times ``factor``; 1 where nothing can be done."""
-        if not self.asked > 0:
-            return 1.0
-        return math.sqrt(max(0.0, factor**2 * self.moved - 2 * factor * self.along + self.asked) / self.asked)
-
-
-@dataclass(frozen=True)
-class Carried:
-    """How far a solution is carried, to make up for sentences that were not solved, in which tokens go less far.
-
-    Args:
-        reach: how far the tokens that were solved go, as a share of what was asked of them.
-        most: what M - I is multiplied by at most, so that a strong regularization goes on being gentle.
-    """
-
-    reach: float
-    most: float
-
-    def factor(self, along: float, asked: float) -> float:
-        """What M - I is multiplied by, given how far the tokens go along what was asked, and what was asked, both squared."""
-        return min(self.most, self.reach * asked / along) if along > 0 else self.most
-
-
-@dataclass(frozen=True)
 class _Solved:
-    """A map; which tokens were to change; what was asked of them, how far they move, and how far along what was asked, all
-    squared, in units of the coordinates; the share of their length that was free to be changed."""
+    """Which tokens were to change; what was asked of them, how far they move, and how far along what was asked, all squared, in
+    units of the coordinates; the share of their length that was free to be changed."""
 
-    context_map: ContextMap
     changes: torch.Tensor
     asked: float
     moved: float
@@ -178,54 +145,76 @@ class _Solved:
     room: float
 
 
-def _dual(parts: Sequence[Columns], space: Space | WideSpace, strength: float, tolerance: float) -> _Solved:
-    columns = Columns.joined(parts)
-    root = columns.weight.sqrt()[:, None]
-    shift = columns.shift() * root / space.unit
-    changes = shift.abs().amax(dim=1) != 0
-    weighed = columns.source.double() * root
-    tokens = space.seen(weighed)
-    gram = tokens @ tokens.T
-    factor = cholesky(gram + strength * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))
-    basis = None
-    if tolerance:
-        solved = torch.cholesky_solve(shift, factor)
-        basis = principal(shift, gram @ solved, tolerance)
-    if basis is None:
-        left = (shift * space.unit)[changes].T
-        context_map = ContextMap.from_product(left, space.back(torch.cholesky_solve(tokens, factor)[changes]))
-    else:
-        context_map = _map(basis, space, (solved @ basis).T @ tokens)
-    shift, weighed = shift[changes], weighed[changes]
-    left = context_map.left.double() / space.unit[:, None]
-    moved = (weighed @ context_map.right.double().T) @ left.T
-    room = 1.0 if space.free is None else _share(tokens[changes].norm(), space.unconfined.seen(weighed).norm())
-    asked, length, along = (float((one * other).sum()) for one, other in ((shift, shift), (moved, moved), (moved, shift)))
-    return _Solved(context_map, changes, asked, length, along, room)
+class _Dual:
+    """The problem by its tokens; factorised once, whatever is asked of them."""
+
+    def __init__(self, parts: Sequence[Columns], space: Space | WideSpace, strength: float) -> None:
+        columns = Columns.joined(parts)
+        self.space, self.root = space, columns.weight.sqrt()[:, None]
+        self.shift = self._shift(columns)
+        self.weighed = columns.source.double() * self.root
+        self.tokens = space.seen(self.weighed)
+        self.gram = self.tokens @ self.tokens.T
+        self.factor = cholesky(self.gram + strength * torch.eye(len(self.gram), dtype=torch.float64, device=self.gram.device))
+
+    def _shift(self, columns: Columns) -> torch.Tensor:
+        return columns.shift() * self.root / self.space.unit
+
+    def context_map(self, tolerance: float, parts: Sequence[Columns] | None = None) -> ContextMap:
+        """M of what is asked; of what ``parts`` ask of the same tokens, if given."""
+        shift = self.shift if parts is None else self._shift(Columns.joined(parts))
+        if tolerance:
+            solved = torch.cholesky_solve(shift, self.factor)
+            basis = principal(shift, self.gram @ solved, tolerance)
+            if basis is not None:
+                return _map(basis, self.space, (solved @ basis).T @ self.tokens)
+        changes = shift.abs().amax(dim=1) != 0
+        left = (shift * self.space.unit)[changes].T
+        return ContextMap.from_product(left, self.space.back(torch.cholesky_solve(self.tokens, self.factor)[changes]))
+
+    def solved(self, context_map: ContextMap) -> _Solved:
+        """What is known of a map."""
+        space, changes = self.space, self.shift.abs().amax(dim=1) != 0
+        shift, weighed = self.shift[changes], self.weighed[changes]
+        left = context_map.left.double() / space.unit[:, None]
+        moved = (weighed @ context_map.right.double().T) @ left.T
+        room = 1.0 if space.free is None else _share(self.tokens[changes].norm(), space.unconfined.seen(weighed).norm())
+        asked, length, along = (float((one * other).sum()) for one, other in ((shift, shift), (moved, moved), (moved, shift)))
+        return _Solved(changes, asked, length, along, room)
 
 
-def _primal(parts: Sequence[Columns], space: Space, strength: float, tolerance: float) -> _Solved:
-    sums = Sums.of(parts)
-    cross = sums.cross / space.unit
-    system = space.seen_moment(sums.whole)
-    factor = cholesky(system.diagonal_scatter(system.diagonal() + strength))
-    seen = space.seen_cross(cross)
-    solved = torch.cholesky_solve(seen, factor)
-    basis = principal(seen, solved, tolerance) if tolerance else None
-    if basis is not None:
-        context_map = _map(basis, space, (solved @ basis).T)
-    else:
+class _Primal:
+    """The problem by sums over its tokens; factorised once, whatever is asked of them."""
+
+    def __init__(self, parts: Sequence[Columns], space: Space, strength: float) -> None:
+        self.space, self.sums = space, Sums.of(parts)
+        system = space.seen_moment(self.sums.whole)
+        self.factor = cholesky(system.diagonal_scatter(system.diagonal() + strength))
+
+    def context_map(self, tolerance: float, parts: Sequence[Columns] | None = None) -> ContextMap:
+        """M of what is asked; of what ``parts`` ask of the same tokens, if given."""
+        space = self.space
+        seen = space.seen_cross((self.sums.cross if parts is None else cross_of(parts)) / space.unit)
+        solved = torch.cholesky_solve(seen, self.factor)
+        basis = principal(seen, solved, tolerance) if tolerance else None
+        if basis is not None:
+            return _map(basis, space, (solved @ basis).T)
         whole = space.back(solved.T) * space.unit[:, None]
         eye = torch.eye(len(whole), dtype=whole.dtype, device=whole.device)
-        context_map = ContextMap(whole.float(), eye.float()) if tolerance else ContextMap.from_product(whole, eye)
-    left, right = context_map.left.double() / space.unit[:, None], context_map.right.double()
-    moved, along = ((left.T @ left) * (right @ sums.edited @ right.T)).sum(), (left.T * (right @ cross)).sum()
-    asked = (sums.asked / space.unit.square()).sum()
-    room = 1.0
-    if space.free is not None:
-        inside, whole = (each.seen_moment(sums.edited).trace().clamp(min=0).sqrt() for each in (space, space.unconfined))
-        room = _share(inside, whole)
-    return _Solved(context_map, sums.changes, float(asked), float(moved), float(along), room)
+        return ContextMap(whole.float(), eye.float()) if tolerance else ContextMap.from_product(whole, eye)
+
+    def solved(self, context_map: ContextMap) -> _Solved:
+        """What is known of a map."""
+        space, sums = self.space, self.sums
+        left, right = context_map.left.double() / space.unit[:, None], context_map.right.double()
+        moved = ((left.T @ left) * (right @ sums.edited @ right.T)).sum()
+        along = (left.T * (right @ (sums.cross / space.unit))).sum()
+        asked = (sums.asked / space.unit.square()).sum()
+        room = 1.0
+        if space.free is not None:
+            inside, whole = (each.seen_moment(sums.edited).trace().clamp(min=0).sqrt() for each in (space, space.unconfined))
+            room = _share(inside, whole)
+        return _Solved(sums.changes, float(asked), float(moved), float(along), room)
 
 
 def _map(basis: torch.Tensor, space: Space | WideSpace, rows: torch.Tensor) -> ContextMap:

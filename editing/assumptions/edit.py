@@ -12,8 +12,9 @@ from ..encoder_identity import RELATED_ENCODER, SAME_ENCODER, EncoderIdentity
 from ..encoding import Encode, EncodedPrompt
 from ..errors import EditError
 from ..projections import POOLED, Projection, select
+from .carry import Carried
 from .chance_map import ChanceMap, progress_of, solve_chances, token_counts
-from .closed_form import EXACT, Carried, Solution, solve, token_scale
+from .closed_form import EXACT, Solution, solve, token_scale
 from .context_map import ContextMap
 from .end_only import end_only_sources
 from .erase import evoking_columns

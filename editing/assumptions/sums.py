@@ -51,12 +51,24 @@ class Sums:
             _add_square(whole, tokens, root)
             if not rows.all():
                 _add_square(kept, tokens[~rows], root[~rows])
-            shift = shift * root
-            asked += shift.square().sum(dim=0)
-            cross.addmm_(tokens.T, shift * root)
+            asked += (shift * root).square().sum(dim=0)
+            _add_cross(cross, block, tokens, shift)
         for matrix in (whole, kept):
             _mirror(matrix)
         return cls(whole, whole - kept, cross, asked, torch.cat(changes))
+
+
+def cross_of(parts: Sequence[Columns]) -> torch.Tensor:
+    """The sum w c e^T alone, (width, width), float64."""
+    width, device = parts[0].width, parts[0].source.device
+    cross = torch.zeros(width, width, dtype=torch.float64, device=device)
+    for block in blocks(parts, _ROWS_AT_ONCE):
+        _add_cross(cross, block, block.source.double(), block.shift())
+    return cross
+
+
+def _add_cross(total: torch.Tensor, block: Columns, tokens: torch.Tensor, shift: torch.Tensor) -> None:
+    total.addmm_(tokens.T, shift * block.weight[:, None])
 
 
 def _add_square(total: torch.Tensor, rows: torch.Tensor, root: torch.Tensor) -> None:

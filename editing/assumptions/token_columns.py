@@ -6,7 +6,7 @@ The papers write embeddings as columns; here every token is a row, (tokens, widt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -29,6 +29,7 @@ class Columns:
         strength, weight: (tokens,)
         answers: (tokens,), the row of ``destination`` that answers to each source token; None is row by row. With it a
             sentence's columns are views of its embeddings, so that a thousand pairs take no memory of their own.
+        pair: the number of the pair that they are of, which is carried by itself (:mod:`.carry`); None for all else.
     """
 
     source: torch.Tensor
@@ -36,6 +37,7 @@ class Columns:
     strength: torch.Tensor
     weight: torch.Tensor
     answers: torch.Tensor | None = None
+    pair: int | None = None
 
     @classmethod
     def of(
@@ -54,7 +56,8 @@ class Columns:
     def joined(cls, parts: Sequence[Columns]) -> Columns:
         """All parts below each other."""
         sides = zip(*((part.source, part.targets(), part.strength, part.weight) for part in parts), strict=True)
-        return cls(*map(torch.cat, sides))
+        source, destination, strength, weight = map(torch.cat, sides)
+        return cls(source, destination, strength, weight)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -175,7 +178,9 @@ def parts_of(recipe: Recipe, encoded: Mapping[str, EncodedPrompt], positions: st
     Raises:
         EditError: an embedding is not finite, no pair is switched on, or one differs only in what its encoder does not read.
     """
-    parts = [part for pair in recipe.active for part in pair_parts(pair, encoded, positions)]
+    parts = [
+        replace(part, pair=number) for number, pair in enumerate(recipe.active) for part in pair_parts(pair, encoded, positions)
+    ]
     recipe.check_active()
     return (
         parts

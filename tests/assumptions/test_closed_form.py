@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from edit_assumption.editing.assumptions.closed_form import Carried, solve, token_scale
+from edit_assumption.editing.assumptions.carry import Carried
+from edit_assumption.editing.assumptions.closed_form import solve, token_scale
 from edit_assumption.editing.assumptions.context_map import weight_change
 from edit_assumption.editing.assumptions.prompt_pair import PromptPair
 from edit_assumption.editing.assumptions.reach import reach

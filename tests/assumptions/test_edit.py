@@ -7,7 +7,8 @@ import pytest
 import torch
 from edit_assumption.editing.alignment import align
 from edit_assumption.editing.assumptions import report
-from edit_assumption.editing.assumptions.closed_form import EXACT, Carried, solve, token_scale
+from edit_assumption.editing.assumptions.carry import Carried
+from edit_assumption.editing.assumptions.closed_form import EXACT, solve, token_scale
 from edit_assumption.editing.assumptions.context_map import ContextMap
 from edit_assumption.editing.assumptions.edit import VISIBLE, make_edit, solve_edit, solve_regularized
 from edit_assumption.editing.assumptions.moments import read_captions, second_moment, shrunk
