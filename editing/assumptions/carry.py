@@ -49,7 +49,14 @@ class Carried:
         """What M - I is multiplied by, given how far the tokens go along what was asked, and what was asked, both squared."""
         return min(self.most, self.reach * asked / along) if along > 0 else self.most
 
-    def asks(self, parts: Sequence[Columns], context_map: ContextMap, unit: torch.Tensor) -> list[Columns] | None:
+    def asks(
+        self,
+        parts: Sequence[Columns],
+        context_map: ContextMap,
+        unit: torch.Tensor,
+        shared: torch.Tensor,
+        factor: float,
+    ) -> list[Columns] | None:
         """More of each pair by itself, where there are several: of one that others hold back more than of one that goes freely.
 
         Pairs are carried by what they ask, since what is solved is linear in it. What pairs give each other hardly differs from
@@ -59,6 +66,8 @@ class Carried:
             parts: what was asked.
             context_map: its solution.
             unit: the size of each coordinate, (width,).
+            shared: (all tokens,), those that several ask for, which say nothing of one.
+            factor: how far all are carried together, for pairs of which there is nothing else.
 
         Returns:
             The parts, asking for more; None where a single pair is asked for, which goes as far times a number.
@@ -68,10 +77,11 @@ class Carried:
         left, right = context_map.left.double() / unit[:, None], context_map.right.double()
         along: dict[int | None, float] = {}
         asked: dict[int | None, float] = {}
-        for part in parts:
-            shift = part.shift() * part.weight[:, None] / unit
+        for part, left_out in zip(parts, shared.split([*map(len, parts)]), strict=True):
+            shift = part.shift() / unit
+            weighed = shift * part.weight.where(~left_out, 0.0)[:, None]
             moved = part.source.double() @ right.T
-            along[part.pair] = along.get(part.pair, 0.0) + float((moved * (shift @ left)).sum())
-            asked[part.pair] = asked.get(part.pair, 0.0) + float((shift * part.shift() / unit).sum())
-        factors = {pair: self.factor(along[pair], asked[pair]) if asked[pair] > 0 else 1.0 for pair in asked}
+            along[part.pair] = along.get(part.pair, 0.0) + float((moved * (weighed @ left)).sum())
+            asked[part.pair] = asked.get(part.pair, 0.0) + float((weighed * shift).sum())
+        factors = {pair: self.factor(along[pair], asked[pair]) if asked[pair] > 0 else factor for pair in asked}
         return [replace(part, strength=part.strength * factors[part.pair]) for part in parts]

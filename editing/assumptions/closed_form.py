@@ -93,7 +93,7 @@ def solve(
         protected: tokens that do not change at all, (tokens, width).
         tolerance: how much of M - I may be left out, so that its rank is lower: the objective grows by its square, relative to
             tr((M - I) H (M - I)^T), H being C D C^T + lambda S. :data:`EXACT` leaves out nothing.
-        carried: how far the solution is carried in the end; None leaves it as it is.
+        carried: how far the solution is carried in the end, several pairs each by itself; None leaves it as it is.
 
     Raises:
         EditError: the edit would change nothing, its result is not finite, or what is protected leaves no room for it.
@@ -118,12 +118,12 @@ def solve(
         raise EditError("The edit would change nothing: its source is strictly preserved; take it out of that list.")
     if not context_map.rank:
         raise EditError("The edit would change nothing: lower the regularization or raise the strength.")
-    asked, factor = solved.asked - _conflict(parts, group, solved.changes, space.unit), 1.0
-    if carried and (more := carried.asks(parts, context_map, space.unit)):
-        context_map = problem.context_map(tolerance, more)
+    shared = _shared(group, solved.changes)
+    asked = solved.asked - _conflict(parts, group, shared, space.unit)
+    factor = carried.factor(solved.along, asked) if carried else 1.0
+    if carried and (more := carried.asks(parts, context_map, space.unit, shared, factor)):
+        context_map, factor = problem.context_map(tolerance, more), 1.0
         solved = problem.solved(context_map)
-    elif carried:
-        factor = carried.factor(solved.along, asked)
     edited = len(group[solved.changes].unique())
     residual = Progress(asked, solved.moved, solved.along).residual(factor)
     return Solution(context_map.scale(factor).to("cpu"), tokens, edited, residual, strength)
@@ -226,17 +226,21 @@ def _share(part: torch.Tensor, whole: torch.Tensor) -> float:
     return float(part / whole) if whole > 0 else 0.0
 
 
-def _conflict(parts: Sequence[Columns], group: torch.Tensor, changes: torch.Tensor, unit: torch.Tensor) -> float:
-    """What no map can do: the squared distance of equal tokens' targets from their weighted mean."""
+def _shared(group: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+    """Which of the tokens that are to change are equal to others of them."""
     count = torch.bincount(group[changes], minlength=int(group.max()) + 1)
-    repeated = changes & (count[group] > 1)
-    if not repeated.any():
+    return changes & (count[group] > 1)
+
+
+def _conflict(parts: Sequence[Columns], group: torch.Tensor, shared: torch.Tensor, unit: torch.Tensor) -> float:
+    """What no map can do: the squared distance of equal tokens' targets from their weighted mean."""
+    if not shared.any():
         return 0.0
-    _, place = group[repeated].unique(return_inverse=True)
+    _, place = group[shared].unique(return_inverse=True)
     sizes = [len(part) for part in parts]
     rows = [
         (Columns.joined([part]).shift()[chosen] / unit, part.weight[chosen])
-        for part, chosen in zip(parts, repeated.split(sizes), strict=True)
+        for part, chosen in zip(parts, shared.split(sizes), strict=True)
         if chosen.any()
     ]
     shift, weight = (torch.cat(side) for side in zip(*rows, strict=True))

@@ -74,6 +74,21 @@ def test_what_no_picture_shows_is_left_out_of_a_carried_solution_as_well(count):
     assert (short.change() - whole.change()).norm() < 0.2 * whole.change().norm()
 
 
+def test_tokens_that_two_pairs_ask_for_say_nothing_of_one():
+    """The first pair is carried by its other token, and two pairs of one token alone as their mean is."""
+    e = torch.eye(WIDTH, dtype=torch.float64)
+    both, opposite = e[0] + 2 * e[1] + e[2], e[0] - 2 * e[1] + e[2]
+    first = replace(Columns.of(e[[0, 3]], torch.stack([both, e[3] + e[4]])), pair=0)
+    parts = [first, *(replace(Columns.of(e[:1], end[None]), pair=n) for n, end in ((1, opposite), (2, both), (3, opposite)))]
+    found = solved(parts).context_map.change().double()
+    torch.testing.assert_close(found[:, 3], 1.2 * e[4], rtol=1e-5, atol=1e-6)
+    asked_of_all = 4 * 1.0 + 1.0
+    along = 4 * 4 / (4 + LAMBDA) + 1 / (1 + LAMBDA)
+    factor = 1.2 * asked_of_all / along
+    mean = (1.2 * (1 + LAMBDA) * (both - e[0]) + factor * (2 * (opposite - e[0]) + both - e[0])) / (4 + LAMBDA)
+    torch.testing.assert_close(found[:, 0], mean, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("count", [2, 20], ids=["dual", "primal"])
 def test_a_single_pair_is_carried_whole(count):
     """With what erasing asks for beside it: all times one number."""
