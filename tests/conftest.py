@@ -35,7 +35,7 @@ def comfy(request, tmp_path_factory):
     server = ComfyServer(request.param, tmp_path_factory.mktemp("comfyui"))
     yield server
     server.stop()
-    server.clean_outputs()
+    shutil.rmtree(server.base)
 
 
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"  # the name that the example workflows ask for

@@ -1,7 +1,6 @@
 """A real ComfyUI for the tests: found, started on a folder of its own, spoken to over its HTTP API."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -131,7 +130,3 @@ class ComfyServer:
     def output(self, entry):
         """The file of an image or latent in a node's output."""
         return self.base / "output" / entry["subfolder"] / entry["filename"]
-
-    def clean_outputs(self):
-        shutil.rmtree(self.base / "output", ignore_errors=True)
-        (self.base / "output").mkdir()
