@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .context_map import ContextMap
+from .sums import along_of
 from .token_columns import Columns
 
 
@@ -74,14 +75,8 @@ class Carried:
         """
         if len({part.pair for part in parts} - {None}) < 2:
             return None
-        left, right = context_map.left.double() / unit[:, None], context_map.right.double()
-        along: dict[int | None, float] = {}
-        asked: dict[int | None, float] = {}
-        for part, left_out in zip(parts, shared.split([*map(len, parts)]), strict=True):
-            shift = part.shift() / unit
-            weighed = shift * part.weight.where(~left_out, 0.0)[:, None]
-            moved = part.source.double() @ right.T
-            along[part.pair] = along.get(part.pair, 0.0) + float((moved * (weighed @ left)).sum())
-            asked[part.pair] = asked.get(part.pair, 0.0) + float((weighed * shift).sum())
-        factors = {pair: self.factor(along[pair], asked[pair]) if asked[pair] > 0 else factor for pair in asked}
-        return [replace(part, strength=part.strength * factors[part.pair]) for part in parts]
+        numbers = {pair: number for number, pair in enumerate(dict.fromkeys(part.pair for part in parts))}
+        owner = torch.cat([torch.full((len(part),), numbers[part.pair], device=shared.device) for part in parts])
+        along, asked = along_of(parts, owner, len(numbers), ~shared, context_map, unit)
+        factors = [self.factor(*sizes) if sizes[1] > 0 else factor for sizes in zip(along, asked, strict=True)]
+        return [replace(part, strength=part.strength * factors[numbers[part.pair]]) for part in parts]

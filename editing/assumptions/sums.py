@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 
+from .context_map import ContextMap
 from .token_columns import Columns, blocks
 
 _ROWS_AT_ONCE = 4096
@@ -65,6 +66,38 @@ def cross_of(parts: Sequence[Columns]) -> torch.Tensor:
     for block in blocks(parts, _ROWS_AT_ONCE):
         _add_cross(cross, block, block.source.double(), block.shift())
     return cross
+
+
+def along_of(
+    parts: Sequence[Columns],
+    owner: torch.Tensor,
+    owners: int,
+    counts: torch.Tensor,
+    context_map: ContextMap,
+    unit: torch.Tensor,
+) -> tuple[list[float], list[float]]:
+    """How far tokens go along what was asked of them, and what was asked, both squared, for each owner of tokens.
+
+    Args:
+        parts: all columns.
+        owner: (tokens,), the number of each one's owner, below ``owners``.
+        counts: (tokens,), which count.
+        context_map: how they go.
+        unit: the size of each coordinate, (width,).
+    """
+    left, right = context_map.left.double() / unit[:, None], context_map.right.double()
+    whole = 2 * context_map.rank > context_map.width  # then one product by M - I is cheaper than two by its factors
+    right = left @ right if whole else right
+    along, asked = torch.zeros(2, owners, dtype=torch.float64, device=owner.device)
+    start = 0
+    for block in blocks(parts, _ROWS_AT_ONCE):
+        rows = slice(start, start + len(block))
+        shift, weight = block.shift() / unit, block.weight * counts[rows]
+        moved = block.source.double() @ right.T
+        along.index_add_(0, owner[rows], torch.linalg.vecdot(moved, shift if whole else shift @ left) * weight)
+        asked.index_add_(0, owner[rows], torch.linalg.vecdot(shift, shift) * weight)
+        start += len(block)
+    return along.tolist(), asked.tolist()
 
 
 def _add_cross(total: torch.Tensor, block: Columns, tokens: torch.Tensor, shift: torch.Tensor) -> None:
