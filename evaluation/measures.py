@@ -143,10 +143,11 @@ def score_group(
     for half in HALVES:
         unlisted = [[case for case in own["specificity"] if case.wanted["thing"] in half] for own in asked]
         told_less = method.solve(replace(gallery.seen, held_out=half), group)
+        theirs = answers
         if not _equal(told_less, context_map):
-            answers = gallery.answers([prompt_of(case) for cases in unlisted for case in cases], told_less)
+            theirs = gallery.answers([prompt_of(case) for cases in unlisted for case in cases], told_less)
         for pictures, cases in zip(shown[UNLISTED], unlisted, strict=True):
-            pictures.extend(picture for case in cases for picture in right(case, answers))
+            pictures.extend(picture for case in cases for picture in right(case, theirs))
     return {measure: list(map(fmean, of_edits)) for measure, of_edits in shown.items()}
 
 
