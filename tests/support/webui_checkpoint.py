@@ -42,7 +42,8 @@ KINDS = {
 def text_encoder(name):
     if name == "CLIP-L":
         return CLIPTextModel(CLIPTextConfig(**CLIP_L))
-    model = open_clip.create_model(name, pretrained=None)
+    with torch.device("meta"):  # its picture encoder alone would take 8 GB, and shapes are all that is wanted
+        model = open_clip.create_model(name, pretrained=None, device="meta")
     del model.visual
     return model
 
