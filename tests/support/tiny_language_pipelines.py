@@ -180,7 +180,7 @@ def aura_flow():
         num_single_dit_layers=1, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=WIDTH,
         caption_projection_dim=32, out_channels=4, pos_embed_max_size=256,
     )  # fmt: skip
-    return diffusers.AuraFlowPipeline(tokenizer(ends=True), umt5(), vae(), model, flow())
+    return diffusers.AuraFlowPipeline(tokenizer(ends=True), umt5(), vae(), louder(model, "add_v_proj", 30), flow())
 
 
 PIPELINES = {
