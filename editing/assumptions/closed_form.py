@@ -152,6 +152,7 @@ class _Dual:
         columns = Columns.joined(parts)
         self.space, self.root = space, columns.weight.sqrt()[:, None]
         self.shift = self._shift(columns)
+        self.changes = self.shift.abs().amax(dim=1) != 0
         self.weighed = columns.source.double() * self.root
         self.tokens = space.seen(self.weighed)
         self.gram = self.tokens @ self.tokens.T
@@ -168,13 +169,12 @@ class _Dual:
             basis = principal(shift, self.gram @ solved, tolerance)
             if basis is not None:
                 return _map(basis, self.space, (solved @ basis).T @ self.tokens)
-        changes = shift.abs().amax(dim=1) != 0
-        left = (shift * self.space.unit)[changes].T
-        return ContextMap.from_product(left, self.space.back(torch.cholesky_solve(self.tokens, self.factor)[changes]))
+        left = (shift * self.space.unit)[self.changes].T
+        return ContextMap.from_product(left, self.space.back(torch.cholesky_solve(self.tokens, self.factor)[self.changes]))
 
     def solved(self, context_map: ContextMap) -> _Solved:
         """What is known of a map."""
-        space, changes = self.space, self.shift.abs().amax(dim=1) != 0
+        space, changes = self.space, self.changes
         shift, weighed = self.shift[changes], self.weighed[changes]
         left = context_map.left.double() / space.unit[:, None]
         moved = (weighed @ context_map.right.double().T) @ left.T

@@ -105,22 +105,24 @@ def test_unlisted_prompts_are_drawn_where_nothing_names_their_things():
     assert sum(len(prompts) for prompts, _ in gallery.asked) == 11 + 5
 
 
-def test_what_one_half_changes_nothing_for_is_not_drawn_again():
+@pytest.mark.parametrize("half", HALVES, ids=["one", "other"])
+def test_what_one_half_changes_nothing_for_is_not_drawn_again(half):
     """As with UCE at 50 edits, whose sources are all of a half that it would be told of."""
     edit = EDITS[0]
     whole, less = (ContextMap(torch.full((16, 1), number), torch.ones(1, 16)) for number in (1.0, 2.0))
+
+    def solve(seen, edits):
+        return less if seen.held_out == half else whole
 
     def told(prompt, context_map):
         (wanted,) = {tuple(case.wanted.items()) for case in edit.specificity if case.prompt == prompt} or {()}
         return [dict(wanted) if context_map is less else {"thing": "x"}]
 
-    for half in HALVES:
-        gallery = Answers(told)
-        solve = lambda seen, edits, half=half: less if seen.held_out == half else whole  # noqa: E731
-        found = score_group(gallery, Method("any", solve), [edit], [edit])
-        asked = [case for case in edit.specificity if case.wanted["thing"] in half]
-        assert found["unlisted"] == [len(asked) / len(edit.specificity)]
-        assert [len(prompts) for prompts, _ in gallery.asked] == [11, len(asked)]
+    gallery = Answers(told)
+    found = score_group(gallery, Method("any", solve), [edit], [edit])
+    asked = [case for case in edit.specificity if case.wanted["thing"] in half]
+    assert found["unlisted"] == [len(asked) / len(edit.specificity)]
+    assert [len(prompts) for prompts, _ in gallery.asked] == [11, len(asked)]
 
 
 def test_a_method_that_nothing_is_told_is_drawn_once():
